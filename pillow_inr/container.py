@@ -1,0 +1,287 @@
+"""Header, payload and chunks <-> the bytes of an .inr file: magic, ranges, lengths, checksum.
+
+Moves plain integers and bytes. Knows no network, no entropy model and no pixels, and needs the standard library
+only, so that opening a file stays cheap. Every rule here is one of docs/format.md, whose sections are cited.
+"""
+
+import zlib
+from dataclasses import dataclass
+
+from .errors import DamagedFileError, FormatError, UnsupportedFileError
+
+# First byte above 0x7F and CR LF inside, so that a transfer in text mode is noticed (format.md section 2).
+MAGIC = b"\x89INR\r\n"
+FORMAT_VERSION = 1
+# Longest header of version 1, with every variable-length integer at its longest (format.md section 2).
+HEADER_MAX_BYTES = 40
+CRC_BYTES = 4
+
+MODEL_SIREN = 0
+MODEL_PYRAMID = 1  # reserved: this release knows its number, not its contents
+ENCODING_NONE = 0
+ENCODING_FOURIER = 1
+CODING_LAPLACE = 0
+
+# Sides above 2^24 - 1 would give neighbouring pixels the same float32 coordinate.
+SIDE_MAX = (1 << 24) - 1
+WIDTH_MAX = 1024
+DEPTH_MAX = 15
+FREQUENCIES_MAX = 32
+GROWTH_MIN = 100
+GROWTH_MAX = 355
+# Part lengths stay below 1 GiB: a header cannot ask for more memory than that.
+PART_BYTES_MAX = (1 << 30) - 1
+
+MODES = ("L", "LA", "RGB", "RGBA")  # pixel format 0..3 (format.md section 3); the band count of each is its length
+_REQUIRED_CHUNK = 0x80
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """The fields of a version 1 header, each within its range (docs/format.md section 2).
+
+    Raises:
+        FormatError: a field is outside its range.
+    """
+
+    size: tuple[int, int]
+    """Image width and height in pixels, each 1..16777215."""
+    pixel_format: int
+    """Index into MODES."""
+    encoding: int
+    """ENCODING_NONE or ENCODING_FOURIER."""
+    frequencies: int
+    """Fourier encoding: frequencies per axis, 1..32. Otherwise 0."""
+    growth: int
+    """Fourier encoding: ratio of successive frequencies in hundredths, 100..355. Otherwise 100."""
+    width: int
+    """Units of each sine layer, 1..1024."""
+    depth: int
+    """Number of sine layers, 1..15."""
+    payload_bytes: int
+    chunks_bytes: int
+    model: int = MODEL_SIREN
+    coding: int = CODING_LAPLACE
+
+    def __post_init__(self) -> None:
+        _check("image width", self.size[0], 1, SIDE_MAX)
+        _check("image height", self.size[1], 1, SIDE_MAX)
+        _check("pixel format", self.pixel_format, 0, len(MODES) - 1)
+        _check("encoding", self.encoding, ENCODING_NONE, ENCODING_FOURIER)
+        fourier = self.encoding == ENCODING_FOURIER
+        _check("frequencies", self.frequencies, *((1, FREQUENCIES_MAX) if fourier else (0, 0)))
+        _check("growth", self.growth, GROWTH_MIN, GROWTH_MAX if fourier else GROWTH_MIN)
+        _check("width", self.width, 1, WIDTH_MAX)
+        _check("depth", self.depth, 1, DEPTH_MAX)
+        _check("payload length", self.payload_bytes, 0, PART_BYTES_MAX)
+        if self.payload_bytes % 4:
+            raise FormatError(f"header: payload length is {self.payload_bytes}, expected a multiple of 4")
+        _check("chunks length", self.chunks_bytes, 0, PART_BYTES_MAX)
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name of the pixel format."""
+        return MODES[self.pixel_format]
+
+    @property
+    def channels(self) -> int:
+        """Samples per pixel."""
+        return len(self.mode)
+
+    @property
+    def file_bytes(self) -> int:
+        """Length of the whole file that this header begins."""
+        return len(self.pack()) + self.payload_bytes + self.chunks_bytes + CRC_BYTES
+
+    def pack(self) -> bytes:
+        """The header as bytes (docs/format.md section 2)."""
+        fourier = bytes([self.frequencies, self.growth - GROWTH_MIN]) if self.encoding else b""
+        return b"".join(
+            (
+                MAGIC,
+                bytes([FORMAT_VERSION, self.model]),
+                pack_varint(self.size[0]),
+                pack_varint(self.size[1]),
+                bytes([self.pixel_format, self.encoding]),
+                fourier,
+                pack_varint(self.width),
+                bytes([self.depth, self.coding]),
+                pack_varint(self.payload_bytes),
+                pack_varint(self.chunks_bytes),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of data beside the image (docs/format.md section 6)."""
+
+    kind: int
+    """1..127."""
+    data: bytes
+    required: bool = False
+    """A reader that does not know this kind must refuse the file instead of skipping the chunk."""
+
+
+def pack_varint(value: int) -> bytes:
+    """An unsigned integer as little-endian groups of 7 bits, shortest form (docs/format.md section 1)."""
+    groups = bytearray()
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+class _Reader:
+    """Takes fields from the front of a byte string; running out of it is damage."""
+
+    def __init__(self, data: bytes, part: str) -> None:
+        self.data = data
+        self.part = part
+        self.position = 0
+
+    def take(self, count: int, field: str) -> bytes:
+        end = self.position + count
+        if end > len(self.data):
+            raise DamagedFileError(f"{self.part}: the file is cut off in {field} (byte {len(self.data)})")
+        taken = self.data[self.position : end]
+        self.position = end
+        return taken
+
+    def byte(self, field: str) -> int:
+        return self.take(1, field)[0]
+
+    def varint(self, field: str) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            group = self.byte(field)
+            value |= (group & 0x7F) << shift
+            if group < 0x80:
+                if shift and not group:
+                    raise FormatError(f"{self.part}: {field} is not in its shortest form")
+                return value
+        raise FormatError(f"{self.part}: {field} is longer than 5 bytes")
+
+
+def _check(field: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise FormatError(f"header: {field} is {value}, expected {low}..{high}")
+
+
+def version_complaint(prefix: bytes) -> str | None:
+    """Why a file with these first bytes (7 or more) cannot be read by this release; None when it can be tried.
+
+    Raises:
+        FormatError: the bytes are not those of an .inr file.
+    """
+    if not prefix.startswith(MAGIC):
+        if prefix.startswith(b"#INRIMAGE-4#"):
+            raise FormatError("this is an INRIMAGE-4 volume, another format that shares the extension .inr")
+        raise FormatError("not an .inr file: it does not start with the .inr signature")
+    if len(prefix) > len(MAGIC) and prefix[len(MAGIC)] > FORMAT_VERSION:
+        return (
+            f"the file has format version {prefix[len(MAGIC)]}, this release of pillow_inr reads version "
+            f"{FORMAT_VERSION}: upgrade with 'pip install --upgrade pillow_inr'"
+        )
+    return None
+
+
+def read_header(prefix: bytes) -> tuple[Header, int]:
+    """Parse the header from the first HEADER_MAX_BYTES of a file, or all of it when it is shorter.
+
+    Returns:
+        The header and its length in bytes.
+    Raises:
+        FormatError: not an .inr file, or a field is outside its range.
+        DamagedFileError: the file ends inside its header.
+        UnsupportedFileError: a newer format version, or a model or coding this release does not know.
+    """
+    complaint = version_complaint(prefix)
+    if complaint:
+        raise UnsupportedFileError(complaint)
+    reader = _Reader(prefix, "header")
+    reader.take(len(MAGIC), "signature")
+    _check("format version", reader.byte("format version"), 1, FORMAT_VERSION)
+    model = reader.byte("model")
+    if model != MODEL_SIREN:
+        name = "pyramid" if model == MODEL_PYRAMID else f"number {model}"
+        raise UnsupportedFileError(f"header: model {name} is not known to this release, which reads siren")
+    size = reader.varint("image width"), reader.varint("image height")
+    pixel_format = reader.byte("pixel format")
+    encoding = reader.byte("encoding")
+    frequencies, growth = 0, GROWTH_MIN
+    if encoding == ENCODING_FOURIER:
+        frequencies = reader.byte("frequencies")
+        growth = GROWTH_MIN + reader.byte("growth")
+    width = reader.varint("width")
+    depth = reader.byte("depth")
+    coding = reader.byte("coding")
+    if coding != CODING_LAPLACE:
+        raise UnsupportedFileError(f"header: coding {coding} is not known to this release, which reads 0")
+    header = Header(
+        size=size,
+        pixel_format=pixel_format,
+        encoding=encoding,
+        frequencies=frequencies,
+        growth=growth,
+        width=width,
+        depth=depth,
+        payload_bytes=reader.varint("payload length"),
+        chunks_bytes=reader.varint("chunks length"),
+    )
+    return header, reader.position
+
+
+def pack_chunks(chunks: tuple[Chunk, ...]) -> bytes:
+    """Chunks as bytes, in order (docs/format.md section 6)."""
+    return b"".join(
+        bytes([chunk.kind | (_REQUIRED_CHUNK if chunk.required else 0)])
+        + pack_varint(len(chunk.data))
+        + chunk.data
+        for chunk in chunks
+    )
+
+
+def _read_chunks(data: bytes) -> tuple[Chunk, ...]:
+    reader = _Reader(data, "chunks")
+    chunks = []
+    while reader.position < len(data):
+        kind = reader.byte("chunk kind")
+        if not kind & ~_REQUIRED_CHUNK:
+            raise FormatError("chunks: chunk kind is 0, expected 1..127")
+        if kind & _REQUIRED_CHUNK:  # version 1 defines none
+            raise UnsupportedFileError(
+                f"chunks: the file cannot be shown without its chunk of kind {kind & ~_REQUIRED_CHUNK}, "
+                "which this release of pillow_inr does not know: upgrade it"
+            )
+        length = reader.varint("chunk length")
+        chunks.append(Chunk(kind, reader.take(length, "chunk data")))
+    return tuple(chunks)
+
+
+def pack(header: Header, payload: bytes, chunks: bytes = b"") -> bytes:
+    """Assemble a file: header, payload, packed chunks, CRC-32 (docs/format.md section 1)."""
+    body = header.pack() + payload + chunks
+    return body + zlib.crc32(body).to_bytes(CRC_BYTES, "little")
+
+
+def unpack(data: bytes) -> tuple[Header, bytes, tuple[Chunk, ...]]:
+    """Take a whole file apart; the checksum is compared before a byte of the payload is used.
+
+    Returns:
+        Header, payload and the optional chunks, known or not.
+    Raises:
+        FormatError, DamagedFileError, UnsupportedFileError: as `read_header`; also when the file is longer or shorter
+            than its header says, its checksum differs, or a required chunk is not known.
+    """
+    header, start = read_header(data)
+    expected = start + header.payload_bytes + header.chunks_bytes + CRC_BYTES
+    if len(data) < expected:
+        raise DamagedFileError(f"the file is cut off: {len(data)} bytes of {expected}")
+    if len(data) > expected:
+        raise DamagedFileError(f"{len(data) - expected} bytes follow the end of the file at byte {expected}")
+    if zlib.crc32(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
+        raise DamagedFileError("the file is damaged: its checksum does not fit its bytes")
+    end = start + header.payload_bytes
+    return header, data[start:end], _read_chunks(data[end:-CRC_BYTES])
