@@ -19,7 +19,7 @@ from .errors import BackendError, FitError
 from .metrics import psnr_db
 from .network import build_model
 from .pixels import LEVELS, axis_coordinates, encode_axis
-from .siren import Architecture
+from .architecture import Architecture
 
 Report = Callable[[int, int, float, float], object]
 """Called with step, steps, PSNR in dB and estimated bits per pixel."""

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .siren import W0, Architecture
+from .architecture import W0, Architecture
 
 # Cody-Waite split of pi: the first part has few enough bits that k * PI_HIGH is exact in float32 for k < 2^13.
 _PI_HIGH = 3.140625

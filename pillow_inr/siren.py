@@ -1,4 +1,4 @@
-"""The SIREN in NumPy: its architecture record and the synthesis of pixels from weights.
+"""The SIREN in NumPy: synthesis of pixels from weights.
 
 Knows no bits and no training. float32 throughout; the pixel grid is evaluated in fixed blocks, so that memory stays
 bounded. The matrix products run on NumPy's own threads. Threads of ours beside them cost 25 % (they would pay only
@@ -6,51 +6,15 @@ with the BLAS held to one thread, a setting of the host's that a plugin must not
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .architecture import W0, Architecture
 from .pixels import axis_coordinates, encode_axis, to_levels
 
-# Frequency factor of every sine layer (Sitzmann et al. 2020, section 3.2).
-W0 = 30.0
 # Pixels evaluated at once. A tenth costs 15 to 40 % in calls, four times as many 20 % in cache misses.
 BLOCK_PIXELS = 16384
-
-
-@dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """Everything that fixes the network's function apart from its weights."""
-
-    width: int
-    """Units of each sine layer."""
-    depth: int
-    """Number of sine layers; a linear output layer follows."""
-    channels: int
-    """Samples per pixel."""
-    frequencies: int
-    """Fourier frequencies per axis; 0 for plain coordinates (COIN, Dupont et al. 2021)."""
-    growth: int
-    """Ratio of successive frequencies in hundredths."""
-
-    @property
-    def axis_features(self) -> int:
-        """Input features of one axis."""
-        return 1 + 2 * self.frequencies
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of all weight tensors in file order: kernel (inputs, outputs) and bias (outputs,) per layer."""
-        units = [2 * self.axis_features, *[self.width] * self.depth, self.channels]
-        return tuple(
-            shape for rows, columns in zip(units, units[1:], strict=False) for shape in ((rows, columns), (columns,))
-        )
-
-    @property
-    def weight_count(self) -> int:
-        """Number of weights, biases included."""
-        return sum(int(np.prod(shape)) for shape in self.shapes)
 
 
 def synthesize(

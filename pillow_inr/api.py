@@ -1,0 +1,104 @@
+"""The package's functions for arrays, bytes and paths; `encode` returns bytes and `save` never leaves half a file."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image
+
+from . import container, plugin
+from .config import EncodeOptions
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    ImageLike = Image.Image | NDArray[np.uint8]
+
+Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
+"""The bytes of a file, its path, or a file object open for reading."""
+
+
+def encode(image: "ImageLike", **options: Any) -> bytes:
+    """Fit a network to an image and return the .inr file.
+
+    Args:
+        image: a Pillow image, or a uint8 array of shape (height, width) or (height, width, 1..4).
+        options: the fields of `EncodeOptions`, such as width=48, depth=4.
+    Raises:
+        TypeError: there is no such option.
+        ValueError: an option's value or the array is not allowed.
+        OSError: an .inr file cannot hold the image's mode.
+        BackendError: TensorFlow is not there or not usable.
+        FitError: the fit diverged.
+    """
+    checked = EncodeOptions(**options)
+    from . import codec
+
+    return codec.encode(_to_pixels(image), checked)
+
+
+def _to_pixels(image: "ImageLike") -> "NDArray[np.uint8]":
+    if isinstance(image, Image.Image):
+        return plugin.to_pixels(image)
+    import numpy as np
+
+    array = np.asarray(image)
+    return array[:, :, np.newaxis] if array.ndim == 2 else array
+
+
+def decode(source: Source) -> "NDArray[np.uint8]":
+    """Decode an .inr file to an array; needs NumPy and constriction, not TensorFlow.
+
+    Returns:
+        uint8, shape (height, width) for grey, else (height, width, channels): grey and alpha, RGB or RGBA.
+    Raises:
+        FormatError: the file is damaged, or not an .inr file that this release reads.
+    """
+    from . import codec
+
+    pixels = codec.decode(_read(source))
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+def read_header(source: Source) -> container.Header:
+    """The header of an .inr file, without decoding it.
+
+    Raises:
+        FormatError: not an .inr file that this release reads.
+    """
+    return container.read_header(_read(source, container.HEADER_MAX_BYTES))[0]
+
+
+def _read(source: Source, count: int = -1) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source) if count < 0 else bytes(source[:count])
+    if isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            return file.read(count)
+    return source.read(count)
+
+
+def save(image: "ImageLike", path: str | os.PathLike[str], **options: Any) -> None:
+    """Encode an image into a file, which appears whole or not at all: an older one stays until the new one is ready.
+
+    Args and Raises: as `encode`; OSError also when the file cannot be written.
+    """
+    write_atomically(Path(path), encode(image, **options))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file next to its final name, then move it there."""
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        # mkstemp makes files private; a saved image gets the permissions that open() would give it.
+        mask = os.umask(0)
+        os.umask(mask)
+        Path(part).chmod(0o666 & ~mask)
+        Path(part).replace(path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,101 @@
+"""Pixels <-> the bytes of an .inr file: fit, quantize, code, pack; and the way back, without TensorFlow."""
+
+from contextlib import nullcontext
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import container, entropy, quantization, siren
+from .architecture import Architecture
+from .config import EncodeOptions, Plan, make_plan
+from .errors import BackendError
+from .progress import bar
+
+
+def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
+    """Fit a network to an image and pack it into an .inr file.
+
+    Args:
+        image: uint8, shape (height, width, channels) with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels.
+    Returns:
+        The whole file.
+    Raises:
+        ValueError: the array is not such an image.
+        BackendError: TensorFlow is not there or not usable.
+        FitError: the fit diverged.
+    """
+    _check_image(image)
+    height, width, channels = image.shape
+    plan = make_plan(options, (width, height), channels)
+    header = _header(plan, (width, height), channels)
+    training = _training()
+    progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
+    with progress as report:
+        fitted = training.fit(
+            image,
+            Architecture.of(header),
+            steps=plan.steps,
+            rate_weight=plan.rate_weight,
+            seed=options.seed,
+            time_limit=options.time_limit,
+            device=options.device,
+            overhead_bytes=header.file_bytes,
+            report=report,
+        )
+    tensors = []
+    for weights, step in zip(fitted.weights, fitted.steps, strict=True):
+        index = quantization.step_index(step)
+        tensors.append(entropy.CodedTensor(quantization.quantize(weights, quantization.step_size(index)), index))
+    payload = entropy.encode_tensors(tensors)
+    return container.pack(_header(plan, (width, height), channels, len(payload)), payload)
+
+
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """Decode an .inr file; NumPy and constriction only.
+
+    Returns:
+        uint8, shape (height, width, channels).
+    Raises:
+        FormatError: the file is damaged, or not an .inr file that this release reads.
+    """
+    header, payload, _ = container.unpack(data)
+    architecture = Architecture.of(header)
+    weights = [
+        quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index))
+        for tensor in entropy.decode_tensors(payload, architecture.shapes)
+    ]
+    return siren.synthesize(architecture, weights, header.size)
+
+
+def _check_image(image: NDArray[np.uint8]) -> None:
+    if image.dtype != np.uint8:
+        raise ValueError(f"image must be an array of uint8, got {image.dtype}")
+    if image.ndim != 3 or not 1 <= image.shape[2] <= len(container.MODES):
+        raise ValueError(f"image must have the shape (height, width, 1..4 channels), got {image.shape}")
+    if not image.size:
+        raise ValueError(f"cannot encode an empty image, got the shape {image.shape}")
+
+
+def _training() -> ModuleType:
+    try:
+        from . import fit
+    except ImportError as error:
+        raise BackendError(
+            f"fitting a network needs Keras on TensorFlow, which cannot be imported here: {error}"
+        ) from error
+    return fit
+
+
+def _header(plan: Plan, size: tuple[int, int], channels: int, payload_bytes: int = 0) -> container.Header:
+    return container.Header(
+        size=size,
+        pixel_format=channels - 1,
+        encoding=container.ENCODING_FOURIER if plan.frequencies else container.ENCODING_NONE,
+        frequencies=plan.frequencies,
+        growth=plan.growth,
+        width=plan.width,
+        depth=plan.depth,
+        payload_bytes=payload_bytes,
+        chunks_bytes=0,
+    )

@@ -1,0 +1,160 @@
+"""The Pillow plugin: registration, lazy opening, saving; turns our errors into those Pillow's users expect.
+
+Imports neither NumPy nor the codec until pixels are needed: registering must cost milliseconds.
+"""
+
+from typing import IO, TYPE_CHECKING, Any
+
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from . import container, metrics
+from .architecture import Architecture
+from .config import EncodeOptions
+from .errors import BackendError, DamagedFileError, FitError, FormatError, UnsupportedFileError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+FORMAT = "INR"
+EXTENSION = ".inr"
+MIME = "image/x-inr"
+
+_INRIMAGE = b"#INRIMAGE-4#"
+# What a mode that the file cannot hold is turned into first. Modes neither here nor in container.MODES have no
+# meaning as 8-bit colours and are refused: converting them would lose most of what they hold.
+_CONVERTED = {
+    "1": "L",
+    "La": "LA",
+    "PA": "RGBA",
+    "RGBa": "RGBA",
+    "RGBX": "RGB",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+}
+
+
+def register() -> None:
+    """Make Pillow open and save .inr files; calling it again changes nothing."""
+    Image.register_open(FORMAT, InrImageFile, _accept)
+    Image.register_save(FORMAT, _save)
+    Image.register_extension(FORMAT, EXTENSION)
+    Image.register_mime(FORMAT, MIME)
+
+
+def _accept(prefix: bytes) -> bool | str:
+    if prefix.startswith(_INRIMAGE):
+        return "this is an INRIMAGE-4 volume, another format that shares the extension .inr with pillow_inr"
+    return prefix.startswith(container.MAGIC)
+
+
+class InrImageFile(ImageFile.ImageFile):
+    """An .inr file: opening it reads the header, the first access to pixels evaluates the network."""
+
+    format = FORMAT
+    format_description = "Implicit neural representation"
+    n_frames = 1
+    is_animated = False
+    # Bytes still to be decoded and where they start. Class-level defaults, for an unpickled image never ran _open.
+    _pending_bytes = 0
+    _start = 0
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        self._start = self.fp.tell()
+        prefix = self.fp.read(container.HEADER_MAX_BYTES)
+        if not prefix.startswith(container.MAGIC):
+            raise SyntaxError("not an .inr file")
+        try:
+            header, _ = container.read_header(prefix)
+        except (DamagedFileError, UnsupportedFileError) as error:
+            raise OSError(str(error)) from error
+        except FormatError as error:
+            # Not SyntaxError: Pillow would drop its text, and no other format starts with our signature.
+            raise UnidentifiedImageError(str(error)) from error
+        self._size = header.size
+        self._mode = header.mode
+        self._pending_bytes = header.file_bytes
+        self.info.update(facts(header))
+
+    def load(self) -> "Image.core.PixelAccess | None":
+        """Decode the pixels, once."""
+        if self._pending_bytes:
+            from . import codec
+
+            data = self._read()
+            try:
+                pixels = codec.decode(data)
+            except FormatError as error:
+                raise OSError(str(error)) from error
+            self.load_prepare()
+            self.frombytes(memoryview(pixels))  # type: ignore[arg-type]  # any buffer will do
+            self._pending_bytes = 0
+            if self._exclusive_fp and self.fp is not None:
+                self.fp.close()
+            self.fp = None
+        return super().load()
+
+    def verify(self) -> None:
+        """Compare the checksum without decoding; as with other formats, reopen the file to use it."""
+        if self._pending_bytes:
+            try:
+                container.unpack(self._read())
+            except FormatError as error:
+                raise SyntaxError(str(error)) from error
+        super().verify()
+
+    def _read(self) -> bytes:
+        if self.fp is None:
+            raise ValueError("Operation on closed image")
+        self.fp.seek(self._start)
+        return self.fp.read(self._pending_bytes)
+
+
+def facts(header: container.Header) -> dict[str, Any]:
+    """What a header tells of its file, as it stands in `Image.info`."""
+    architecture = Architecture.of(header)
+    return {
+        "model": "siren",
+        "width": header.width,
+        "depth": header.depth,
+        "encoding": "fourier" if header.encoding else "none",
+        "weights": architecture.weight_count,
+        "bits_per_pixel": metrics.bits_per_pixel(header.file_bytes, *header.size),
+        "format_version": container.FORMAT_VERSION,
+    }
+
+
+def to_pixels(image: Image.Image) -> "NDArray[np.uint8]":
+    """The samples of an image, shape (height, width, channels), after the conversion that its mode needs.
+
+    Raises:
+        OSError: an .inr file cannot hold the image's mode.
+        ValueError: the image has no pixels.
+    """
+    import numpy as np
+
+    if not (image.width and image.height):
+        raise ValueError("cannot write empty image as INR")
+    mode = image.mode
+    if mode == "P":
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+    mode = _CONVERTED.get(mode, mode)
+    if mode not in container.MODES:
+        raise OSError(f"cannot write mode {image.mode} as INR")
+    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
+    return pixels.reshape(image.height, image.width, -1)
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    from . import codec
+
+    options = EncodeOptions.from_keywords(image.encoderinfo)
+    try:
+        data = codec.encode(to_pixels(image), options)
+    except (BackendError, FitError) as error:
+        raise OSError(f"cannot write INR: {error}") from error
+    # Written once, at the end: an error before this leaves nothing half-written.
+    fp.write(data)

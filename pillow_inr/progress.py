@@ -1,0 +1,33 @@
+"""The progress bar of a fit, on standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Callable[[int, int, float, float], None]]:
+    """Show a bar while the context lasts.
+
+    Yields:
+        What to call with step, steps, PSNR in dB and bits per pixel.
+    """
+    # Imported here: rich takes longer to import than opening a file may take.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=None, state="starting TensorFlow")
+
+        def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float) -> None:
+            state = f"{step}/{steps} steps  {psnr_db:.2f} dB  {bits_per_pixel:.3f} bpp"
+            progress.update(task, completed=step, total=steps, state=state)
+
+        yield report
