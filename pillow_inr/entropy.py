@@ -104,7 +104,7 @@ def best_scale_index(symbols: NDArray[np.int32]) -> tuple[int, float]:
     histogram = np.bincount(symbols.ravel() + offset, minlength=2 * offset + 1)
     # The maximum-likelihood scale of a Laplace distribution is the mean magnitude; the best of the 64 lies beside it.
     guess = max(float(np.abs(symbols).mean()), 1 / 16)
-    near = round(4 * math.log2(guess * 16))
+    near = min(round(4 * math.log2(guess * 16)), SCALE_INDEX_MAX)
     candidates = range(max(0, near - 4), min(SCALE_INDEX_MAX, near + 4) + 1)
     bits, index = min((ideal_bits(histogram, index), index) for index in candidates)
     return index, bits

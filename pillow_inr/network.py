@@ -65,7 +65,7 @@ class SirenInitializer(keras.initializers.Initializer):  # type: ignore[misc]
     def __init__(self, first: bool = False, w0: float = W0, seed: int | None = None) -> None:
         self.first = first
         self.w0 = w0
-        self.seed = seed if seed is not None else keras.random.SeedGenerator().seed
+        self.seed = seed
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
         """Values of the kernel, shape (inputs, units)."""
@@ -131,7 +131,7 @@ class SineDense(keras.layers.Layer):  # type: ignore[misc]
         """Create kernel and bias."""
         inputs = input_shape[-1]
         assert inputs is not None
-        kernel_seed, bias_seed = _layer_seeds(self.seed)
+        kernel_seed, bias_seed = _spread(self.seed, 2)
         self.kernel = self.add_weight(
             shape=(inputs, self.units), name="kernel", initializer=SirenInitializer(self.first, self.w0, kernel_seed)
         )
@@ -163,8 +163,11 @@ class SineDense(keras.layers.Layer):  # type: ignore[misc]
         }
 
 
-def _layer_seeds(seed: int | None) -> tuple[int | None, int | None]:
-    return (None, None) if seed is None else (2 * seed, 2 * seed + 1)
+def _spread(seed: int | None, count: int) -> list[int] | list[None]:
+    """Independent seeds derived from one; none from none, which leaves the draws to Keras's global generator."""
+    if seed is None:
+        return [None] * count
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
 
 
 def build_model(architecture: Architecture, seed: int | None = None) -> keras.Model:
@@ -176,18 +179,13 @@ def build_model(architecture: Architecture, seed: int | None = None) -> keras.Mo
         A `keras.Sequential`: positions (n, 2) float64, x before y, in the scale of `pixels.axis_coordinates`, to
         network values (n, channels) float32, 0..1 for black to full.
     """
-    first_seed = None if seed is None else seed * (architecture.depth + 1)
+    seeds = _spread(seed, architecture.depth + 1)
     layers: list[keras.layers.Layer] = [
         keras.Input((2,), dtype="float64"),
         CoordinateEncoding(architecture.frequencies, architecture.growth, name="encoding"),
     ]
     for index in range(architecture.depth):
-        layer_seed = None if first_seed is None else first_seed + index
-        layers.append(SineDense(architecture.width, first=index == 0, seed=layer_seed, name=f"sine_{index}"))
-    output_seed = None if first_seed is None else 2 * (first_seed + architecture.depth)
-    layers.append(
-        keras.layers.Dense(
-            architecture.channels, kernel_initializer=SirenInitializer(seed=output_seed), name="output"
-        )
-    )
+        layers.append(SineDense(architecture.width, first=index == 0, seed=seeds[index], name=f"sine_{index}"))
+    initializer = SirenInitializer(seed=seeds[-1])
+    layers.append(keras.layers.Dense(architecture.channels, kernel_initializer=initializer, name="output"))
     return keras.Sequential(layers, name="siren")

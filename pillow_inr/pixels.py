@@ -37,9 +37,8 @@ def encode_axis(positions: NDArray[np.float64], frequencies: int, growth: int) -
 def to_levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Network values to uint8 levels, same shape: rint(255 * clip(value, 0, 1)), ties to even.
 
-    Overwrites `values`. Not a number becomes 0. Source: docs/format.md section 5.
+    Overwrites `values`. Source: docs/format.md section 5.
     """
     np.clip(values, 0.0, 1.0, out=values)
-    np.nan_to_num(values, copy=False, nan=0.0)
     np.multiply(values, np.float32(LEVELS), out=values)
     return np.rint(values, out=values).astype(np.uint8)

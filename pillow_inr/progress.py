@@ -2,11 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Callable[[int, int, float, float], None]]:
+def bar(title: str, console: "Console | None" = None, transient: bool = False) -> Iterator[Callable[[int, int, float, float], None]]:
     """Show a bar while the context lasts.
+
+    Args:
+        title: stands before the bar.
+        console: where to show it; by default standard error.
+        transient: whether it disappears at the end.
 
     Yields:
         What to call with step, steps, PSNR in dB and bits per pixel.
@@ -23,7 +32,7 @@ def bar(title: str) -> Iterator[Callable[[int, int, float, float], None]]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console or Console(stderr=True), transient=transient) as progress:
         task = progress.add_task(title, total=None, state="starting TensorFlow")
 
         def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float) -> None:

@@ -1,0 +1,184 @@
+"""The command `pillow-inr`: encode, decode, info. Opens files, prints, sets the exit code; nothing else."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from . import __version__, api, metrics, plugin, progress
+from .config import EFFORT_STEPS, ENCODINGS, EncodeOptions
+from .container import DEPTH_MAX, WIDTH_MAX
+from .errors import BackendError, FitError, FormatError
+from .native_log import held_back
+
+# What a single file can fail with; anything else is a defect of ours and shows its traceback.
+_FILE_ERRORS = (OSError, FormatError, BackendError, FitError, Image.DecompressionBombError)
+_PATHS = click.Path(path_type=Path)
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: pillow-inr encode photo.png && pillow-inr decode photo.inr -o copy.png",
+)
+@click.version_option(__version__, prog_name="pillow-inr")
+def main() -> None:
+    """Store images as small neural networks (.inr files), and get them back.
+
+    Each COMMAND has a --help of its own. Encoding fits a network to the image and takes seconds to minutes;
+    decoding takes a fraction of a second.
+    """
+
+
+def _encode_options(command: _Command) -> _Command:
+    """The options of an encode, in the order of their help."""
+    for option in reversed(
+        (
+            click.option(
+                "-q", "--quality", type=int, default=50, show_default=True, help="1 (small) to 100 (good)."
+            ),
+            click.option(
+                "-e",
+                "--effort",
+                type=int,
+                default=5,
+                show_default=True,
+                help=f"0 (seconds) to {len(EFFORT_STEPS) - 1} (minutes): how long to fit.",
+            ),
+            click.option(
+                "-w",
+                "--width",
+                type=int,
+                help=f"Units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
+            ),
+            click.option("-d", "--depth", type=int, help=f"Sine layers, 1 to {DEPTH_MAX}.  [default: 4]"),
+            click.option("--encoding", type=click.Choice(ENCODINGS), default="fourier", show_default=True),
+            click.option("--steps", type=int, help="Optimizer steps, instead of those of the effort."),
+            click.option("--time-limit", type=float, metavar="SECONDS", help="End the fit after this time."),
+            click.option("--seed", type=int, default=0, show_default=True, help="Makes a fit repeatable."),
+            click.option("--device", help="TensorFlow device, such as CPU:0 or GPU:0."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@main.command(epilog="Example: pillow-inr encode *.png --out small --width 48 --depth 4")
+@click.argument("inputs", nargs=-1, required=True, type=_PATHS)
+@click.option("-o", "--out", type=_PATHS, help="Output file, or folder.  [default: beside the input]")
+@click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@_encode_options
+def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool, **keywords: Any) -> None:
+    """Encode images, of any format that Pillow opens, to .inr files."""
+    try:
+        options = EncodeOptions.from_keywords(keywords)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+
+    def encode_one(source: Path, target: Path) -> None:
+        with Image.open(source) as image:
+            image.load()
+        start = time.perf_counter()
+        with progress.bar(source.name, console, transient=True) as report, held_back():
+            data = api.encode(image, **{**vars(options), "progress": report})
+        seconds = time.perf_counter() - start
+        api.write_atomically(target, data)
+        rate = metrics.bits_per_pixel(len(data), *image.size)
+        psnr = metrics.psnr_db(metrics.mse(plugin.to_pixels(image), api.decode(data)), peak=255.0)
+        console.print(
+            f"{escape(str(target))}  {len(data):,} bytes  {rate:.3f} bpp  {psnr:.2f} dB  {seconds:.1f} s"
+        )
+
+    _for_each(inputs, out, ".inr", force, encode_one)
+
+
+@main.command(epilog="Example: pillow-inr decode photo.inr -o photo.png")
+@click.argument("inputs", nargs=-1, required=True, type=_PATHS)
+@click.option(
+    "-o", "--out", type=_PATHS, help="Output file (its ending names the format), or folder.  [default: NAME.png]"
+)
+@click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def decode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool) -> None:
+    """Decode .inr files to PNG, or to any format that Pillow writes."""
+    console = Console(stderr=True, quiet=quiet, highlight=False)
+
+    def decode_one(source: Path, target: Path) -> None:
+        with Image.open(source, formats=[plugin.FORMAT]) as image:
+            image.load()
+        try:
+            image.save(target)
+        except ValueError as error:  # Pillow's word for an ending that it does not know
+            raise OSError(str(error)) from error
+        console.print(f"{escape(str(target))}  {image.width}×{image.height} {image.mode}")
+
+    _for_each(inputs, out, ".png", force, decode_one)
+
+
+@main.command()
+@click.argument("inputs", nargs=-1, required=True, type=_PATHS)
+def info(inputs: tuple[Path, ...]) -> None:
+    """Show what .inr files hold, without decoding them."""
+    table = Table("file", "size", "mode", "network", "encoding", box=None, pad_edge=False)
+    for heading in ("weights", "bytes", "bpp"):
+        table.add_column(heading, justify="right")
+
+    def row(source: Path) -> None:
+        header = api.read_header(source)
+        facts = plugin.facts(header)
+        table.add_row(
+            escape(str(source)),
+            f"{header.size[0]}×{header.size[1]}",
+            header.mode,
+            f"{facts['model']} {header.width}×{header.depth}",
+            facts["encoding"],
+            f"{facts['weights']:,}",
+            f"{header.file_bytes:,}",
+            f"{facts['bits_per_pixel']:.3f}",
+        )
+
+    failed = _failures(((source, lambda source=source: row(source)) for source in inputs))
+    if table.row_count:
+        Console(highlight=False).print(table)
+    sys.exit(1 if failed else 0)
+
+
+def _for_each(
+    inputs: tuple[Path, ...], out: Path | None, suffix: str, force: bool, work: Callable[[Path, Path], None]
+) -> None:
+    """Do the work on every input; a file that fails is reported, the others go on; exit code 1 if any failed."""
+    into_folder = out is not None and (out.is_dir() or len(inputs) > 1)
+
+    def one(source: Path) -> None:
+        target = source.with_suffix(suffix) if out is None else out
+        if out is not None and into_folder:
+            out.mkdir(parents=True, exist_ok=True)
+            target = out / source.with_suffix(suffix).name
+        if target.exists() and not force:
+            raise FileExistsError(f"{target} exists: --force overwrites it")
+        work(source, target)
+
+    sys.exit(1 if _failures((source, lambda source=source: one(source)) for source in inputs) else 0)
+
+
+def _failures(tasks: Iterable[tuple[Path, Callable[[], None]]]) -> int:
+    """Run tasks, print what went wrong, and count it."""
+    failed = 0
+    for source, task in tasks:
+        try:
+            task()
+        except _FILE_ERRORS as error:
+            failed += 1
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            click.secho(f"pillow-inr: {source}: {reason}", err=True, fg="red")
+    return failed

@@ -1,0 +1,59 @@
+"""Assertions and images that several test modules share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pillow_inr import container
+from pillow_inr.errors import FormatError
+
+VECTORS = Path(__file__).parent / "vectors"
+SAMPLES = Path(__file__).parent.parent / "samples"
+
+# A fit short enough for a test: quality is judged by benchmarks, not here.
+QUICK = {"width": 8, "depth": 2, "steps": 40}
+
+
+def header(**changes: object) -> container.Header:
+    """A small valid header with some fields changed."""
+    fields: dict[str, object] = {
+        "size": (5, 3),
+        "pixel_format": 2,
+        "encoding": container.ENCODING_FOURIER,
+        "frequencies": 4,
+        "growth": 140,
+        "width": 8,
+        "depth": 2,
+        "payload_bytes": 8,
+        "chunks_bytes": 0,
+    }
+    return container.Header(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def gradient(width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
+    """A smooth image: each channel rises in another direction."""
+    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    planes = [x, y, 1 - x, (x + y) / 2][:channels]
+    return np.rint(255 * np.stack(planes, axis=-1)).astype(np.uint8)
+
+
+def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
+    """PSNR in dB of two uint8 arrays, inf when they are equal."""
+    assert reference.shape == decoded.shape
+    mse = np.mean((reference.astype(float) - decoded.astype(float)) ** 2)
+    return float(10 * np.log10(255**2 / mse)) if mse else float("inf")
+
+
+def check_rejects(data: bytes, match: str | None = None) -> None:
+    """Taking the file apart fails with FormatError and nothing else."""
+    with pytest.raises(FormatError, match=match):
+        container.unpack(data)
+
+
+def with_checksum(data: bytes) -> bytes:
+    """The file with its last four bytes replaced by the checksum that fits the others."""
+    import zlib
+
+    return data[:-4] + zlib.crc32(data[:-4]).to_bytes(4, "little")

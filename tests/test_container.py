@@ -1,0 +1,177 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pillow_inr import container
+from pillow_inr.container import Chunk
+from pillow_inr.errors import DamagedFileError, FormatError, UnsupportedFileError
+
+from .checks import check_rejects, header, with_checksum
+
+headers = st.builds(
+    lambda fourier, **fields: container.Header(
+        encoding=container.ENCODING_FOURIER if fourier else container.ENCODING_NONE,
+        frequencies=fourier[0] if fourier else 0,
+        growth=fourier[1] if fourier else 100,
+        **fields,
+    ),
+    fourier=st.none() | st.tuples(st.integers(1, 32), st.integers(100, 355)),
+    size=st.tuples(st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1)),
+    pixel_format=st.integers(0, 3),
+    width=st.integers(1, 1024),
+    depth=st.integers(1, 15),
+    payload_bytes=st.integers(0, (1 << 28) - 1).map(lambda words: 4 * words),
+    chunks_bytes=st.integers(0, (1 << 30) - 1),
+)
+
+
+def test_smallest_file_byte_by_byte() -> None:
+    plain = header(
+        size=(1, 1),
+        pixel_format=0,
+        encoding=container.ENCODING_NONE,
+        frequencies=0,
+        growth=100,
+        width=1,
+        depth=1,
+        payload_bytes=4,
+    )
+    expected = bytes.fromhex(
+        "89 49 4e 52 0d 0a"  # signature: 0x89 I N R CR LF
+        "01 00"  # format version 1, model siren
+        "01 01"  # 1 by 1 pixels
+        "00 00"  # L, plain coordinates
+        "01 01 00"  # width 1, depth 1, Laplace coding
+        "04 00"  # 4 bytes of payload, no chunks
+        "aa bb cc dd"  # the payload
+        "2b fd 21 61"  # CRC-32 of all before, little-endian
+    )
+    data = container.pack(plain, bytes.fromhex("aabbccdd"))
+    assert data == expected
+    assert container.unpack(data) == (plain, bytes.fromhex("aabbccdd"), ())
+
+
+def test_variable_length_integers_by_hand() -> None:
+    # 300 = 2 * 128 + 44: the low seven bits first, with the continuation bit; then 2.
+    assert container.pack_varint(300) == bytes([0x80 | 44, 2])
+    assert container.pack_varint(0) == b"\0"
+    assert container.pack_varint(127) == b"\x7f"
+    assert container.pack_varint(128) == b"\x80\x01"
+
+
+@given(headers)
+def test_header_round_trip(original: container.Header) -> None:
+    data = original.pack()
+    assert len(data) <= container.HEADER_MAX_BYTES
+    assert container.read_header(data) == (original, len(data))
+
+
+def test_overhead_of_a_plain_rgb_photograph() -> None:
+    photograph = header(size=(768, 512), frequencies=16, width=48, depth=4, payload_bytes=6800)
+    assert photograph.file_bytes - 6800 <= 32
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high"),
+    [
+        ("pixel_format", 0, 3),
+        ("frequencies", 1, 32),
+        ("growth", 100, 355),
+        ("width", 1, 1024),
+        ("depth", 1, 15),
+        ("chunks_bytes", 0, (1 << 30) - 1),
+    ],
+)
+def test_ranges_at_both_ends(field: str, low: int, high: int) -> None:
+    for value in (low, high):
+        assert getattr(header(**{field: value}), field) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(FormatError, match=str(value)):
+            header(**{field: value})
+
+
+@pytest.mark.parametrize("size", [(0, 1), (1, 0), (2**24, 1), (1, 2**24)])
+def test_image_sides_at_both_ends(size: tuple[int, int]) -> None:
+    with pytest.raises(FormatError, match="image"):
+        header(size=size)
+
+
+def test_payload_is_whole_words() -> None:
+    with pytest.raises(FormatError, match="multiple of 4"):
+        header(payload_bytes=6)
+
+
+def test_newer_version_is_named() -> None:
+    data = bytearray(container.pack(header(), bytes(8)))
+    data[6] = 2
+    with pytest.raises(UnsupportedFileError, match=r"version 2.*upgrade"):
+        container.read_header(bytes(data))
+    data[6] = 0
+    with pytest.raises(FormatError, match="format version is 0"):
+        container.read_header(bytes(data))
+
+
+@pytest.mark.parametrize(("position", "value", "match"), [(7, 1, "pyramid"), (7, 9, "number 9"), (16, 3, "coding 3")])
+def test_unknown_models_and_codings_are_named(position: int, value: int, match: str) -> None:
+    data = bytearray(container.pack(header(), bytes(8)))
+    data[position] = value
+    with pytest.raises(UnsupportedFileError, match=match):
+        container.read_header(bytes(data))
+
+
+def test_other_formats_are_named() -> None:
+    check_rejects(b"#INRIMAGE-4#{\nXDIM=4\n", "INRIMAGE-4 volume")
+    check_rejects(b"hello, world", "not an .inr file")
+    check_rejects(b"", "not an .inr file")
+    check_rejects(container.MAGIC.replace(b"\r\n", b"\n") + bytes(30), "not an .inr file")
+
+
+def test_integers_longer_than_needed_are_refused() -> None:
+    start = container.MAGIC + bytes([1, 0])
+    check_rejects(start + b"\x80\x00" + bytes(30), "shortest form")
+    check_rejects(start + b"\xff" * 30, "longer than 5 bytes")
+
+
+def test_every_truncation_and_bit_flip_is_noticed() -> None:
+    data = container.pack(header(), bytes(range(8)), container.pack_chunks((Chunk(5, b"note"),)))
+    data = container.pack(header(chunks_bytes=6), bytes(range(8)), container.pack_chunks((Chunk(5, b"note"),)))
+    assert container.unpack(data)[2] == (Chunk(5, b"note"),)
+    for length in range(len(data)):
+        check_rejects(data[:length])
+    for bit in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        check_rejects(bytes(damaged))
+    check_rejects(data + b"\0", "1 bytes follow")
+
+
+def test_bit_flips_under_a_repaired_checksum_raise_nothing_else() -> None:
+    data = container.pack(header(chunks_bytes=6), bytes(8), container.pack_chunks((Chunk(5, b"note"),)))
+    for bit in range(8 * (len(data) - 4)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            container.unpack(with_checksum(bytes(damaged)))
+        except FormatError:
+            continue
+
+
+def test_optional_chunks_are_kept_and_required_ones_refused() -> None:
+    chunks = (Chunk(1, b""), Chunk(127, bytes(300)))
+    packed = container.pack_chunks(chunks)
+    assert packed[:2] == b"\x01\x00"
+    data = container.pack(header(chunks_bytes=len(packed)), bytes(8), packed)
+    assert container.unpack(data)[2] == chunks
+    packed = container.pack_chunks((Chunk(9, b"x", required=True),))
+    check_rejects(container.pack(header(chunks_bytes=len(packed)), bytes(8), packed), "chunk of kind 9")
+
+
+@pytest.mark.parametrize("packed", [b"\x05", b"\x05\x04abc", b"\x00\x00", b"\x80\x00"])
+def test_malformed_chunks_are_refused(packed: bytes) -> None:
+    check_rejects(container.pack(header(chunks_bytes=len(packed)), bytes(8), packed), "chunk")
+
+
+def test_a_cut_off_file_says_how_much_is_missing() -> None:
+    data = container.pack(header(), bytes(8))
+    with pytest.raises(DamagedFileError, match=rf"{len(data) - 1} bytes of {len(data)}"):
+        container.unpack(data[:-1])

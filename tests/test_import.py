@@ -1,0 +1,48 @@
+"""What a fresh interpreter loads: opening must not cost TensorFlow, importing not even NumPy."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .checks import VECTORS
+
+
+def _fresh(code: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    return done.stdout.strip()
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = "import sys, pillow_inr; print([m for m in ('numpy', 'constriction', 'imageio', 'rich', 'click', 'keras', 'tensorflow') if m in sys.modules])"
+    assert _fresh(code) == "[]"
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "from PIL import Image; Image.open({path!r}).load()",
+        "pillow_inr.decode({path!r})",
+        "import imageio.v3 as iio; iio.imread({path!r})",
+        "import imageio.v2 as imageio; imageio.imread({path!r})",
+    ],
+)
+def test_opening_never_loads_tensorflow(opening: str) -> None:
+    path = str(VECTORS / "rgb.inr")
+    code = f"import sys, pillow_inr; {opening.format(path=path)}; print('keras' in sys.modules, 'tensorflow' in sys.modules)"
+    assert _fresh(code) == "False False"
+
+
+def test_header_needs_no_numpy() -> None:
+    path = str(VECTORS / "rgb.inr")
+    code = f"import sys, pillow_inr; from PIL import Image; print(Image.open({path!r}).size, 'numpy' in sys.modules)"
+    assert _fresh(code).endswith("False")
+
+
+@pytest.mark.parametrize("first", ["imageio", "pillow_inr"])
+def test_imageio_knows_the_extension_in_either_order(first: str) -> None:
+    second = {"imageio": "pillow_inr", "pillow_inr": "imageio"}[first]
+    code = f"import {first}, {second}; from imageio.config import known_extensions as k; print(len(k['.inr']), k['.inr'][0].priority)"
+    assert _fresh(code) == "1 ['pillow']"

@@ -1,0 +1,84 @@
+"""The Keras model computes what the NumPy decoder computes."""
+
+import math
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras")
+
+import tensorflow as tf  # noqa: E402
+
+from pillow_inr import network, siren  # noqa: E402
+from pillow_inr.architecture import Architecture  # noqa: E402
+from pillow_inr.pixels import axis_coordinates  # noqa: E402
+
+pytestmark = pytest.mark.keras
+
+
+def _positions(width: int, height: int) -> np.ndarray:
+    x, y = np.meshgrid(axis_coordinates(width, max(width, height)), axis_coordinates(height, max(width, height)))
+    return np.stack([x.ravel(), y.ravel()], axis=1)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        Architecture(width=48, depth=4, channels=3, frequencies=16, growth=140),
+        Architecture(width=64, depth=5, channels=4, frequencies=16, growth=175),
+        Architecture(width=28, depth=10, channels=3, frequencies=0, growth=100),
+        Architecture(width=5, depth=1, channels=1, frequencies=3, growth=355),
+    ],
+    ids=lambda a: f"{a.width}x{a.depth}-{a.frequencies}",
+)
+@pytest.mark.parametrize("size", [(61, 40), (3, 200)])
+def test_synthesis_agrees_with_keras_before_rounding(architecture: Architecture, size: tuple[int, int]) -> None:
+    model = network.build_model(architecture, seed=3)
+    weights = [np.asarray(weight) for weight in model.trainable_variables]
+    assert tuple(weight.shape for weight in weights) == architecture.shapes
+    across, down = siren._first_layer(architecture, weights, size)
+    ours = siren._evaluate(weights, across[None] + down[:, None])
+    theirs = np.asarray(model(_positions(*size))).reshape(ours.shape)
+    assert np.abs(ours - theirs).max() <= 1e-4
+
+
+def test_sine_and_its_gradient() -> None:
+    angle = tf.constant(np.linspace(-200, 200, 100001), tf.float32)
+    exact = np.asarray(angle, np.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(angle)
+        value = network.sine(angle)
+    assert np.abs(np.asarray(value) - np.sin(exact)).max() < 2e-6
+    assert np.abs(np.asarray(tape.gradient(value, angle)) - np.cos(exact)).max() < 2e-6
+
+
+def test_initializer_is_that_of_the_paper() -> None:
+    first = np.asarray(network.SirenInitializer(first=True, seed=1)((66, 500)))
+    hidden = np.asarray(network.SirenInitializer(seed=1)((64, 500)))
+    for values, limit in ((first, 1 / 66), (hidden, math.sqrt(6 / 64) / 30)):
+        assert np.abs(values).max() <= limit
+        assert values.std() == pytest.approx(limit / math.sqrt(3), rel=0.02)
+
+
+def test_model_survives_serialization(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    model = network.build_model(Architecture(width=6, depth=2, channels=3, frequencies=4, growth=140), seed=1)
+    path = tmp_path / "siren.keras"
+    model.save(path)
+    again = keras.models.load_model(path)
+    positions = _positions(9, 5)
+    np.testing.assert_array_equal(np.asarray(model(positions)), np.asarray(again(positions)))
+    layer = network.SineDense(7, first=True, w0=20.0, seed=5, name="layer")
+    assert network.SineDense.from_config(layer.get_config()).get_config() == layer.get_config()
+    initializer = network.SirenInitializer(first=True, w0=20.0, seed=5)
+    assert network.SirenInitializer.from_config(initializer.get_config()).get_config() == initializer.get_config()
+
+
+def test_seed_fixes_the_weights_and_no_seed_does_not() -> None:
+    architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, growth=140)
+
+    def first_kernel(seed: int | None) -> np.ndarray:
+        return np.asarray(network.build_model(architecture, seed).trainable_variables[0])
+
+    assert (first_kernel(1) == first_kernel(1)).all()
+    assert (first_kernel(1) != first_kernel(2)).any()
+    assert (first_kernel(None) != first_kernel(None)).any()

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pillow_inr.quantization import STEP_INDEX_MAX, dequantize, quantize, step_index, step_size
+
+
+def test_step_sizes_by_hand() -> None:
+    assert step_size(0) == 8 * 2.0**-29
+    assert step_size(7) == 15 * 2.0**-29
+    assert step_size(8) == 8 * 2.0**-28
+    assert step_size(208) == 8 * 2.0**-3 == 1.0
+    assert step_size(STEP_INDEX_MAX) == 15 * 2.0**2
+
+
+def test_every_step_size_is_nearest_to_itself() -> None:
+    assert [step_index(step_size(index)) for index in range(256)] == list(range(256))
+    assert step_index(1e-30) == 0
+    assert step_index(1e30) == STEP_INDEX_MAX
+
+
+@given(st.floats(2e-8, 59))
+def test_nearest_step_is_within_half_an_eighth(step: float) -> None:
+    assert abs(step_size(step_index(step)) / step - 1) <= 1 / 16
+
+
+@given(
+    hnp.arrays(np.float32, hnp.array_shapes(max_dims=2), elements=st.floats(-8, 8, width=32)),
+    st.integers(100, 255),
+)
+def test_rounding_misses_by_at_most_half_a_step(weights: np.ndarray, index: int) -> None:
+    step = step_size(index)
+    symbols = quantize(weights, step)
+    assert symbols.dtype == np.int32
+    clipped = np.abs(weights) > 32767 * step
+    assert (np.abs(dequantize(symbols, step) - weights)[~clipped] <= step / 2 * (1 + 1e-6)).all()
+    assert (np.abs(symbols) <= 32767).all()
+
+
+def test_ties_go_to_even() -> None:
+    assert quantize(np.array([0.5, 1.5, -0.5, -1.5], np.float32), 1.0).tolist() == [0, 2, 0, -2]
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(ValueError, match="positive"):
+        quantize(np.zeros(1, np.float32), 0.0)
+    with pytest.raises(ValueError, match="finite"):
+        quantize(np.array([np.nan], np.float32), 1.0)
