@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .container import Header
 
@@ -33,9 +34,7 @@ class Architecture:
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of all weight tensors in file order: kernel (inputs, outputs) and bias (outputs,) per layer."""
         units = [2 * self.axis_features, *[self.width] * self.depth, self.channels]
-        return tuple(
-            shape for rows, columns in zip(units, units[1:], strict=False) for shape in ((rows, columns), (columns,))
-        )
+        return tuple(shape for rows, columns in pairwise(units) for shape in ((rows, columns), (columns,)))
 
     @property
     def weight_count(self) -> int:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,9 +42,7 @@ def _encode_options(command: _Command) -> _Command:
     """The options of an encode, in the order of their help."""
     for option in reversed(
         (
-            click.option(
-                "-q", "--quality", type=int, default=50, show_default=True, help="1 (small) to 100 (good)."
-            ),
+            click.option("-q", "--quality", type=int, default=50, show_default=True, help="1 (small) to 100 (good)."),
             click.option(
                 "-e",
                 "--effort",
@@ -95,9 +93,7 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
         api.write_atomically(target, data)
         rate = metrics.bits_per_pixel(len(data), *image.size)
         psnr = metrics.psnr_db(metrics.mse(plugin.to_pixels(image), api.decode(data)), peak=255.0)
-        console.print(
-            f"{escape(str(target))}  {len(data):,} bytes  {rate:.3f} bpp  {psnr:.2f} dB  {seconds:.1f} s"
-        )
+        console.print(f"{escape(str(target))}  {len(data):,} bytes  {rate:.3f} bpp  {psnr:.2f} dB  {seconds:.1f} s")
 
     _for_each(inputs, out, ".inr", force, encode_one)
 
@@ -105,7 +101,10 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
 @main.command(epilog="Example: pillow-inr decode photo.inr -o photo.png")
 @click.argument("inputs", nargs=-1, required=True, type=_PATHS)
 @click.option(
-    "-o", "--out", type=_PATHS, help="Output file (its ending names the format), or folder.  [default: NAME.png]"
+    "-o",
+    "--out",
+    type=_PATHS,
+    help="Output file (its ending names the format), or folder.  [default: NAME.png]",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
@@ -147,7 +146,7 @@ def info(inputs: tuple[Path, ...]) -> None:
             f"{facts['bits_per_pixel']:.3f}",
         )
 
-    failed = _failures(((source, lambda source=source: row(source)) for source in inputs))
+    failed = _count_failures(inputs, row)
     if table.row_count:
         Console(highlight=False).print(table)
     sys.exit(1 if failed else 0)
@@ -168,15 +167,15 @@ def _for_each(
             raise FileExistsError(f"{target} exists: --force overwrites it")
         work(source, target)
 
-    sys.exit(1 if _failures((source, lambda source=source: one(source)) for source in inputs) else 0)
+    sys.exit(1 if _count_failures(inputs, one) else 0)
 
 
-def _failures(tasks: Iterable[tuple[Path, Callable[[], None]]]) -> int:
-    """Run tasks, print what went wrong, and count it."""
+def _count_failures(inputs: tuple[Path, ...], work: Callable[[Path], None]) -> int:
+    """Do the work on every input and print what went wrong."""
     failed = 0
-    for source, task in tasks:
+    for source in inputs:
         try:
-            task()
+            work(source)
         except _FILE_ERRORS as error:
             failed += 1
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -28,7 +28,6 @@ RATE_WEIGHT = 4e-3
 RATE_WEIGHT_PER_10_POINTS = 0.72
 QUALITY_WIDTHS = (8, 192)
 DEFAULT_DEPTH = 4
-# Width taken for a network too large for its quality to say, so that a 50-megapixel image can be saved at all.
 
 ProgressCallback = Callable[[int, int, float, float], object]
 """Called with step, steps, PSNR in dB and estimated bits per pixel."""
@@ -129,31 +128,30 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> P
     depth = options.depth or DEFAULT_DEPTH
     points = (options.quality - 50) / 10
     budget = WEIGHTS_PER_PIXEL * WEIGHTS_PER_10_POINTS**points * size[0] * size[1]
-    inputs = 2 * (1 + 2 * frequencies)
+    linear = 2 * (1 + 2 * frequencies) + depth + channels
+    width = options.width or _width_for(budget, linear, depth)
+    # A network of more weights than the quality asks for means that the caller wants them used, and a tiny image
+    # has no smaller one: there a bit must not cost as if it were one of few.
+    excess = max(1.0, ((depth - 1) * width**2 + linear * width) / budget)
     return Plan(
-        width=options.width or _width_for(budget, inputs, depth, channels),
+        width=width,
         depth=depth,
         frequencies=frequencies,
         growth=_growth(max(size)) if frequencies else 100,
         steps=options.steps or EFFORT_STEPS[options.effort],
-        rate_weight=RATE_WEIGHT * RATE_WEIGHT_PER_10_POINTS**points,
+        rate_weight=RATE_WEIGHT * RATE_WEIGHT_PER_10_POINTS**points / excess,
     )
 
 
-def _width_for(weights: float, inputs: int, depth: int, channels: int) -> int:
-    """Width, a multiple of 4, at which a network has about this many weights."""
-    # weights = (depth - 1) w^2 + (inputs + depth + channels) w + channels
-    linear = inputs + depth + channels
-    width = (
-        (math.sqrt(linear**2 + 4 * (depth - 1) * weights) - linear) / (2 * (depth - 1))
-        if depth > 1
-        else weights / linear
-    )
+def _width_for(weights: float, linear: int, depth: int) -> int:
+    """Width, a multiple of 4, at which a network has about `weights` = (depth - 1) * width^2 + linear * width."""
+    squares = depth - 1
+    width = (math.sqrt(linear**2 + 4 * squares * weights) - linear) / (2 * squares) if squares else weights / linear
     return min(max(4 * round(width / 4), QUALITY_WIDTHS[0]), QUALITY_WIDTHS[1])
 
 
 def _growth(longer: int) -> int:
     """Ratio of successive frequencies, in hundredths, that takes the last one to HIGHEST_FREQUENCY."""
     # The first frequency, pi, has one period over the longer side; the last shall have this many.
-    periods = max(1.0, HIGHEST_FREQUENCY * min(longer, FREQUENCY_SIDE_MAX))
-    return round(100 * periods ** (1 / (FREQUENCIES - 1)))
+    periods: float = max(1.0, HIGHEST_FREQUENCY * min(longer, FREQUENCY_SIDE_MAX))
+    return round(100 * math.pow(periods, 1 / (FREQUENCIES - 1)))

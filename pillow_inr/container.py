@@ -32,7 +32,12 @@ GROWTH_MAX = 355
 # Part lengths stay below 1 GiB: a header cannot ask for more memory than that.
 PART_BYTES_MAX = (1 << 30) - 1
 
-MODES = ("L", "LA", "RGB", "RGBA")  # pixel format 0..3 (format.md section 3); the band count of each is its length
+MODES = (
+    "L",
+    "LA",
+    "RGB",
+    "RGBA",
+)  # pixel format 0..3 (format.md section 3); the band count of each is its length
 _REQUIRED_CHUNK = 0x80
 
 
@@ -236,9 +241,7 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
 def pack_chunks(chunks: tuple[Chunk, ...]) -> bytes:
     """Chunks as bytes, in order (docs/format.md section 6)."""
     return b"".join(
-        bytes([chunk.kind | (_REQUIRED_CHUNK if chunk.required else 0)])
-        + pack_varint(len(chunk.data))
-        + chunk.data
+        bytes([chunk.kind | (_REQUIRED_CHUNK if chunk.required else 0)]) + pack_varint(len(chunk.data)) + chunk.data
         for chunk in chunks
     )
 

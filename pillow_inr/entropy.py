@@ -19,14 +19,70 @@ from .quantization import STEP_INDEX_MAX
 # round(2^32 * exp(-1 / (2 b))) for the Laplace scale b = (4 + k % 4) * 2^(k // 4) / 64 in symbol units, k = 0..63.
 # Shipped, not computed, because exp differs between platforms in its last bit (docs/format.md section 4.3).
 DECAYS = (
-    1440801, 7136334, 20735887, 44423591, 78665070, 175072333, 298429151, 436804154, 581260615,
-    867138942, 1132141088, 1369693234, 1580030169, 1929853206, 2205109735, 2425445865, 2605029347,
-    2879002676, 3077478545, 3227570397, 3344923893, 3516421809, 3635611325, 3723212229, 3790295335,
-    3886247119, 3951560672, 3998884189, 4034748382, 4085499269, 4119687349, 4144282424, 4162825044,
-    4188924176, 4206414439, 4218952178, 4228380000, 4241614355, 4250460263, 4256790061, 4261543595,
-    4268207462, 4272655828, 4275836070, 4278222805, 4281566473, 4283797036, 4285391007, 4286586875,
-    4288261650, 4289378530, 4290176480, 4290775039, 4291613163, 4292172003, 4292571219, 4292870656,
-    4293289902, 4293569422, 4293769091, 4293918848, 4294128517, 4294268302, 4294368152,
+    1440801,
+    7136334,
+    20735887,
+    44423591,
+    78665070,
+    175072333,
+    298429151,
+    436804154,
+    581260615,
+    867138942,
+    1132141088,
+    1369693234,
+    1580030169,
+    1929853206,
+    2205109735,
+    2425445865,
+    2605029347,
+    2879002676,
+    3077478545,
+    3227570397,
+    3344923893,
+    3516421809,
+    3635611325,
+    3723212229,
+    3790295335,
+    3886247119,
+    3951560672,
+    3998884189,
+    4034748382,
+    4085499269,
+    4119687349,
+    4144282424,
+    4162825044,
+    4188924176,
+    4206414439,
+    4218952178,
+    4228380000,
+    4241614355,
+    4250460263,
+    4256790061,
+    4261543595,
+    4268207462,
+    4272655828,
+    4275836070,
+    4278222805,
+    4281566473,
+    4283797036,
+    4285391007,
+    4286586875,
+    4288261650,
+    4289378530,
+    4290176480,
+    4290775039,
+    4291613163,
+    4292172003,
+    4292571219,
+    4292870656,
+    4293289902,
+    4293569422,
+    4293769091,
+    4293918848,
+    4294128517,
+    4294268302,
+    4294368152,
 )
 SCALE_INDEX_MAX = len(DECAYS) - 1
 # Bits of the largest magnitude in a tensor: 0 means that all symbols are 0, 15 that they span -32767..32767.
@@ -134,7 +190,8 @@ def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
             shifted = tensor.symbols.ravel() + np.int32(_offset(magnitude))
             encoder.encode(shifted, _categorical(scale_index, magnitude))
             scales[kind] = scale_index
-    return encoder.get_compressed().astype("<u4").tobytes()
+    words: NDArray[np.uint32] = encoder.get_compressed()
+    return words.astype("<u4").tobytes()
 
 
 def decode_tensors(payload: bytes, shapes: Sequence[tuple[int, ...]]) -> Iterator[CodedTensor]:
@@ -190,9 +247,7 @@ def _decode(decoder: "constriction.stream.queue.RangeDecoder", model: object) ->
     return int(_decode_many(decoder, model, 1)[0])
 
 
-def _decode_many(
-    decoder: "constriction.stream.queue.RangeDecoder", model: object, count: int
-) -> NDArray[np.int32]:
+def _decode_many(decoder: "constriction.stream.queue.RangeDecoder", model: object, count: int) -> NDArray[np.int32]:
     try:
         symbols: NDArray[np.int32] = decoder.decode(model, count)
     except AssertionError as error:  # what constriction raises for a stream that no encoder wrote

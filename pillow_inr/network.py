@@ -118,9 +118,7 @@ class CoordinateEncoding(keras.layers.Layer):  # type: ignore[misc]
 class SineDense(keras.layers.Layer):  # type: ignore[misc]
     """A dense layer with sine activation: sin(w0 * (x W + b)) (Sitzmann et al. 2020, section 3)."""
 
-    def __init__(
-        self, units: int, first: bool = False, w0: float = W0, seed: int | None = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, units: int, first: bool = False, w0: float = W0, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
         self.first = first
@@ -133,7 +131,9 @@ class SineDense(keras.layers.Layer):  # type: ignore[misc]
         assert inputs is not None
         kernel_seed, bias_seed = _spread(self.seed, 2)
         self.kernel = self.add_weight(
-            shape=(inputs, self.units), name="kernel", initializer=SirenInitializer(self.first, self.w0, kernel_seed)
+            shape=(inputs, self.units),
+            name="kernel",
+            initializer=SirenInitializer(self.first, self.w0, kernel_seed),
         )
         # U(-1/sqrt(n), 1/sqrt(n)), as the authors' PyTorch code has it: the paper leaves the bias open.
         limit = 1.0 / math.sqrt(inputs)

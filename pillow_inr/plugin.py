@@ -15,6 +15,7 @@ from .errors import BackendError, DamagedFileError, FitError, FormatError, Unsup
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL._imaging import PixelAccess
 
 FORMAT = "INR"
 EXTENSION = ".inr"
@@ -79,7 +80,7 @@ class InrImageFile(ImageFile.ImageFile):
         self._pending_bytes = header.file_bytes
         self.info.update(facts(header))
 
-    def load(self) -> "Image.core.PixelAccess | None":
+    def load(self) -> "PixelAccess | None":
         """Decode the pixels, once."""
         if self._pending_bytes:
             from . import codec

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def bar(title: str, console: "Console | None" = None, transient: bool = False) -> Iterator[Callable[[int, int, float, float], None]]:
+def bar(
+    title: str, console: "Console | None" = None, transient: bool = False
+) -> Iterator[Callable[[int, int, float, float], None]]:
     """Show a bar while the context lasts.
 
     Args:

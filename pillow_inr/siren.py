@@ -52,8 +52,7 @@ def _first_layer(
     longer = max(size)
     kernel, bias = weights[0], weights[1]
     across, down = (
-        encode_axis(axis_coordinates(length, longer), architecture.frequencies, architecture.growth)
-        for length in size
+        encode_axis(axis_coordinates(length, longer), architecture.frequencies, architecture.growth) for length in size
     )
     split = architecture.axis_features
     return across @ kernel[:split], down @ kernel[split:] + bias

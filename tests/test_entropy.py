@@ -52,9 +52,7 @@ def test_counts_follow_the_quantized_laplace_distribution(index: int) -> None:
     probability = counts / counts.sum()
     middle = len(counts) // 2
     assert probability[middle] == pytest.approx(1 - math.exp(-0.5 / scale), rel=1e-3)
-    assert probability[middle + 1] == pytest.approx(
-        0.5 * (math.exp(-0.5 / scale) - math.exp(-1.5 / scale)), rel=1e-3
-    )
+    assert probability[middle + 1] == pytest.approx(0.5 * (math.exp(-0.5 / scale) - math.exp(-1.5 / scale)), rel=1e-3)
     assert (counts == counts[::-1]).all()
     assert (counts >= 1).all()
 

@@ -1,0 +1,111 @@
+"""Memory and time per step of encoding a 50-megapixel image, against a 768x512 one, each in a process of its own."""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from common import machine
+from PIL import Image
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--size", type=int, nargs=2, default=(8192, 6144))
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        _child(tuple(arguments.size), arguments.steps)
+        return
+    print(machine())
+    small, large = (_measure(size, arguments.steps) for size in ((768, 512), arguments.size))
+    for name, figures in (("768x512", small), ("x".join(map(str, arguments.size)), large)):
+        print(
+            f"{name}: TensorFlow imported {figures['tensorflow_mb']:.0f} MB, image decoded "
+            f"{figures['image_mb']:.0f} MB more, peak of the encode {figures['peak_mb']:.0f} MB above both; "
+            f"{figures['ms_per_step']:.2f} ms/step; load {figures['load_s']:.1f} s, "
+            f"its peak {figures['load_peak_mb']:.0f} MB above the encode's"
+        )
+    print(f"time per step, large / small: {large['ms_per_step'] / small['ms_per_step']:.2f}")
+
+
+def _measure(size: tuple[int, int], steps: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "--child", "--steps", str(steps), "--size", *map(str, size)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def _resident_mb() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+class _Peak:
+    """Highest resident memory while the context lasts, sampled every 10 ms."""
+
+    def __enter__(self) -> "_Peak":
+        self.mb = _resident_mb()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self.done.wait(0.01):
+            self.mb = max(self.mb, _resident_mb())
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.thread.join()
+
+
+def _photograph_like(size: tuple[int, int]) -> Image.Image:
+    """Smooth colours with some texture, made band by band so that making it takes little memory."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    return coarse.resize(size, Image.Resampling.BICUBIC)
+
+
+def _child(size: tuple[int, int], steps: int) -> None:
+    import keras  # noqa: F401
+    import tensorflow as tf
+
+    tf.constant(0.0)
+    tensorflow_mb = _resident_mb()
+    Image.MAX_IMAGE_PIXELS = None
+    image = _photograph_like(size)
+    base = _resident_mb()
+    import pillow_inr
+
+    times: list[tuple[int, float]] = []
+
+    def report(step: int, *_: object) -> None:
+        times.append((step, time.perf_counter()))
+
+    with _Peak() as peak:
+        data = pillow_inr.encode(image, width=48, depth=4, steps=steps, progress=report)
+    (first, start), (last, end) = times[0], times[-1]
+    start_load = time.perf_counter()
+    with _Peak() as load_peak:
+        pillow_inr.decode(data)
+    figures = {
+        "tensorflow_mb": tensorflow_mb,
+        "image_mb": base - tensorflow_mb,
+        "peak_mb": peak.mb - base,
+        "ms_per_step": 1000 * (end - start) / (last - first),
+        "load_s": time.perf_counter() - start_load,
+        "load_peak_mb": load_peak.mb - peak.mb,
+    }
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

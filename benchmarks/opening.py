@@ -1,0 +1,56 @@
+"""Time of import, open and load of an .inr file, each the median of several, and what was loaded for it."""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from common import machine
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    path = parser.parse_args().file
+    print(machine())
+
+    code = (
+        "import time; a = time.perf_counter(); import PIL.Image; b = time.perf_counter(); import pillow_inr; "
+        "c = time.perf_counter(); print(b - a, c - b)"
+    )
+    runs = [subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(15)]
+    pillow, ours = (statistics.median(float(run.stdout.split()[i]) for run in runs) for i in (0, 1))
+    print(f"import PIL.Image {1000 * pillow:.1f} ms, import pillow_inr on top {1000 * ours:.1f} ms")
+
+    from PIL import Image
+
+    import pillow_inr  # noqa: F401
+
+    def opened() -> None:
+        with Image.open(path):
+            pass
+
+    def loaded() -> None:
+        with Image.open(path) as image:
+            image.load()
+
+    loaded()  # the first load imports NumPy and constriction
+    print(f"Image.open {1000 * _median(opened, 200):.3f} ms")
+    print(f"Image.open + load {_median(loaded, 9):.3f} s")
+    print("tensorflow loaded:", "tensorflow" in sys.modules, "- keras loaded:", "keras" in sys.modules)
+
+
+def _median(function: Callable[[], None], runs: int) -> float:
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    main()

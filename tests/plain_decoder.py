@@ -1,0 +1,154 @@
+"""A second decoder, written from docs/format.md alone: plain Python, no NumPy, no constriction, slow.
+
+It shows that the document is enough to read a file; test_plain_decoder.py compares it with the package.
+"""
+
+import math
+import re
+import struct
+import zlib
+from itertools import pairwise
+from pathlib import Path
+
+MASK = 2**64 - 1
+
+
+def _table() -> list[int]:
+    """Table A, read out of the document."""
+    text = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
+    section = text.split("### 4.6")[1].split("## 5.")[0].split(":", 1)[1]
+    return [int(number) for number in re.findall(r"\d+", section)]
+
+
+TABLE = _table()
+
+
+def laplace(j: int, m: int) -> list[int]:
+    a = TABLE[j]
+    r = a * a >> 32
+    t = a * (2**32 + a) >> 32
+    side = []
+    for _ in range(2**m - 1):
+        side.append(max(1, t))
+        t = t * r >> 32
+    return [*side[::-1], 2**33, *side]
+
+
+def cumulative(counts: list[int]) -> list[int]:
+    factor = (2**24 - len(counts)) / sum(float(count) for count in counts)
+    c, partial = [0], 0.0
+    for i, count in enumerate(counts[:-1], start=1):
+        partial += count
+        c.append(i + int(partial * factor))
+    return [*c, 2**24]
+
+
+class RangeDecoder:
+    def __init__(self, payload: bytes) -> None:
+        self.words = list(struct.unpack(f"<{len(payload) // 4}I", payload))
+        self.lower, self.range, self.point = 0, MASK, 0
+        for _ in range(2):
+            self.point = self.point << 32 | self.next_word()
+
+    def next_word(self) -> int:
+        return self.words.pop(0) if self.words else 0
+
+    def symbol(self, c: list[int]) -> int:
+        scale = self.range >> 24
+        q = (self.point - self.lower & MASK) // scale
+        if q >= 2**24:
+            raise ValueError("invalid data")
+        s = next(i for i in range(len(c) - 1) if c[i] <= q < c[i + 1])
+        self.lower = self.lower + scale * c[s] & MASK
+        self.range = scale * (c[s + 1] - c[s])
+        if self.range < 2**32:
+            self.lower = self.lower << 32 & MASK
+            self.range <<= 32
+            self.point = (self.point << 32 & MASK) | self.next_word()
+        return s
+
+    def finish(self) -> None:
+        if self.words or (self.point - self.lower & MASK) >= 2**33 - 1:
+            raise ValueError("data is left")
+
+
+def decode_weights(payload: bytes, sizes: list[int]) -> list[tuple[int, list[int]]]:
+    """Step index and symbols of every tensor."""
+    decoder = RangeDecoder(payload)
+    parameters = cumulative(laplace(22, 8))
+    magnitudes = cumulative([1] * 16)
+    step, scale = [144, 144], [24, 24]
+    tensors = []
+    for position, size in enumerate(sizes):
+        kind = position % 2
+        step[kind] += decoder.symbol(parameters) - 255
+        if not 0 <= step[kind] <= 255:
+            raise ValueError("step index")
+        m = decoder.symbol(magnitudes)
+        symbols = [0] * size
+        if m:
+            scale[kind] += decoder.symbol(parameters) - 255
+            if not 0 <= scale[kind] <= 63:
+                raise ValueError("scale index")
+            c = cumulative(laplace(scale[kind], m))
+            symbols = [decoder.symbol(c) - (2**m - 1) for _ in range(size)]
+        tensors.append((step[kind], symbols))
+    decoder.finish()
+    return tensors
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+def decode(data: bytes) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[int]]]:
+    """Width, height and samples per pixel; the tensors; the pixels, row by row."""
+    assert data[:8] == bytes.fromhex("89494E520D0A 01 00")
+    assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
+    width, at = varint(data, 8)
+    height, at = varint(data, at)
+    channels = data[at] + 1
+    frequencies, growth = 0, 100
+    encoding = data[at + 1]
+    at += 2
+    if encoding:
+        frequencies, growth = data[at], 100 + data[at + 1]
+        at += 2
+    units, at = varint(data, at)
+    depth, coding = data[at], data[at + 1]
+    assert coding == 0
+    payload_length, at = varint(data, at + 2)
+    chunks_length, at = varint(data, at)
+    assert len(data) == at + payload_length + chunks_length + 4
+
+    sides = [2 + 4 * frequencies, *[units] * depth, channels]
+    shapes = [(rows, columns) for rows, columns in pairwise(sides)]
+    sizes = [size for rows, columns in shapes for size in (rows * columns, columns)]
+    tensors = decode_weights(data[at : at + payload_length], sizes)
+    weights = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
+
+    def features(index: int, length: int) -> list[float]:
+        u = (2 * index + 1 - length) / max(width, height)
+        angles = [math.pi * (growth / 100) ** i * u for i in range(frequencies)]
+        return [u, *map(math.sin, angles), *map(math.cos, angles)]
+
+    pixels = []
+    for row in range(height):
+        for column in range(width):
+            h = features(column, width) + features(row, height)
+            for layer, (_, columns) in enumerate(shapes):
+                kernel, bias = weights[2 * layer], weights[2 * layer + 1]
+                h = [
+                    bias[o] + sum(value * kernel[i * columns + o] for i, value in enumerate(h)) for o in range(columns)
+                ]
+                if layer < depth:
+                    h = [math.sin(30 * value) for value in h]
+            pixels.append([round(255 * min(max(value, 0), 1)) for value in h])
+    return (width, height, channels), tensors, pixels

@@ -1,0 +1,85 @@
+import io
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pillow_inr
+from pillow_inr import api
+
+from .checks import QUICK, VECTORS, gradient
+
+RGB = VECTORS / "rgb.inr"
+
+
+def test_sources_of_all_kinds_give_the_same() -> None:
+    data = RGB.read_bytes()
+    expected = pillow_inr.decode(data)
+    assert expected.shape == (*reversed(pillow_inr.read_header(data).size), 3)
+    for source in (bytearray(data), memoryview(data), RGB, str(RGB), io.BytesIO(data)):
+        np.testing.assert_array_equal(pillow_inr.decode(source), expected)
+    for source in (bytearray(data), memoryview(data), RGB, str(RGB), io.BytesIO(data)):
+        assert pillow_inr.read_header(source).file_bytes == len(data)
+
+
+def test_grey_decodes_to_two_dimensions() -> None:
+    assert pillow_inr.decode(VECTORS / "grey.inr").ndim == 2
+    assert pillow_inr.decode(VECTORS / "grey_alpha.inr").shape[2] == 2
+
+
+def test_options_are_checked_before_the_image() -> None:
+    with pytest.raises(ValueError, match="width"):
+        pillow_inr.encode(None, width=0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="widht"):
+        pillow_inr.encode(gradient(4, 4), widht=8)
+
+
+@pytest.mark.keras
+def test_encode_takes_arrays_and_images() -> None:
+    image = gradient(12, 9)
+    data = pillow_inr.encode(image, **QUICK)
+    assert data == pillow_inr.encode(Image.fromarray(image), **QUICK)
+    assert pillow_inr.read_header(data).size == (12, 9)
+    grey = pillow_inr.encode(image[:, :, 0], **QUICK)
+    assert pillow_inr.decode(grey).shape == (9, 12)
+
+
+@pytest.mark.keras
+def test_save_replaces_the_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    pillow_inr.save(gradient(12, 9), path, **QUICK)
+    assert pillow_inr.decode(path).shape == (9, 12, 3)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failing_save_keeps_the_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    with pytest.raises(ValueError, match="depth"):
+        pillow_inr.save(gradient(12, 9), path, depth=99)
+    assert path.read_bytes() == b"older"
+
+
+def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+
+    def fail(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        api.write_atomically(path, b"newer")
+    assert path.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions are those of POSIX")
+def test_a_saved_file_has_ordinary_permissions(tmp_path: Path) -> None:
+    api.write_atomically(tmp_path / "a", b"")
+    (tmp_path / "b").write_bytes(b"")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "b").stat().st_mode)

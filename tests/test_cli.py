@@ -1,0 +1,95 @@
+"""The command line as a user meets it: output, exit codes, files left behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from pillow_inr.cli import main
+
+from .checks import VECTORS, gradient
+
+RGB = VECTORS / "rgb.inr"
+QUICK = ["--width", "8", "--depth", "2", "--steps", "40"]
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_help_names_the_commands_and_options() -> None:
+    text = _run("--help").output
+    assert all(command in text for command in ("encode", "decode", "info"))
+    text = _run("encode", "--help").output
+    assert all(option in text for option in ("--quality", "--effort", "--width", "--depth", "--time-limit", "--out"))
+
+
+def test_info(tmp_path: Path) -> None:
+    result = _run("info", RGB, VECTORS / "grey.inr")
+    assert result.exit_code == 0
+    assert "siren" in result.output
+    assert f"{RGB.stat().st_size:,}" in result.output
+    (tmp_path / "text.inr").write_text("hello")
+    result = _run("info", tmp_path / "text.inr", RGB)
+    assert result.exit_code == 1
+    assert "not an .inr file" in result.output
+    assert "siren" in result.output
+
+
+def test_decode(tmp_path: Path) -> None:
+    result = _run("decode", RGB, "--out", tmp_path / "copy.png")
+    assert result.exit_code == 0
+    with Image.open(tmp_path / "copy.png") as copy, Image.open(RGB) as original:
+        np.testing.assert_array_equal(np.asarray(copy), np.asarray(original))
+    assert _run("decode", RGB, "--out", tmp_path / "copy.png").exit_code == 1
+    assert _run("decode", RGB, "--out", tmp_path / "copy.png", "--force").exit_code == 0
+    result = _run("decode", RGB, "-o", tmp_path / "copy.strange")
+    assert result.exit_code == 1
+    assert "strange" in result.output
+    assert not (tmp_path / "copy.strange").exists()
+
+
+def test_decode_into_a_folder_goes_on_after_an_error(tmp_path: Path) -> None:
+    (tmp_path / "text.inr").write_text("hello")
+    result = _run("decode", tmp_path / "text.inr", RGB, tmp_path / "missing.inr", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "missing.inr: No such file or directory" in result.output
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["rgb.png"]
+
+
+def test_bad_options_are_usage_errors(tmp_path: Path) -> None:
+    for arguments in (["--width", "0"], ["--depth", "a"], ["--encoding", "hash"], ["--unknown"]):
+        assert _run("encode", tmp_path / "x.png", *arguments).exit_code == 2
+    assert _run("encode").exit_code == 2
+    assert "width must be in 1..1024, got 0" in _run("encode", "x.png", "--width", 0).output
+
+
+@pytest.mark.keras
+def test_encode_several(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        Image.fromarray(gradient(12, 9)).save(tmp_path / f"{name}.png")
+    (tmp_path / "text.png").write_text("hello")
+    inputs = [tmp_path / f"{name}.png" for name in ("a", "text", "b")]
+    result = _run("encode", *inputs, *QUICK)
+    assert result.exit_code == 1
+    assert "cannot identify" in result.output
+    assert {path.name for path in tmp_path.glob("*.inr")} == {"a.inr", "b.inr"}
+    assert " bpp" in result.output and " dB" in result.output
+    result = _run("encode", inputs[0], *QUICK)
+    assert result.exit_code == 1
+    assert "--force" in result.output
+    assert _run("encode", inputs[0], *QUICK, "--force", "--quiet").output == ""
+
+
+@pytest.mark.keras
+def test_as_a_module_in_a_process_of_its_own(tmp_path: Path) -> None:
+    Image.fromarray(gradient(12, 9)).save(tmp_path / "a.png")
+    command = [sys.executable, "-m", "pillow_inr", "encode", str(tmp_path / "a.png"), *QUICK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+    # Nothing of TensorFlow's start-up log comes through.
+    assert "tensorflow" not in done.stderr.lower()
+    assert "a.inr" in done.stderr

@@ -1,0 +1,143 @@
+"""Whole files: the frozen vectors, damage to them, and round trips through a fit."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pillow_inr
+from pillow_inr import codec, container, entropy
+from pillow_inr.architecture import Architecture
+from pillow_inr.config import EncodeOptions
+from pillow_inr.errors import BackendError, FormatError
+
+from .checks import QUICK, VECTORS, gradient, psnr, with_checksum
+
+NAMES = ("grey", "grey_alpha", "rgb", "rgba", "plain")
+
+
+def _vector(name: str) -> bytes:
+    return (VECTORS / f"{name}.inr").read_bytes()
+
+
+def test_no_vector_is_missing() -> None:
+    assert sorted(path.stem for path in VECTORS.glob("*.inr")) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_vector_symbols_pixels_and_bytes(name: str) -> None:
+    data = _vector(name)
+    header, payload, chunks = container.unpack(data)
+    architecture = Architecture.of(header)
+    tensors = list(entropy.decode_tensors(payload, architecture.shapes))
+    with np.load(VECTORS / f"{name}.npz") as frozen:
+        assert [tensor.step_index for tensor in tensors] == frozen["step_indices"].tolist()
+        flat = np.concatenate([tensor.symbols.ravel() for tensor in tensors])
+        np.testing.assert_array_equal(flat, frozen["symbols"])
+    pixels = pillow_inr.decode(data).astype(int)
+    with Image.open(VECTORS / f"{name}.png") as image:
+        difference = np.abs(pixels - np.asarray(image))
+    assert difference.max() <= 1
+    assert (difference > 0).mean() <= 1e-3
+    assert container.pack(header, entropy.encode_tensors(tensors), container.pack_chunks(chunks)) == data
+
+
+def test_every_truncation_and_bit_flip_of_a_vector() -> None:
+    data = _vector("plain")
+    for length in range(len(data)):
+        with pytest.raises(FormatError):
+            codec.decode(data[:length])
+    for bit in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(FormatError):
+            codec.decode(bytes(damaged))
+
+
+def test_bit_flips_in_the_payload_under_a_repaired_checksum() -> None:
+    data = _vector("plain")
+    start = container.read_header(data)[1]
+    for bit in range(8 * start, 8 * (len(data) - 4)):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            assert codec.decode(with_checksum(bytes(damaged))).dtype == np.uint8
+        except FormatError:
+            continue
+
+
+@pytest.mark.parametrize(
+    ("array", "match"),
+    [
+        (np.zeros((2, 2, 3), np.float32), "uint8, got float32"),
+        (np.zeros((2, 2, 5), np.uint8), r"\(2, 2, 5\)"),
+        (np.zeros((2,), np.uint8), r"\(2,\)"),
+        (np.zeros((0, 2, 3), np.uint8), "empty"),
+    ],
+)
+def test_arrays_that_are_no_images_are_refused(array: np.ndarray, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        codec.encode(array, EncodeOptions())
+
+
+def test_without_tensorflow_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pillow_inr.fit", None)
+    monkeypatch.delattr(pillow_inr, "fit", raising=False)
+    with pytest.raises(BackendError, match="Keras on TensorFlow"):
+        codec.encode(gradient(4, 4), EncodeOptions())
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("encoding", ["fourier", "none"])
+def test_round_trip(channels: int, encoding: str) -> None:
+    image = gradient(23, 17, channels)
+    decoded = codec.decode(codec.encode(image, EncodeOptions(encoding=encoding, **{**QUICK, "steps": 200})))
+    assert decoded.shape == image.shape
+    assert psnr(image, decoded) > 25
+
+
+@pytest.mark.keras
+def test_bytes_agree_with_the_last_report() -> None:
+    reports: list[tuple[int, int, float, float]] = []
+    image = gradient(64, 48)
+    options = EncodeOptions(width=12, depth=3, steps=300, progress=lambda *report: reports.append(report))
+    data = codec.encode(image, options)
+    estimated = reports[-1][3] * 64 * 48 / 8
+    assert abs(len(data) - estimated) <= 0.01 * len(data) + 8
+    assert reports[-1][2] == pytest.approx(psnr(image, codec.decode(data)), abs=0.5)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("size", [(1, 1), (3, 3), (1, 700), (700, 1)])
+def test_tiny_and_thin_images(size: tuple[int, int]) -> None:
+    image = gradient(*size)
+    decoded = codec.decode(codec.encode(image, EncodeOptions(effort=1)))
+    assert decoded.shape == image.shape
+    assert psnr(image, decoded) > 30
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_flat_images(level: int) -> None:
+    image = np.full((60, 90, 3), level, np.uint8)
+    assert psnr(image, codec.decode(codec.encode(image, EncodeOptions(width=16, depth=3, effort=2)))) > 40
+
+
+@pytest.mark.keras
+def test_a_bright_screenshot_does_not_collapse() -> None:
+    image = np.full((120, 200, 3), 255, np.uint8)
+    image[20:24, 10:150] = 30
+    image[60:90, 40:120] = (220, 235, 255)
+    assert image.mean() > 225
+    decoded = codec.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
+    constant = np.broadcast_to(np.rint(image.mean((0, 1))).astype(np.uint8), image.shape)
+    assert psnr(image, decoded) > psnr(image, constant) + 5
+
+
+@pytest.mark.keras
+def test_fully_transparent_parts_keep_their_place() -> None:
+    image = np.zeros((60, 80, 4), np.uint8)
+    image[15:45, 20:60] = (200, 60, 90, 255)
+    decoded = codec.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
+    assert (decoded[2:12, :, 3] < 64).all()
+    assert (decoded[22:38, 28:52, 3] > 192).all()
