@@ -29,18 +29,19 @@ def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
     height, width, channels = image.shape
     plan = make_plan(options, (width, height), channels)
     header = _header(plan, (width, height), channels)
+    architecture = Architecture.of(header)
     training = _training()
     progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
     with progress as report:
         fitted = training.fit(
             image,
-            Architecture.of(header),
+            architecture,
             steps=plan.steps,
             rate_weight=plan.rate_weight,
             seed=options.seed,
             time_limit=options.time_limit,
             device=options.device,
-            overhead_bytes=header.file_bytes,
+            overhead_bytes=header.file_bytes + entropy.side_information_bytes(len(architecture.shapes)),
             report=report,
         )
     tensors = []

@@ -21,11 +21,10 @@ FREQUENCIES = 16
 HIGHEST_FREQUENCY = 0.2
 # Images above this side get no higher frequencies: a network of their rate cannot use them.
 FREQUENCY_SIDE_MAX = 4096
-# Weights per pixel, and lambda, at quality 50; both change by these factors per 10 points.
+# Weights per pixel, and lambda, at quality 50; the first grows and the second falls by a factor per 10 points.
 WEIGHTS_PER_PIXEL = 0.027
-WEIGHTS_PER_10_POINTS = 1.5
 RATE_WEIGHT = 4e-3
-RATE_WEIGHT_PER_10_POINTS = 0.72
+FACTOR_PER_10_POINTS = 1.5
 QUALITY_WIDTHS = (8, 192)
 DEFAULT_DEPTH = 4
 
@@ -126,8 +125,8 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> P
     """Choose what the options leave open for an image of this size in pixels."""
     frequencies = FREQUENCIES if options.encoding == "fourier" else 0
     depth = options.depth or DEFAULT_DEPTH
-    points = (options.quality - 50) / 10
-    budget = WEIGHTS_PER_PIXEL * WEIGHTS_PER_10_POINTS**points * size[0] * size[1]
+    factor = FACTOR_PER_10_POINTS ** ((options.quality - 50) / 10)
+    budget = WEIGHTS_PER_PIXEL * factor * size[0] * size[1]
     linear = 2 * (1 + 2 * frequencies) + depth + channels
     width = options.width or _width_for(budget, linear, depth)
     # A network of more weights than the quality asks for means that the caller wants them used, and a tiny image
@@ -139,7 +138,7 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> P
         frequencies=frequencies,
         growth=_growth(max(size)) if frequencies else 100,
         steps=options.steps or EFFORT_STEPS[options.effort],
-        rate_weight=RATE_WEIGHT * RATE_WEIGHT_PER_10_POINTS**points / excess,
+        rate_weight=RATE_WEIGHT / factor / excess,
     )
 
 

@@ -92,6 +92,8 @@ _FIXED_POINT_BITS = 32
 # biases) under the Laplace model of this scale index (b = 3) over all differences a byte can have.
 _PARAMETER_SCALE_INDEX = 22
 _PARAMETER_MAGNITUDE = 8
+_PARAMETER_BITS = 13  # seen on Kodak images: 4 to 5 for each index, 4 for the magnitude
+_CODER_END_BITS = 24  # half of the last two words
 _FIRST_STEP_INDEX = 144
 _FIRST_SCALE_INDEX = 24
 
@@ -164,6 +166,11 @@ def best_scale_index(symbols: NDArray[np.int32]) -> tuple[int, float]:
     candidates = range(max(0, near - 4), min(SCALE_INDEX_MAX, near + 4) + 1)
     bits, index = min((ideal_bits(histogram, index), index) for index in candidates)
     return index, bits
+
+
+def side_information_bytes(tensor_count: int) -> float:
+    """Expected bytes that a stream holds beside coded symbols: the tensors' parameters and the end of the coder."""
+    return (_PARAMETER_BITS * tensor_count + _CODER_END_BITS) / 8
 
 
 def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:

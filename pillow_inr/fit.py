@@ -35,6 +35,8 @@ WEIGHT_DECAY = 3.0
 # Rate of Adam on biases and the output layer, relative to Muon's.
 ADAM_RATIO = 0.5
 WARMUP_STEPS = 30
+# Where the schedule ends, relative to its peak.
+FINAL_RATE = 0.001
 # Part of the schedule after which weights are rounded in training and the rate counts.
 RATE_PHASE_START = 0.4
 # First quantization step of a tensor relative to the standard deviation of its weights.
@@ -74,7 +76,7 @@ def fit(
     seed: int = 0,
     time_limit: float | None = None,
     device: str | None = None,
-    overhead_bytes: int = 0,
+    overhead_bytes: float = 0,
     report: Report | None = None,
 ) -> Fitted:
     """Fit a SIREN to an image under mean squared error + rate_weight * bits per pixel.
@@ -121,7 +123,7 @@ def _device_name(device: str | None) -> str | None:
 
 
 def _run(
-    trainer: "_Trainer", steps: int, deadline: float | None, overhead_bytes: int, report: Report | None
+    trainer: "_Trainer", steps: int, deadline: float | None, overhead_bytes: float, report: Report | None
 ) -> Fitted | None:
     """Run the schedule to its end; None when the fit diverged."""
     trainer.compile()
@@ -278,12 +280,15 @@ class _Trainer:
         self, image: tf.Tensor, step: tf.Tensor, count: tf.Tensor, first: tf.Tensor, pace: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.constant(0.0)
-        for index in tf.range(count):
+        index = tf.constant(0)
+        # Not `for index in tf.range(count)`: XLA would compile the loop anew for every count.
+        while index < count:
             self._set_rates(step + index, first + pace * tf.cast(index, tf.float32))
             with tf.GradientTape() as tape:
                 mse = self._distortion(image, step + index, self.weights)
             self.optimizer.apply(tape.gradient(mse, self.weights), self.weights)
             total += mse
+            index += 1
         log_steps, log_scales = self._initial_quantizers()
         return total / tf.cast(count, tf.float32), self._quantized(log_steps, log_scales)[1]
 
@@ -294,7 +299,8 @@ class _Trainer:
         total = tf.constant(0.0)
         quantizers = [self.log_steps, self.log_scales]
         variables = [*self.weights, *quantizers]
-        for index in tf.range(count):
+        index = tf.constant(0)
+        while index < count:
             self._set_rates(step + index, first + pace * tf.cast(index, tf.float32))
             with tf.GradientTape() as tape:
                 rounded, rate_bits = self._quantized(self.log_steps, self.log_scales)
@@ -304,12 +310,13 @@ class _Trainer:
             self.optimizer.apply(gradients[:-2], self.weights)
             self.step_optimizer.apply(gradients[-2:], quantizers)
             total += mse
+            index += 1
         return total / tf.cast(count, tf.float32), self._quantized(self.log_steps, self.log_scales)[1]
 
     def _set_rates(self, step: tf.Tensor, position: tf.Tensor) -> None:
-        """Warm-up over the first steps, then half a cosine down to 1 % over the rest of the schedule."""
+        """Warm-up over the first steps, then half a cosine down to FINAL_RATE over the rest of the schedule."""
         warmup = tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / WARMUP_STEPS)
-        cosine = 0.505 + 0.495 * tf.cos(math.pi * position)
+        cosine = (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
         self.optimizer.learning_rate = self.rate * warmup * cosine
 
     def _distortion(self, image: tf.Tensor, step: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:

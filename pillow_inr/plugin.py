@@ -58,13 +58,11 @@ class InrImageFile(ImageFile.ImageFile):
     format_description = "Implicit neural representation"
     n_frames = 1
     is_animated = False
-    # Bytes still to be decoded and where they start. Class-level defaults, for an unpickled image never ran _open.
+    # Bytes still to be decoded. A class-level default, for an unpickled image never ran _open.
     _pending_bytes = 0
-    _start = 0
 
     def _open(self) -> None:
         assert self.fp is not None
-        self._start = self.fp.tell()
         prefix = self.fp.read(container.HEADER_MAX_BYTES)
         if not prefix.startswith(container.MAGIC):
             raise SyntaxError("not an .inr file")
@@ -110,7 +108,7 @@ class InrImageFile(ImageFile.ImageFile):
     def _read(self) -> bytes:
         if self.fp is None:
             raise ValueError("Operation on closed image")
-        self.fp.seek(self._start)
+        self.fp.seek(0)
         return self.fp.read(self._pending_bytes)
 
 
