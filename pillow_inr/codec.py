@@ -76,6 +76,9 @@ def _check_image(image: NDArray[np.uint8]) -> None:
         raise ValueError(f"image must have the shape (height, width, 1..4 channels), got {image.shape}")
     if not image.size:
         raise ValueError(f"cannot encode an empty image, got the shape {image.shape}")
+    # The fit counts pixels in 32 bits.
+    if image.shape[0] * image.shape[1] >= 2**31 or max(image.shape) > container.SIDE_MAX:
+        raise ValueError(f"image is too large: its shape is {image.shape}, at most 2147483647 pixels are possible")
 
 
 def _training() -> ModuleType:

@@ -198,6 +198,9 @@ class _Trainer:
         self.rate_weight = rate_weight
         self.rate = rate
         self.batch = min(BATCH_PIXELS, self.pixels)
+        runs = np.arange(self.batch + 1) * self.pixels // self.batch
+        self.run_starts = tf.constant(runs[:-1], tf.int32)
+        self.run_lengths = tf.constant(np.diff(runs), tf.float32)
         self.call_steps = max(1, min(CALL_STEPS_MAX, int(CALL_WORK / (self.batch * 3 * architecture.weight_count))))
         self.image = tf.constant(image.reshape(-1, self.channels))
         self.features = [
@@ -321,20 +324,21 @@ class _Trainer:
 
     def _distortion(self, image: tf.Tensor, step: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:
         """Mean squared error over one batch. No clamp here: it would leave bright pixels without a gradient."""
-        columns, rows = self._batch(step)
-        features = tf.concat([tf.gather(self.features[0], columns), tf.gather(self.features[1], rows)], axis=1)
+        index = self._batch(step)
+        across, down = self.features
+        width, _ = self.size
+        features = tf.concat([tf.gather(across, index % width), tf.gather(down, index // width)], axis=1)
         values, _ = self.body.stateless_call(weights, [], features)
-        levels = tf.gather(image, rows * self.size[0] + columns)
+        levels = tf.gather(image, index)
         return tf.reduce_mean(tf.square(values - tf.cast(levels, tf.float32) / LEVELS))
 
-    def _batch(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Columns and rows of the pixels of a step: all of a small image, else independent uniform draws."""
-        width, height = self.size
-        if self.batch == self.pixels:
-            index = tf.range(self.pixels)
-            return index % width, index // width
-        uniform = tf.random.stateless_uniform((2, self.batch), tf.stack([step, self.seed]))
-        return tf.cast(uniform[0] * width, tf.int32), tf.cast(uniform[1] * height, tf.int32)
+    def _batch(self, step: tf.Tensor) -> tf.Tensor:
+        """Indices of the pixels of a step, in reading order: one drawn from each of as many equal runs of pixels.
+
+        All of a small image. Independent draws would learn no better, and in a large image each would be a cache miss.
+        """
+        uniform = tf.random.stateless_uniform((self.batch,), tf.stack([step, self.seed]))
+        return self.run_starts + tf.cast(uniform * self.run_lengths, tf.int32)
 
     def _quantized(self, log_steps: tf.Tensor, log_scales: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Weights rounded to their steps, gradients passed straight through, and their rate in bits."""
