@@ -23,14 +23,15 @@ def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
 
 
 def jpeg_of_size(image: Image.Image, size: int) -> bytes:
-    """The largest JPEG (4:2:0, optimized) of at most `size` bytes; the smallest there is if none fits."""
+    """The JPEG (4:2:0, optimized) whose size is nearest to `size` bytes."""
     best = b""
     for quality in range(1, 96):
         stream = io.BytesIO()
         image.save(stream, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
-        if best and len(stream.getvalue()) > size:
+        coded = stream.getvalue()
+        if best and abs(len(coded) - size) > abs(len(best) - size):
             break
-        best = stream.getvalue()
+        best = coded
     return best
 
 

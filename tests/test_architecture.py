@@ -22,7 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "entropy": {"errors", "quantization", "constriction"},
     "siren": {"architecture", "pixels"},
     "network": {"architecture", "keras", "tensorflow"},
-    "fit": {"architecture", "errors", "metrics", "network", "pixels", "keras", "tensorflow"},
+    "training": {"architecture", "metrics", "network", "pixels", "keras", "tensorflow"},
+    "fit": {"architecture", "errors", "metrics", "training", "keras", "tensorflow"},
     "codec": {
         "architecture",
         "config",

@@ -10,7 +10,7 @@ pytest.importorskip("tensorflow")
 import keras
 import tensorflow as tf
 
-from pillow_inr import fit, quantization
+from pillow_inr import fit, quantization, training
 from pillow_inr.architecture import Architecture
 from pillow_inr.errors import BackendError, FitError
 
@@ -99,7 +99,7 @@ def test_another_back_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_divergence_is_reported_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "MUON_RATE", 1e4)
+    monkeypatch.setattr(training, "MUON_RATE", 1e4)
     monkeypatch.setattr(fit, "ATTEMPTS", 2)
     with pytest.raises(FitError, match="diverged 2 times"):
         _fit(gradient(40, 30), steps=400)
