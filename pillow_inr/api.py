@@ -1,5 +1,6 @@
 """The package's functions for arrays, bytes and paths; `encode` returns bytes and `save` never leaves half a file."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from PIL import Image
 
 from . import container, plugin
 from .config import EncodeOptions
+from .errors import FormatError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +35,7 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
         BackendError: TensorFlow is not there or not usable.
         FitError: the fit diverged.
     """
-    checked = EncodeOptions(**options)
+    checked = EncodeOptions(**{name: value for name, value in options.items() if value is not None})
     from . import codec
 
     return codec.encode(_to_pixels(image), checked)
@@ -58,7 +60,15 @@ def decode(source: Source) -> "NDArray[np.uint8]":
     """
     from . import codec
 
-    pixels = codec.decode(_read(source))
+    data = _read(source)
+    columns, rows = container.read_header(data)[0].size
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and columns * rows > 2 * limit:  # where Image.open refuses, too
+        raise FormatError(
+            f"header: {columns}x{rows} pixels are more than {2 * limit} (twice PIL.Image.MAX_IMAGE_PIXELS, "
+            "which can be raised or set to None)"
+        )
+    pixels = codec.decode(data)
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
 
 
@@ -85,12 +95,27 @@ def save(image: "ImageLike", path: str | os.PathLike[str], **options: Any) -> No
 
     Args and Raises: as `encode`; OSError also when the file cannot be written.
     """
+    check_writable(Path(path))
     write_atomically(Path(path), encode(image, **options))
+
+
+def check_writable(path: Path) -> None:
+    """Find out before a long fit that its result could not be written.
+
+    Raises:
+        OSError: the folder does not exist or may not be written to, or the path is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file next to its final name, then move it there."""
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -1,5 +1,6 @@
 """The command `pillow-inr`: encode, decode, info. Opens files, prints, sets the exit code; nothing else."""
 
+import io
 import sys
 import time
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from PIL import Image
+from PIL import Image, ImageOps
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -15,11 +16,11 @@ from rich.table import Table
 from . import __version__, api, metrics, plugin, progress
 from .config import EFFORT_STEPS, ENCODINGS, EncodeOptions
 from .container import DEPTH_MAX, WIDTH_MAX
-from .errors import BackendError, FitError, FormatError
+from .errors import BackendError, FitError
 from .native_log import held_back
 
 # What a single file can fail with; anything else is a defect of ours and shows its traceback.
-_FILE_ERRORS = (OSError, FormatError, BackendError, FitError, Image.DecompressionBombError)
+_FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError)
 _PATHS = click.Path(path_type=Path)
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
@@ -84,8 +85,7 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
     console = Console(stderr=True, quiet=quiet, highlight=False)
 
     def encode_one(source: Path, target: Path) -> None:
-        with Image.open(source) as image:
-            image.load()
+        image = _load(source)
         start = time.perf_counter()
         with progress.bar(source.name, console, transient=True) as report, held_back():
             data = api.encode(image, **{**vars(options), "progress": report})
@@ -113,12 +113,13 @@ def decode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool)
     console = Console(stderr=True, quiet=quiet, highlight=False)
 
     def decode_one(source: Path, target: Path) -> None:
-        with Image.open(source, formats=[plugin.FORMAT]) as image:
-            image.load()
-        try:
-            image.save(target)
-        except ValueError as error:  # Pillow's word for an ending that it does not know
-            raise OSError(str(error)) from error
+        image = _load(source, [plugin.FORMAT])
+        file_format = Image.registered_extensions().get(target.suffix.lower())
+        if file_format is None:
+            raise OSError(f"Pillow knows no format with the ending {target.suffix!r} of {target}")
+        stream = io.BytesIO()
+        image.save(stream, file_format)
+        api.write_atomically(target, stream.getvalue())
         console.print(f"{escape(str(target))}  {image.width}×{image.height} {image.mode}")
 
     _for_each(inputs, out, ".png", force, decode_one)
@@ -152,20 +153,38 @@ def info(inputs: tuple[Path, ...]) -> None:
     sys.exit(1 if failed else 0)
 
 
+def _load(source: Path, formats: list[str] | None = None) -> Image.Image:
+    """The pixels of a file, turned upright."""
+    try:
+        with Image.open(source, formats=formats) as image:
+            image.load()
+            # An .inr file does not hold EXIF data yet, so the orientation must be in the pixels.
+            return ImageOps.exif_transpose(image)
+    except OSError:
+        raise
+    except Exception as error:  # Pillow's plugins raise whatever they like on damaged files
+        raise OSError(f"cannot be read: {error}") from error
+
+
 def _for_each(
     inputs: tuple[Path, ...], out: Path | None, suffix: str, force: bool, work: Callable[[Path, Path], None]
 ) -> None:
     """Do the work on every input; a file that fails is reported, the others go on; exit code 1 if any failed."""
     into_folder = out is not None and (out.is_dir() or len(inputs) > 1)
+    written: set[Path] = set()
 
     def one(source: Path) -> None:
         target = source.with_suffix(suffix) if out is None else out
         if out is not None and into_folder:
             out.mkdir(parents=True, exist_ok=True)
             target = out / source.with_suffix(suffix).name
+        if target in written:
+            raise FileExistsError(f"{target} was made from another input just now")
         if target.exists() and not force:
             raise FileExistsError(f"{target} exists: --force overwrites it")
+        api.check_writable(target)
         work(source, target)
+        written.add(target)
 
     sys.exit(1 if _count_failures(inputs, one) else 0)
 

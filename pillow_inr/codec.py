@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 from . import container, entropy, quantization, siren
 from .architecture import Architecture
 from .config import EncodeOptions, Plan, make_plan
-from .errors import BackendError
+from .errors import BackendError, FormatError
 from .progress import bar
+
+# Multiplications that decoding a file may take: some twenty minutes of four cores. A 50-megapixel image with the
+# largest network that `quality` chooses takes a tenth of it.
+WORK_MAX = 10**14
 
 
 def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
@@ -30,6 +34,8 @@ def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
     plan = make_plan(options, (width, height), channels)
     header = _header(plan, (width, height), channels)
     architecture = Architecture.of(header)
+    if architecture.weight_count * width * height > WORK_MAX:
+        raise ValueError(f"a network of {plan.width}x{plan.depth} is too large for an image of {width}x{height} pixels")
     training = _training()
     progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
     with progress as report:
@@ -62,6 +68,12 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     """
     header, payload, _ = container.unpack(data)
     architecture = Architecture.of(header)
+    work = architecture.weight_count * header.size[0] * header.size[1]
+    if work > WORK_MAX:
+        raise FormatError(
+            f"header: decoding {header.size[0]}x{header.size[1]} pixels with {architecture.weight_count} weights takes "
+            f"{work:.1e} multiplications, more than the {WORK_MAX:.0e} allowed (pillow_inr.codec.WORK_MAX)"
+        )
     weights = [
         quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index))
         for tensor in entropy.decode_tensors(payload, architecture.shapes)
@@ -76,9 +88,6 @@ def _check_image(image: NDArray[np.uint8]) -> None:
         raise ValueError(f"image must have the shape (height, width, 1..4 channels), got {image.shape}")
     if not image.size:
         raise ValueError(f"cannot encode an empty image, got the shape {image.shape}")
-    # The fit counts pixels in 32 bits.
-    if image.shape[0] * image.shape[1] >= 2**31 or max(image.shape) > container.SIDE_MAX:
-        raise ValueError(f"image is too large: its shape is {image.shape}, at most 2147483647 pixels are possible")
 
 
 def _training() -> ModuleType:

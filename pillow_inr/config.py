@@ -7,6 +7,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any
 
 from .container import DEPTH_MAX, WIDTH_MAX
@@ -70,7 +71,7 @@ class EncodeOptions:
         _integer(self, "seed", 0, 2**31 - 1)
         if self.time_limit is not None:
             limit = self.time_limit
-            number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+            number = isinstance(limit, Real) and not isinstance(limit, bool)
             if not (number and 0 < limit < math.inf):
                 raise ValueError(f"time_limit must be a positive number of seconds, got {limit!r}")
         if self.encoding not in ENCODINGS:

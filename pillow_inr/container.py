@@ -12,8 +12,11 @@ from .errors import DamagedFileError, FormatError, UnsupportedFileError
 # First byte above 0x7F and CR LF inside, so that a transfer in text mode is noticed (format.md section 2).
 MAGIC = b"\x89INR\r\n"
 FORMAT_VERSION = 1
-# Longest header of version 1, with every variable-length integer at its longest (format.md section 2).
+# What is read of a file for its header: the longest one has 34 bytes; a few more, so that an integer which goes on too
+# long is named as that and not as the end of the file.
 HEADER_MAX_BYTES = 40
+INRIMAGE = b"#INRIMAGE-4#"
+INRIMAGE_COMPLAINT = "this is an INRIMAGE-4 volume, another format that shares the extension .inr"
 CRC_BYTES = 4
 
 MODEL_SIREN = 0
@@ -29,7 +32,7 @@ DEPTH_MAX = 15
 FREQUENCIES_MAX = 32
 GROWTH_MIN = 100
 GROWTH_MAX = 355
-# Part lengths stay below 1 GiB: a header cannot ask for more memory than that.
+# Part lengths stay below 1 GiB.
 PART_BYTES_MAX = (1 << 30) - 1
 
 MODES = (
@@ -174,24 +177,6 @@ def _check(field: str, value: int, low: int, high: int) -> None:
         raise FormatError(f"header: {field} is {value}, expected {low}..{high}")
 
 
-def version_complaint(prefix: bytes) -> str | None:
-    """Why a file with these first bytes (7 or more) cannot be read by this release; None when it can be tried.
-
-    Raises:
-        FormatError: the bytes are not those of an .inr file.
-    """
-    if not prefix.startswith(MAGIC):
-        if prefix.startswith(b"#INRIMAGE-4#"):
-            raise FormatError("this is an INRIMAGE-4 volume, another format that shares the extension .inr")
-        raise FormatError("not an .inr file: it does not start with the .inr signature")
-    if len(prefix) > len(MAGIC) and prefix[len(MAGIC)] > FORMAT_VERSION:
-        return (
-            f"the file has format version {prefix[len(MAGIC)]}, this release of pillow_inr reads version "
-            f"{FORMAT_VERSION}: upgrade with 'pip install --upgrade pillow_inr'"
-        )
-    return None
-
-
 def read_header(prefix: bytes) -> tuple[Header, int]:
     """Parse the header from the first HEADER_MAX_BYTES of a file, or all of it when it is shorter.
 
@@ -202,12 +187,19 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
         DamagedFileError: the file ends inside its header.
         UnsupportedFileError: a newer format version, or a model or coding this release does not know.
     """
-    complaint = version_complaint(prefix)
-    if complaint:
-        raise UnsupportedFileError(complaint)
+    if not prefix.startswith(MAGIC):
+        if prefix.startswith(INRIMAGE):
+            raise FormatError(INRIMAGE_COMPLAINT)
+        raise FormatError("not an .inr file: it does not start with the .inr signature")
     reader = _Reader(prefix, "header")
     reader.take(len(MAGIC), "signature")
-    _check("format version", reader.byte("format version"), 1, FORMAT_VERSION)
+    version = reader.byte("format version")
+    if version > FORMAT_VERSION:
+        raise UnsupportedFileError(
+            f"the file has format version {version}, this release of pillow_inr reads version {FORMAT_VERSION}: "
+            "upgrade with 'pip install --upgrade pillow_inr'"
+        )
+    _check("format version", version, 1, FORMAT_VERSION)
     model = reader.byte("model")
     if model != MODEL_SIREN:
         name = "pyramid" if model == MODEL_PYRAMID else f"number {model}"

@@ -5,9 +5,9 @@ trains under is the Laplace model's estimate. The host's random state, thread se
 alone.
 """
 
-import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -57,14 +57,42 @@ def fit(
         FitError: the fit diverged at each of several learning rates.
     Source: SIREN, Sitzmann et al. 2020; encoding and quantization, Strümpler et al. 2022; Muon, Jordan et al. 2024.
     """
-    with tf.device(_device_name(device)):
-        deadline = None if time_limit is None else time.perf_counter() + time_limit
+    deadline = None if time_limit is None else time.perf_counter() + time_limit
+    with tf.device(_device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
         for attempt in range(ATTEMPTS):
-            trainer = Trainer(image, architecture, rate_weight, seed, training.MUON_RATE / 2**attempt)
+            trainer.start(image, rate_weight, seed, training.MUON_RATE / 2**attempt)
             fitted = _run(trainer, steps, deadline, overhead_bytes, report)
             if fitted is not None:
                 return fitted
     raise FitError(f"the fit diverged {ATTEMPTS} times; try another seed, a smaller width or depth")
+
+
+# Trainers that no fit is using, oldest first. A trainer serves all images of its shape; a dict's own operations are
+# atomic, so that fits in several threads never share one.
+_idle: dict[tuple[Architecture, int, int, str | None], Trainer] = {}
+IDLE_MAX = 8
+
+
+@contextmanager
+def _borrowed_trainer(image: NDArray[np.uint8], architecture: Architecture, device: str | None) -> Iterator[Trainer]:
+    """A trainer for images like this one, an idle one if there is one."""
+    height, width, _ = image.shape
+    batch = min(training.BATCH_PIXELS, _power_of_two_from(height * width))
+    longest_side = _power_of_two_from(max(height, width))
+    key = architecture, batch, longest_side, device
+    trainer = _idle.pop(key, None) or Trainer(architecture, batch, longest_side)
+    try:
+        yield trainer
+    finally:
+        trainer.release()
+        _idle[key] = trainer
+        for old in list(_idle)[:-IDLE_MAX]:
+            _idle.pop(old, None)
+
+
+def _power_of_two_from(number: int) -> int:
+    """The smallest power of two that is at least `number`."""
+    return 1 << (number - 1).bit_length()
 
 
 def _device_name(device: str | None) -> str | None:
@@ -73,6 +101,8 @@ def _device_name(device: str | None) -> str | None:
             f"pillow_inr fits on Keras's TensorFlow back end, but Keras runs on {keras.backend.backend()!r}: "
             "set KERAS_BACKEND=tensorflow before Keras is first imported"
         )
+    if not tf.executing_eagerly() or tf.distribute.has_strategy():
+        raise BackendError("a network cannot be fitted inside a TensorFlow graph, function or distribution strategy")
     if device is None:
         return None
     names = [logical.name for logical in tf.config.list_logical_devices()]
@@ -89,7 +119,6 @@ def _run(
     trainer: Trainer, steps: int, deadline: float | None, overhead_bytes: float, report: Report | None
 ) -> Fitted | None:
     """Run the schedule to its end; None when the fit diverged."""
-    trainer.compile()
     schedule = _Schedule(steps, trainer.call_steps, deadline)
     in_rate_phase = False
     outcome = None
@@ -101,7 +130,7 @@ def _run(
         outcome = trainer.advance(schedule.step, count, schedule.position, last, in_rate_phase)
         schedule.advance(count, last)
         mse, rate_bits = outcome
-        if not math.isfinite(mse) or mse > trainer.divergence_mse(schedule.step):
+        if trainer.diverged(schedule.step, mse):
             return None
         if report is not None:
             bpp = (rate_bits + 8 * overhead_bytes) / trainer.pixels

@@ -59,5 +59,9 @@ class _Loader:
         return created
 
     def exec_module(self, module: ModuleType) -> None:
+        # From here on the module is as if it had been loaded without us, for inspect and reload.
+        module.__loader__ = self.loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.loader
         self.loader.exec_module(module)
         _add_extension(module)

@@ -6,17 +6,19 @@ from numpy.typing import NDArray
 LEVELS = 255
 
 
-def axis_coordinates(length: int, longer: int) -> NDArray[np.float64]:
+def axis_coordinates(length: int, longer: int, indices: range | None = None) -> NDArray[np.float64]:
     """Positions of the pixel centres along one axis.
 
     Args:
         length: pixels along this axis, >= 1.
         longer: pixels along the longer axis; one scale for both, so that a non-square image is not stretched.
+        indices: consecutive pixels wanted; by default all.
     Returns:
-        float64, shape (length,), symmetric about 0; the image's longer side spans -1..1 from edge to edge.
-    Source: docs/format.md section 4.
+        float64, one position each, symmetric about 0; the image's longer side spans -1..1 from edge to edge.
+    Source: docs/format.md section 5.
     """
-    return (2.0 * np.arange(length) + 1.0 - length) / longer
+    wanted = range(length) if indices is None else indices
+    return (2.0 * np.arange(wanted.start, wanted.stop) + 1.0 - length) / longer
 
 
 def encode_axis(positions: NDArray[np.float64], frequencies: int, growth: int) -> NDArray[np.float32]:
@@ -28,7 +30,7 @@ def encode_axis(positions: NDArray[np.float64], frequencies: int, growth: int) -
         growth: ratio of successive angular frequencies in hundredths; the first is pi.
     Returns:
         float32, shape (n, 1 + 2 * frequencies).
-    Source: docs/format.md section 4; Strümpler et al. 2022, section 3.1 (base 1.4 on [-1, 1]).
+    Source: docs/format.md section 5; Strümpler et al. 2022, section 3.1 (base 1.4 on [-1, 1]).
     """
     angles = positions[:, None] * (np.pi * (growth / 100.0) ** np.arange(frequencies))
     return np.concatenate([positions[:, None], np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)

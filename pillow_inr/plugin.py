@@ -3,6 +3,7 @@
 Imports neither NumPy nor the codec until pixels are needed: registering must cost milliseconds.
 """
 
+import io
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -21,7 +22,6 @@ FORMAT = "INR"
 EXTENSION = ".inr"
 MIME = "image/x-inr"
 
-_INRIMAGE = b"#INRIMAGE-4#"
 # What a mode that the file cannot hold is turned into first. Modes neither here nor in container.MODES have no
 # meaning as 8-bit colours and are refused: converting them would lose most of what they hold.
 _CONVERTED = {
@@ -41,13 +41,14 @@ def register() -> None:
     """Make Pillow open and save .inr files; calling it again changes nothing."""
     Image.register_open(FORMAT, InrImageFile, _accept)
     Image.register_save(FORMAT, _save)
+    Image.register_save_all(FORMAT, _save_all)
     Image.register_extension(FORMAT, EXTENSION)
     Image.register_mime(FORMAT, MIME)
 
 
 def _accept(prefix: bytes) -> bool | str:
-    if prefix.startswith(_INRIMAGE):
-        return "this is an INRIMAGE-4 volume, another format that shares the extension .inr with pillow_inr"
+    if prefix.startswith(container.INRIMAGE):
+        return container.INRIMAGE_COMPLAINT
     return prefix.startswith(container.MAGIC)
 
 
@@ -108,8 +109,10 @@ class InrImageFile(ImageFile.ImageFile):
     def _read(self) -> bytes:
         if self.fp is None:
             raise ValueError("Operation on closed image")
+        # A header may claim gigabytes: ask for no more than there is.
+        available = self.fp.seek(0, io.SEEK_END)
         self.fp.seek(0)
-        return self.fp.read(self._pending_bytes)
+        return self.fp.read(min(self._pending_bytes, available))
 
 
 def facts(header: container.Header) -> dict[str, Any]:
@@ -157,3 +160,9 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
         raise OSError(f"cannot write INR: {error}") from error
     # Written once, at the end: an error before this leaves nothing half-written.
     fp.write(data)
+
+
+def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    if image.encoderinfo.get("append_images") or getattr(image, "n_frames", 1) > 1:
+        raise OSError("cannot write several frames as INR: save each to a file of its own")
+    _save(image, fp, filename)

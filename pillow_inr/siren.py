@@ -30,32 +30,28 @@ def synthesize(
     Source: docs/format.md section 5.
     """
     width, height = size
+    kernel, bias = weights[0], weights[1]
+    features = architecture.axis_features
     pixels = np.empty((height, width, architecture.channels), np.uint8)
-    across, down = _first_layer(architecture, weights, size)
     columns = min(width, BLOCK_PIXELS)
-    rows = max(1, BLOCK_PIXELS // width)
-    for top in range(0, height, rows):
-        for left in range(0, width, columns):
-            block = slice(top, top + rows), slice(left, left + columns)
-            pixels[block] = to_levels(_evaluate(weights, across[block[1]] + down[block[0], None]))
+    rows = max(1, BLOCK_PIXELS // columns)
+    for left in range(0, width, columns):
+        # The features of a pixel are those of its column beside those of its row, so the first layer's affine map is
+        # a sum of one term each: columns + rows products instead of columns * rows.
+        across = _axis_features(architecture, range(left, min(left + columns, width)), width, size) @ kernel[:features]
+        for top in range(0, height, rows):
+            block = range(top, min(top + rows, height))
+            down = _axis_features(architecture, block, height, size) @ kernel[features:] + bias
+            values = _evaluate(weights, across + down[:, None])
+            pixels[top : block.stop, left : left + columns] = to_levels(values)
     return pixels
 
 
-def _first_layer(
-    architecture: Architecture, weights: Sequence[NDArray[np.float32]], size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The first layer's affine map, split into a column term (width, units) and a row term (height, units).
-
-    The features of a pixel are those of its column beside those of its row, so its affine map is a sum of one
-    term each: width + height products instead of width * height.
-    """
-    longer = max(size)
-    kernel, bias = weights[0], weights[1]
-    across, down = (
-        encode_axis(axis_coordinates(length, longer), architecture.frequencies, architecture.growth) for length in size
-    )
-    split = architecture.axis_features
-    return across @ kernel[:split], down @ kernel[split:] + bias
+def _axis_features(
+    architecture: Architecture, indices: range, length: int, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    positions = axis_coordinates(length, max(size), indices)
+    return encode_axis(positions, architecture.frequencies, architecture.growth)
 
 
 def _evaluate(weights: Sequence[NDArray[np.float32]], values: NDArray[np.float32]) -> NDArray[np.float32]:

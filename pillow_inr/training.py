@@ -17,6 +17,7 @@ from .architecture import Architecture
 from .metrics import psnr_db
 from .network import build_model
 from .pixels import LEVELS, axis_coordinates, encode_axis
+from .sampling import Sampler
 
 # Pixels a step sees. Half of it trains noisier for the same time, twice as many takes half the steps: -0.1 to -0.3 dB
 # either way at 10 s.
@@ -36,8 +37,10 @@ INITIAL_STEP = 0.15
 # The same for the first layer of plain coordinates, relative to the others: its weights are frequencies, and an error
 # in them shifts the phase by radians at the image's border.
 PLAIN_FIRST_STEP = 0.1
-# Adam's rate on log steps and log scales.
+# Adam's peak rate on log steps; it follows the cosine too.
 STEP_RATE = 5e-3
+# exp(-1 / (2 b)) of the smallest and, nearly, the largest scale b that the file can name.
+DECAY_RANGE = (3.4e-4, 0.9999)
 # Work of one call of the compiled function, in multiply-adds: about 0.2 s on 4 cores. Fixed, not timed, so that a
 # fit is repeatable.
 CALL_WORK = 2.5e10
@@ -59,91 +62,97 @@ class Fitted:
 
 
 class Trainer:
-    """The network, the optimizers and the compiled functions that advance them."""
+    """A network of one architecture, its optimizers, and the compiled functions that advance them.
 
-    def __init__(
-        self, image: NDArray[np.uint8], architecture: Architecture, rate_weight: float, seed: int, rate: float
-    ) -> None:
-        height, width, self.channels = image.shape
-        self.size = width, height
-        self.pixels = width * height
-        self.plain = architecture.frequencies == 0
-        self.rate_weight = rate_weight
-        self.rate = rate
-        self.batch = min(BATCH_PIXELS, self.pixels)
-        runs = np.arange(self.batch + 1) * self.pixels // self.batch
-        self.run_starts = tf.constant(runs[:-1], tf.int32)
-        self.run_lengths = tf.constant(np.diff(runs), tf.float32)
-        self.call_steps = max(1, min(CALL_STEPS_MAX, int(CALL_WORK / (self.batch * 3 * architecture.weight_count))))
-        self.image = tf.constant(image.reshape(-1, self.channels))
-        self.features = [
-            tf.constant(
-                encode_axis(axis_coordinates(length, max(self.size)), architecture.frequencies, architecture.growth)
-            )
-            for length in self.size
-        ]
-        sample = image.reshape(-1, self.channels)[:: max(1, self.pixels // 65536)].astype(np.float32) / LEVELS
-        self.variance = float(sample.var(axis=0).mean())
-        model = build_model(architecture, seed)
-        model.layers[-1].bias.assign(sample.mean(axis=0))
-        self.body = keras.Sequential([keras.Input((2 * architecture.axis_features,)), *model.layers[1:]])
-        self.weights = self.body.trainable_variables
-        self.seed = seed
-        self._build_optimizers(architecture)
+    Serves one fit after another: compiling takes seconds, and TensorFlow never gives back the 60 MB that compiled
+    code takes. So nothing of an image is compiled in but its number of channels, the pixels of a step, and a length
+    that no side exceeds.
+    """
 
-    def _build_optimizers(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: Architecture, batch: int, longest_side: int) -> None:
+        self.architecture = architecture
+        self.longest_side = longest_side
+        self.batch = batch
+        self.call_steps = max(1, min(CALL_STEPS_MAX, int(CALL_WORK / (batch * 3 * architecture.weight_count))))
+        self.layers = build_model(architecture, seed=0).layers[1:]  # all but the encoding, which tables replace
+        self.weights = [variable for layer in self.layers for variable in layer.trainable_variables]
         tensors = len(self.weights)
-        self.log_steps = keras.Variable(np.zeros(tensors, np.float32), name="log_steps")
-        self.log_scales = keras.Variable(np.zeros(tensors, np.float32), name="log_scales")
+        self.log_steps = keras.Variable(np.zeros(tensors, np.float32), dtype="float32", name="log_steps")
         # Muon is for matrices that mix many inputs into many outputs; plain coordinates are two inputs.
-        small = ["output", "sine_0"] if self.plain else ["output"]
+        small = ["output"] if architecture.frequencies else ["output", "sine_0"]
         self.optimizer = keras.optimizers.Muon(
-            learning_rate=self.rate,
+            learning_rate=0.0,
             exclude_layers=small,
             adam_lr_ratio=ADAM_RATIO,
             adam_beta_2=0.99,
             weight_decay=WEIGHT_DECAY,
             adam_weight_decay=None,
             rms_rate=None,
+            name="muon",
         )
         self.optimizer.build(self.weights)
-        self.step_optimizer = keras.optimizers.Adam(STEP_RATE, beta_2=0.99)
-        self.step_optimizer.build([self.log_steps, self.log_scales])
+        self.step_optimizer = keras.optimizers.Adam(STEP_RATE, beta_2=0.99, name="adam")
+        self.step_optimizer.build([self.log_steps])
+        state = [*self.optimizer.variables, *self.step_optimizer.variables]
+        self.fresh_state = [(variable, keras.ops.convert_to_numpy(variable)) for variable in state]
 
-    def compile(self) -> None:
-        """Build both compiled functions before the clock of the schedule starts."""
+    def start(self, image: NDArray[np.uint8], rate_weight: float, seed: int, rate: float) -> None:
+        """Take up an image, with new weights and optimizers and a peak learning rate."""
+        height, width, channels = image.shape
+        self.pixels = width * height
+        self.sampler = Sampler(image, self.batch, seed)
+        self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
+        self.rate = tf.constant(rate, tf.float32)
+        self.bit_weight = tf.constant(rate_weight / self.pixels, tf.float32)
+        fresh = build_model(self.architecture, seed).trainable_variables
+        for variable, value in (*zip(self.weights, fresh, strict=True), *self.fresh_state):
+            variable.assign(value)
+        sample = image.reshape(-1, channels)[:: max(1, self.pixels // 65536)].astype(np.float32) / LEVELS
+        self.variance = float(sample.var(axis=0).mean())
+        self.layers[-1].bias.assign(sample.mean(axis=0))
+        # Compile now, with no steps to make, so that the schedule's clock sees steps only.
         for in_rate_phase in (False, True):
             self.advance(0, 0, 0.0, 0.0, in_rate_phase)
 
-    def divergence_mse(self, step: int) -> float:
-        """Mean squared error above which a fit has gone wrong: worse than the best constant, warm-up over."""
-        return math.inf if step < 4 * WARMUP_STEPS else 1.5 * self.variance + 1e-3
+    def _feature_table(self, length: int, longer: int) -> tf.Tensor:
+        features = encode_axis(
+            axis_coordinates(length, longer), self.architecture.frequencies, self.architecture.growth
+        )
+        return tf.constant(np.pad(features, ((0, self.longest_side - length), (0, 0))))
+
+    def diverged(self, step: int, mse: float) -> bool:
+        """Whether the fit has gone wrong: no number, or worse than the best constant when warm-up is long over."""
+        return not math.isfinite(mse) or (step > 4 * WARMUP_STEPS and mse > 1.5 * self.variance + 1e-3)
 
     def start_rate_phase(self) -> None:
-        """Choose the first quantization steps and Laplace scales from the weights as they are."""
-        log_steps, log_scales = self._initial_quantizers()
-        self.log_steps.assign(log_steps)
-        self.log_scales.assign(log_scales)
+        """Choose the first quantization steps from the weights as they are."""
+        self.log_steps.assign(self._initial_log_steps())
 
-    def _initial_quantizers(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def _initial_log_steps(self) -> tf.Tensor:
         # A bias tensor is small and each of its weights moves a whole unit: half the step.
         ratio = [INITIAL_STEP * (1.0 if len(weight.shape) == 2 else 0.5) for weight in self.weights]
-        if self.plain:
+        if not self.architecture.frequencies:
             ratio[:2] = [PLAIN_FIRST_STEP * step for step in ratio[:2]]
         deviation = tf.stack([tf.sqrt(tf.reduce_mean(tf.square(weight)) + 1e-12) for weight in self.weights])
-        log_steps = tf.math.log(deviation * tf.constant(ratio, tf.float32))
-        # Mean magnitude of normally distributed weights: 0.8 standard deviations.
-        return log_steps, tf.math.log(0.8 / tf.constant(ratio, tf.float32))
+        return tf.math.log(deviation * tf.constant(ratio, tf.float32))
 
     def advance(self, step: int, count: int, first: float, last: float, in_rate_phase: bool) -> tuple[float, float]:
-        """Make `count` steps, going from schedule position `first` to `last`.
+        """Make `count` steps, at most `call_steps`, going from schedule position `first` to `last`.
 
         Returns:
             Mean squared error over these steps, and the rate in bits at their end.
         """
+        # Always the arrays of a full call: another shape would be compiled anew.
+        batches = [
+            np.pad(drawn, ((0, self.call_steps - count), *[(0, 0)] * (drawn.ndim - 1)))
+            for drawn in self.sampler.draw(count)
+        ]
         function = self._rate_steps if in_rate_phase else self._float_steps
         mse, rate_bits = function(
-            self.image,
+            *map(tf.constant, batches),
+            *self.tables,
+            self.bit_weight,
+            self.rate,
             tf.constant(step),
             tf.constant(count),
             tf.constant(first, tf.float32),
@@ -153,67 +162,81 @@ class Trainer:
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def _float_steps(
-        self, image: tf.Tensor, step: tf.Tensor, count: tf.Tensor, first: tf.Tensor, pace: tf.Tensor
+        self,
+        columns: tf.Tensor,
+        rows: tf.Tensor,
+        samples: tf.Tensor,
+        across: tf.Tensor,
+        down: tf.Tensor,
+        bit_weight: tf.Tensor,
+        rate: tf.Tensor,
+        step: tf.Tensor,
+        count: tf.Tensor,
+        first: tf.Tensor,
+        pace: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.constant(0.0)
         index = tf.constant(0)
         # Not `for index in tf.range(count)`: XLA would compile the loop anew for every count.
         while index < count:
-            self._set_rates(step + index, first + pace * tf.cast(index, tf.float32))
+            self._set_learning_rates(rate, step + index, first + pace * tf.cast(index, tf.float32))
+            features = tf.concat([tf.gather(across, columns[index]), tf.gather(down, rows[index])], axis=1)
             with tf.GradientTape() as tape:
-                mse = self._distortion(image, step + index, self.weights)
+                mse = self._distortion(features, samples[index], [weight.value for weight in self.weights])
             self.optimizer.apply(tape.gradient(mse, self.weights), self.weights)
             total += mse
             index += 1
-        log_steps, log_scales = self._initial_quantizers()
-        return total / tf.cast(count, tf.float32), self._quantized(log_steps, log_scales)[1]
+        return total / tf.cast(count, tf.float32), self._quantized(self._initial_log_steps())[1]
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def _rate_steps(
-        self, image: tf.Tensor, step: tf.Tensor, count: tf.Tensor, first: tf.Tensor, pace: tf.Tensor
+        self,
+        columns: tf.Tensor,
+        rows: tf.Tensor,
+        samples: tf.Tensor,
+        across: tf.Tensor,
+        down: tf.Tensor,
+        bit_weight: tf.Tensor,
+        rate: tf.Tensor,
+        step: tf.Tensor,
+        count: tf.Tensor,
+        first: tf.Tensor,
+        pace: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.constant(0.0)
-        quantizers = [self.log_steps, self.log_scales]
-        variables = [*self.weights, *quantizers]
+        variables = [*self.weights, self.log_steps]
         index = tf.constant(0)
         while index < count:
-            self._set_rates(step + index, first + pace * tf.cast(index, tf.float32))
+            self._set_learning_rates(rate, step + index, first + pace * tf.cast(index, tf.float32))
+            features = tf.concat([tf.gather(across, columns[index]), tf.gather(down, rows[index])], axis=1)
             with tf.GradientTape() as tape:
-                rounded, rate_bits = self._quantized(self.log_steps, self.log_scales)
-                mse = self._distortion(image, step + index, rounded)
-                loss = mse + self.rate_weight / self.pixels * rate_bits
+                rounded, rate_bits = self._quantized(self.log_steps)
+                mse = self._distortion(features, samples[index], rounded)
+                loss = mse + bit_weight * rate_bits
             gradients = tape.gradient(loss, variables)
-            self.optimizer.apply(gradients[:-2], self.weights)
-            self.step_optimizer.apply(gradients[-2:], quantizers)
+            self.optimizer.apply(gradients[:-1], self.weights)
+            self.step_optimizer.apply(gradients[-1:], [self.log_steps])
             total += mse
             index += 1
-        return total / tf.cast(count, tf.float32), self._quantized(self.log_steps, self.log_scales)[1]
+        return total / tf.cast(count, tf.float32), self._quantized(self.log_steps)[1]
 
-    def _set_rates(self, step: tf.Tensor, position: tf.Tensor) -> None:
-        """Warm-up over the first steps, then half a cosine down to FINAL_RATE over the rest of the schedule."""
+    def _set_learning_rates(self, peak: tf.Tensor, step: tf.Tensor, position: tf.Tensor) -> None:
+        """Warm-up over the first steps, then half a cosine down to FINAL_RATE over the rest of the schedule.
+
+        Quantization steps must settle too: one that snaps to its neighbour in the last steps costs half a dB.
+        """
         warmup = tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / WARMUP_STEPS)
         cosine = (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
-        self.optimizer.learning_rate = self.rate * warmup * cosine
+        self.optimizer.learning_rate = peak * warmup * cosine
+        self.step_optimizer.learning_rate = STEP_RATE * cosine
 
-    def _distortion(self, image: tf.Tensor, step: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:
+    def _distortion(self, values: tf.Tensor, samples: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:
         """Mean squared error over one batch. No clamp here: it would leave bright pixels without a gradient."""
-        index = self._batch(step)
-        across, down = self.features
-        width, _ = self.size
-        features = tf.concat([tf.gather(across, index % width), tf.gather(down, index // width)], axis=1)
-        values, _ = self.body.stateless_call(weights, [], features)
-        levels = tf.gather(image, index)
-        return tf.reduce_mean(tf.square(values - tf.cast(levels, tf.float32) / LEVELS))
+        for layer, kernel, bias in zip(self.layers, weights[::2], weights[1::2], strict=True):
+            values, _ = layer.stateless_call([kernel, bias], [], values)
+        return tf.reduce_mean(tf.square(values - tf.cast(samples, tf.float32) / LEVELS))
 
-    def _batch(self, step: tf.Tensor) -> tf.Tensor:
-        """Indices of the pixels of a step, in reading order: one drawn from each of as many equal runs of pixels.
-
-        All of a small image. Independent draws would learn no better, and in a large image each would be a cache miss.
-        """
-        uniform = tf.random.stateless_uniform((self.batch,), tf.stack([step, self.seed]))
-        return self.run_starts + tf.cast(uniform * self.run_lengths, tf.int32)
-
-    def _quantized(self, log_steps: tf.Tensor, log_scales: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _quantized(self, log_steps: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Weights rounded to their steps, gradients passed straight through, and their rate in bits."""
         rounded = []
         rate_bits = tf.constant(0.0)
@@ -222,13 +245,17 @@ class Trainer:
             scaled = weight / step
             symbols = scaled + tf.stop_gradient(tf.round(scaled) - scaled)
             rounded.append(symbols * step)
-            rate_bits += _laplace_bits(symbols, tf.exp(log_scales[index]))
+            rate_bits += _laplace_bits(symbols)
         return rounded, rate_bits
+
+    def release(self) -> None:
+        """Let go of the image."""
+        del self.sampler
 
     def result(self, mse: float, rate_bits: float) -> Fitted:
         """The fitted network."""
-        weights = [np.asarray(weight) for weight in self.weights]
-        steps = [float(step) for step in _snap(tf.exp(tf.convert_to_tensor(self.log_steps)))]
+        weights = [keras.ops.convert_to_numpy(weight) for weight in self.weights]
+        steps = [float(step) for step in _snap(tf.exp(self.log_steps.value))]
         return Fitted(weights, steps, psnr_db(mse), rate_bits)
 
 
@@ -239,9 +266,18 @@ def _snap(step: tf.Tensor) -> tf.Tensor:
     return step + tf.stop_gradient(snapped - step)
 
 
-def _laplace_bits(symbols: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-    """Code length in bits of symbols under the quantized Laplace distribution of a scale, differentiable in both."""
+def _laplace_bits(symbols: tf.Tensor) -> tf.Tensor:
+    """Code length in bits of symbols under the quantized Laplace distribution that suits them best.
+
+    With d = exp(-1 / (2 b)) for the scale b, the probability of 0 is 1 - d and that of +-k is d^(2k - 1) (1 - d^2) / 2.
+    For a share z of zeros and a mean magnitude m, the likelihood is largest where (1 + 2 m) d^2 + z d = 2 m - 1 + z.
+    The length is stationary in d there, so its gradient needs none through d.
+    """
     magnitude = tf.abs(symbols)
-    zero = -tf.math.log(-tf.math.expm1(-0.5 / scale))
-    others = (magnitude - 0.5) / scale + math.log(2.0) - tf.math.log(-tf.math.expm1(-1.0 / scale))
-    return tf.reduce_sum(tf.where(magnitude > 0.5, others, zero)) / math.log(2.0)
+    zeros = tf.cast(magnitude < 0.5, tf.float32)
+    share, mean = tf.reduce_mean(zeros), tf.reduce_mean(magnitude)
+    square = 1.0 + 2.0 * mean
+    decay = (tf.sqrt(share * share + 4.0 * square * (2.0 * mean - 1.0 + share)) - share) / (2.0 * square)
+    decay = tf.stop_gradient(tf.clip_by_value(decay, *DECAY_RANGE))
+    others = (1.0 - 2.0 * magnitude) * tf.math.log(decay) - tf.math.log((1.0 - decay * decay) / 2.0)
+    return tf.reduce_sum(zeros * -tf.math.log(1.0 - decay) + (1.0 - zeros) * others) / math.log(2.0)

@@ -9,6 +9,7 @@ from PIL import Image
 
 import pillow_inr
 from pillow_inr import api
+from pillow_inr.errors import FormatError
 
 from .checks import QUICK, VECTORS, gradient
 
@@ -54,6 +55,24 @@ def test_save_replaces_the_file_whole(tmp_path: Path) -> None:
     pillow_inr.save(gradient(12, 9), path, **QUICK)
     assert pillow_inr.decode(path).shape == (9, 12, 3)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "encode", lambda *_, **__: pytest.fail("fitted"))
+    with pytest.raises(FileNotFoundError, match="missing"):
+        pillow_inr.save(gradient(4, 4), tmp_path / "missing" / "x.inr")
+    with pytest.raises(IsADirectoryError):
+        pillow_inr.save(gradient(4, 4), tmp_path)
+
+
+def test_too_many_pixels_are_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 319)
+    with pytest.raises(FormatError, match="MAX_IMAGE_PIXELS"):
+        pillow_inr.decode(RGB)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert pillow_inr.decode(RGB).size
 
 
 def test_a_failing_save_keeps_the_older_file(tmp_path: Path) -> None:

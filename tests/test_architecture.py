@@ -22,7 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "entropy": {"errors", "quantization", "constriction"},
     "siren": {"architecture", "pixels"},
     "network": {"architecture", "keras", "tensorflow"},
-    "training": {"architecture", "metrics", "network", "pixels", "keras", "tensorflow"},
+    "sampling": set(),
+    "training": {"architecture", "metrics", "network", "pixels", "sampling", "keras", "tensorflow"},
     "fit": {"architecture", "errors", "metrics", "training", "keras", "tensorflow"},
     "codec": {
         "architecture",
@@ -36,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
         "siren",
     },
     "plugin": {"architecture", "codec", "config", "container", "errors", "metrics", "PIL"},
-    "api": {"codec", "config", "container", "plugin", "PIL"},
+    "api": {"codec", "config", "container", "errors", "plugin", "PIL"},
     "cli": {
         "__init__",
         "api",

@@ -49,8 +49,44 @@ def test_decode(tmp_path: Path) -> None:
     assert _run("decode", RGB, "--out", tmp_path / "copy.png", "--force").exit_code == 0
     result = _run("decode", RGB, "-o", tmp_path / "copy.strange")
     assert result.exit_code == 1
-    assert "strange" in result.output
+    assert ".strange" in result.output
     assert not (tmp_path / "copy.strange").exists()
+
+
+def test_a_failing_decode_keeps_the_older_file(tmp_path: Path) -> None:
+    target = tmp_path / "copy.jpg"
+    target.write_bytes(b"older")
+    result = _run("decode", VECTORS / "rgba.inr", "-o", target, "--force")
+    assert result.exit_code == 1
+    assert "cannot write mode RGBA as JPEG" in result.output
+    assert target.read_bytes() == b"older"
+
+
+def test_two_inputs_never_share_an_output(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    for folder in (tmp_path, tmp_path / "other"):
+        (folder / "a.inr").write_bytes(RGB.read_bytes())
+    result = _run("decode", tmp_path / "a.inr", tmp_path / "other" / "a.inr", "-o", tmp_path / "out", "--force")
+    assert result.exit_code == 1
+    assert "another input" in result.output
+
+
+def test_damaged_inputs_of_other_formats_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "broken.png"
+    Image.effect_noise((64, 64), 100).save(path)
+    data = bytearray(path.read_bytes())
+    data[33:37] = (1000).to_bytes(4, "big")  # the length of the first IDAT chunk
+    path.write_bytes(bytes(data))
+    result = _run("encode", path, *QUICK)
+    assert result.exit_code == 1
+    assert "broken.png" in result.output
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_a_folder_that_is_missing_is_named_before_any_work(tmp_path: Path) -> None:
+    result = _run("decode", RGB, "-o", tmp_path / "no" / "x.png")
+    assert result.exit_code == 1
+    assert "No such file or directory" in result.output
 
 
 def test_decode_into_a_folder_goes_on_after_an_error(tmp_path: Path) -> None:
@@ -66,6 +102,16 @@ def test_bad_options_are_usage_errors(tmp_path: Path) -> None:
         assert _run("encode", tmp_path / "x.png", *arguments).exit_code == 2
     assert _run("encode").exit_code == 2
     assert "width must be in 1..1024, got 0" in _run("encode", "x.png", "--width", 0).output
+
+
+@pytest.mark.keras
+def test_photographs_are_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # orientation: turn by 90 degrees
+    Image.fromarray(gradient(12, 9)).save(tmp_path / "a.jpg", exif=exif)
+    assert _run("encode", tmp_path / "a.jpg", *QUICK).exit_code == 0
+    with Image.open(tmp_path / "a.inr") as image:
+        assert image.size == (9, 12)
 
 
 @pytest.mark.keras

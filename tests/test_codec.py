@@ -1,5 +1,7 @@
 """Whole files: the frozen vectors, damage to them, and round trips through a fit."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,7 +12,7 @@ from pillow_inr.architecture import Architecture
 from pillow_inr.config import EncodeOptions
 from pillow_inr.errors import BackendError, FormatError
 
-from .checks import QUICK, VECTORS, gradient, psnr, with_checksum
+from .checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
 
 NAMES = ("grey", "grey_alpha", "rgb", "rgba", "plain")
 
@@ -26,8 +28,8 @@ def test_no_vector_is_missing() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_vector_symbols_pixels_and_bytes(name: str) -> None:
     data = _vector(name)
-    header, payload, chunks = container.unpack(data)
-    architecture = Architecture.of(header)
+    parsed, payload, chunks = container.unpack(data)
+    architecture = Architecture.of(parsed)
     tensors = list(entropy.decode_tensors(payload, architecture.shapes))
     with np.load(VECTORS / f"{name}.npz") as frozen:
         assert [tensor.step_index for tensor in tensors] == frozen["step_indices"].tolist()
@@ -38,7 +40,7 @@ def test_vector_symbols_pixels_and_bytes(name: str) -> None:
         difference = np.abs(pixels - np.asarray(image))
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 1e-3
-    assert container.pack(header, entropy.encode_tensors(tensors), container.pack_chunks(chunks)) == data
+    assert container.pack(parsed, entropy.encode_tensors(tensors), container.pack_chunks(chunks)) == data
 
 
 def test_every_truncation_and_bit_flip_of_a_vector() -> None:
@@ -63,6 +65,31 @@ def test_bit_flips_in_the_payload_under_a_repaired_checksum() -> None:
             assert codec.decode(with_checksum(bytes(damaged))).dtype == np.uint8
         except FormatError:
             continue
+
+
+def test_too_much_work_is_refused_before_any_is_done() -> None:
+    huge = header(size=(9000, 9000), frequencies=32, width=1024, depth=15, payload_bytes=28)
+    shapes = Architecture.of(huge).shapes
+    payload = entropy.encode_tensors([entropy.CodedTensor(np.zeros(shape, np.int32), 144) for shape in shapes])
+    assert len(payload) == huge.payload_bytes
+    with pytest.raises(FormatError, match="multiplications"):
+        codec.decode(container.pack(huge, payload))
+    with pytest.raises(ValueError, match="too large for an image"):
+        codec.encode(np.broadcast_to(np.uint8(0), (9000, 9000, 3)), EncodeOptions(width=1024, depth=15))
+
+
+def test_memory_does_not_follow_a_long_side() -> None:
+    """Features and activations of one row of 2^24 pixels would take gigabytes."""
+    long = header(size=(2**22, 1), frequencies=32, width=64, depth=1, payload_bytes=8)
+    payload = entropy.encode_tensors(
+        [entropy.CodedTensor(np.zeros(shape, np.int32), 144) for shape in Architecture.of(long).shapes]
+    )
+    data = container.pack(header(**{**vars(long), "payload_bytes": len(payload)}), payload)
+    tracemalloc.start()
+    codec.decode(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * 2**22 + 60e6
 
 
 @pytest.mark.parametrize(

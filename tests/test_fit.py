@@ -18,7 +18,7 @@ from .checks import gradient
 
 pytestmark = pytest.mark.keras
 
-SMALL = Architecture(width=8, depth=2, channels=3, frequencies=4, growth=150)
+SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, growth=150)
 
 
 def _fit(image: np.ndarray, **changes: object) -> fit.Fitted:
@@ -90,6 +90,31 @@ def test_unknown_devices_are_named() -> None:
     with pytest.raises(BackendError, match=r"'GPU:7'.*CPU:0"):
         _fit(gradient(4, 4), device="GPU:7")
     assert _fit(gradient(4, 4), device="cpu", steps=2).weights
+
+
+def test_graphs_are_no_place_for_a_fit() -> None:
+    with tf.Graph().as_default(), pytest.raises(BackendError, match="graph"):
+        _fit(gradient(4, 4))
+
+
+def test_the_hosts_precision_does_not_matter() -> None:
+    image = gradient(12, 9)
+    expected = _fit(image, steps=20).weights
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        fit._idle.clear()
+        for weight, usual in zip(_fit(image, steps=20).weights, expected, strict=True):
+            np.testing.assert_array_equal(weight, usual)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_trainer_serves_one_image_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = _fit(gradient(40, 30))
+    _fit(255 - gradient(40, 30), seed=3)
+    monkeypatch.setattr(fit, "Trainer", lambda *_: pytest.fail("compiled again"))
+    for weight, usual in zip(_fit(gradient(40, 30)).weights, first.weights, strict=True):
+        np.testing.assert_array_equal(weight, usual)
 
 
 def test_another_back_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

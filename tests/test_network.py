@@ -11,7 +11,7 @@ import tensorflow as tf  # noqa: E402
 
 from pillow_inr import network, siren  # noqa: E402
 from pillow_inr.architecture import Architecture  # noqa: E402
-from pillow_inr.pixels import axis_coordinates  # noqa: E402
+from pillow_inr.pixels import axis_coordinates, encode_axis  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -36,8 +36,13 @@ def test_synthesis_agrees_with_keras_before_rounding(architecture: Architecture,
     model = network.build_model(architecture, seed=3)
     weights = [np.asarray(weight) for weight in model.trainable_variables]
     assert tuple(weight.shape for weight in weights) == architecture.shapes
-    across, down = siren._first_layer(architecture, weights, size)
-    ours = siren._evaluate(weights, across[None] + down[:, None])
+    across, down = (
+        encode_axis(axis_coordinates(length, max(size)), architecture.frequencies, architecture.growth)
+        for length in size
+    )
+    split = architecture.axis_features
+    first = (across @ weights[0][:split])[None] + (down @ weights[0][split:] + weights[1])[:, None]
+    ours = siren._evaluate(weights, first)
     theirs = np.asarray(model(_positions(*size))).reshape(ours.shape)
     assert np.abs(ours - theirs).max() <= 1e-4
 

@@ -15,7 +15,7 @@ import pillow_inr
 from pillow_inr import codec, container, plugin
 from pillow_inr.errors import BackendError
 
-from .checks import QUICK, SAMPLES, VECTORS, gradient, psnr
+from .checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
 
 RGB = VECTORS / "rgb.inr"
 
@@ -38,11 +38,11 @@ def test_open_gives_the_vector_pixels(name: str) -> None:
 
 def test_info_says_what_the_file_knows() -> None:
     with Image.open(RGB) as image:
-        header = pillow_inr.read_header(RGB)
+        parsed = pillow_inr.read_header(RGB)
         assert image.info == {
             "model": "siren",
-            "width": header.width,
-            "depth": header.depth,
+            "width": parsed.width,
+            "depth": parsed.depth,
             "encoding": "fourier",
             "weights": 635,
             "bits_per_pixel": 8 * RGB.stat().st_size / (image.width * image.height),
@@ -251,6 +251,20 @@ def test_an_unusable_backend_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(codec, "encode", fail)
     with pytest.raises(OSError, match="no TensorFlow here"):
         Image.new("RGB", (4, 4)).save(io.BytesIO(), "INR")
+
+
+def test_a_header_that_claims_gigabytes_gets_what_there_is() -> None:
+    huge = header(payload_bytes=2**30 - 4, chunks_bytes=2**30 - 1).pack()
+    with pytest.raises(OSError, match="cut off"):
+        Image.open(io.BytesIO(huge)).load()
+    with pytest.raises(SyntaxError, match="cut off"):
+        Image.open(io.BytesIO(huge)).verify()
+
+
+def test_several_frames_are_refused() -> None:
+    frame = Image.new("RGB", (4, 4))
+    with pytest.raises(OSError, match="several frames"):
+        frame.save(io.BytesIO(), "INR", save_all=True, append_images=[frame])
 
 
 @pytest.mark.keras

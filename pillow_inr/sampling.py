@@ -1,0 +1,28 @@
+"""Draws the pixels of each optimizer step from the uint8 image itself, so that a large image costs no more memory."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Sampler:
+    """Mini-batches of an image: one pixel drawn from each of `batch` equal runs of pixels in reading order.
+
+    Independent draws would learn no better, and in a large image each would be a cache miss. A batch of at least as
+    many pixels as the image has takes all of them, some twice.
+    """
+
+    def __init__(self, image: NDArray[np.uint8], batch: int, seed: int) -> None:
+        """Args: image, shape (height, width, channels); batch, pixels of a step; seed of the draws."""
+        height, self.width, channels = image.shape
+        self.samples = image.reshape(-1, channels)
+        runs = np.arange(batch + 1) * (height * self.width) // batch
+        self.starts = runs[:-1]
+        self.lengths = np.diff(runs)
+        self.random = np.random.default_rng(seed)
+
+    def draw(self, steps: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
+        """Columns and rows, shape (steps, batch), and samples, shape (steps, batch, channels), of some steps."""
+        offsets = self.random.random((steps, len(self.starts)), np.float32) * self.lengths
+        index = self.starts + offsets.astype(np.int64)
+        rows, columns = np.divmod(index, self.width)
+        return columns.astype(np.int32), rows.astype(np.int32), self.samples[index]
