@@ -1,7 +1,11 @@
 """Draws the pixels of each optimizer step from the uint8 image itself, so that a large image costs no more memory."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
+
+Draw = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
 
 
 class Sampler:
@@ -11,18 +15,31 @@ class Sampler:
     many pixels as the image has takes all of them, some twice.
     """
 
-    def __init__(self, image: NDArray[np.uint8], batch: int, seed: int) -> None:
-        """Args: image, shape (height, width, channels); batch, pixels of a step; seed of the draws."""
+    def __init__(self, image: NDArray[np.uint8], batch: int, steps: int, seed: int) -> None:
+        """Args: image, shape (height, width, channels); batch, pixels of a step; steps of a draw; seed of the draws."""
         height, self.width, channels = image.shape
         self.samples = image.reshape(-1, channels)
         runs = np.arange(batch + 1) * (height * self.width) // batch
         self.starts = runs[:-1]
         self.lengths = np.diff(runs)
+        self.steps = steps
         self.random = np.random.default_rng(seed)
+        # In a large image a pixel is a cache miss: the next draw is made while the network trains on this one.
+        self.pool = ThreadPoolExecutor(1)
+        self.next = self.pool.submit(self._draw)
 
-    def draw(self, steps: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]:
-        """Columns and rows, shape (steps, batch), and samples, shape (steps, batch, channels), of some steps."""
-        offsets = self.random.random((steps, len(self.starts)), np.float32) * self.lengths
+    def draw(self) -> Draw:
+        """Columns and rows, shape (steps, batch), and samples, shape (steps, batch, channels)."""
+        ready = self.next.result()
+        self.next = self.pool.submit(self._draw)
+        return ready
+
+    def _draw(self) -> Draw:
+        offsets = self.random.random((self.steps, len(self.starts)), np.float32) * self.lengths
         index = self.starts + offsets.astype(np.int64)
         rows, columns = np.divmod(index, self.width)
         return columns.astype(np.int32), rows.astype(np.int32), self.samples[index]
+
+    def close(self) -> None:
+        """End the thread that makes the draws."""
+        self.pool.shutdown(cancel_futures=True)

@@ -71,6 +71,7 @@ class Trainer:
 
     def __init__(self, architecture: Architecture, batch: int, longest_side: int) -> None:
         self.architecture = architecture
+        self.sampler: Sampler | None = None
         self.longest_side = longest_side
         self.batch = batch
         self.call_steps = max(1, min(CALL_STEPS_MAX, int(CALL_WORK / (batch * 3 * architecture.weight_count))))
@@ -100,7 +101,8 @@ class Trainer:
         """Take up an image, with new weights and optimizers and a peak learning rate."""
         height, width, channels = image.shape
         self.pixels = width * height
-        self.sampler = Sampler(image, self.batch, seed)
+        self.release()
+        self.sampler = Sampler(image, self.batch, self.call_steps, seed)
         self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
         self.rate = tf.constant(rate, tf.float32)
         self.bit_weight = tf.constant(rate_weight / self.pixels, tf.float32)
@@ -142,14 +144,10 @@ class Trainer:
         Returns:
             Mean squared error over these steps, and the rate in bits at their end.
         """
-        # Always the arrays of a full call: another shape would be compiled anew.
-        batches = [
-            np.pad(drawn, ((0, self.call_steps - count), *[(0, 0)] * (drawn.ndim - 1)))
-            for drawn in self.sampler.draw(count)
-        ]
+        assert self.sampler is not None
         function = self._rate_steps if in_rate_phase else self._float_steps
         mse, rate_bits = function(
-            *map(tf.constant, batches),
+            *map(tf.constant, self.sampler.draw()),
             *self.tables,
             self.bit_weight,
             self.rate,
@@ -250,7 +248,9 @@ class Trainer:
 
     def release(self) -> None:
         """Let go of the image."""
-        del self.sampler
+        if self.sampler is not None:
+            self.sampler.close()
+            self.sampler = None
 
     def result(self, mse: float, rate_bits: float) -> Fitted:
         """The fitted network."""
