@@ -22,6 +22,8 @@ from .native_log import held_back
 # What a single file can fail with; anything else is a defect of ours and shows its traceback.
 _FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError)
 _PATHS = click.Path(path_type=Path)
+# Up to this size the PSNR printed is that of the file; above, the fit's estimate from the pixels it saw last.
+EXACT_PSNR_PIXELS = 4_000_000
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -35,7 +37,7 @@ def main() -> None:
     """Store images as small neural networks (.inr files), and get them back.
 
     Each COMMAND has a --help of its own. Encoding fits a network to the image and takes seconds to minutes;
-    decoding takes a fraction of a second.
+    decoding a fraction of a second a megapixel.
     """
 
 
@@ -87,13 +89,23 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
     def encode_one(source: Path, target: Path) -> None:
         image = _load(source)
         start = time.perf_counter()
-        with progress.bar(source.name, console, transient=True) as report, held_back():
+        psnr = 0.0
+        with progress.bar(source.name, console, transient=console.is_terminal) as show, held_back():
+
+            def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float) -> None:
+                nonlocal psnr
+                psnr = psnr_db
+                show(step, steps, psnr_db, bits_per_pixel)
+
             data = api.encode(image, **{**vars(options), "progress": report})
         seconds = time.perf_counter() - start
         api.write_atomically(target, data)
         rate = metrics.bits_per_pixel(len(data), *image.size)
-        psnr = metrics.psnr_db(metrics.mse(plugin.to_pixels(image), api.decode(data)), peak=255.0)
-        console.print(f"{escape(str(target))}  {len(data):,} bytes  {rate:.3f} bpp  {psnr:.2f} dB  {seconds:.1f} s")
+        # Decoding a large image would take longer than anybody wants to wait for a figure that the fit knows nearly.
+        if image.width * image.height <= EXACT_PSNR_PIXELS:
+            psnr = metrics.psnr_db(metrics.mse(plugin.to_pixels(image), api.decode(data)), peak=255.0)
+        figures = f"{len(data):,} bytes  {rate:.3f} bpp  {psnr:.2f} dB  {seconds:.1f} s"
+        console.print(f"{escape(str(target))}  {figures}", soft_wrap=True)
 
     _for_each(inputs, out, ".inr", force, encode_one)
 
@@ -113,6 +125,8 @@ def decode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool)
     console = Console(stderr=True, quiet=quiet, highlight=False)
 
     def decode_one(source: Path, target: Path) -> None:
+        if target.suffix.lower() == plugin.EXTENSION:
+            raise OSError(f"{target} would be fitted anew: use encode for that")
         image = _load(source, [plugin.FORMAT])
         file_format = Image.registered_extensions().get(target.suffix.lower())
         if file_format is None:
@@ -120,7 +134,7 @@ def decode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool)
         stream = io.BytesIO()
         image.save(stream, file_format)
         api.write_atomically(target, stream.getvalue())
-        console.print(f"{escape(str(target))}  {image.width}×{image.height} {image.mode}")
+        console.print(f"{escape(str(target))}  {image.width}×{image.height} {image.mode}", soft_wrap=True)
 
     _for_each(inputs, out, ".png", force, decode_one)
 
@@ -149,7 +163,9 @@ def info(inputs: tuple[Path, ...]) -> None:
 
     failed = _count_failures(inputs, row)
     if table.row_count:
-        Console(highlight=False).print(table)
+        # As wide as it is where no terminal sets a limit, so that grep finds whole names.
+        console = Console(highlight=False)
+        console.print(table, width=None if console.is_terminal else console.measure(table).maximum, crop=False)
     sys.exit(1 if failed else 0)
 
 
@@ -170,6 +186,8 @@ def _for_each(
     inputs: tuple[Path, ...], out: Path | None, suffix: str, force: bool, work: Callable[[Path, Path], None]
 ) -> None:
     """Do the work on every input; a file that fails is reported, the others go on; exit code 1 if any failed."""
+    if out is not None and len(inputs) > 1 and out.suffix.lower() in Image.registered_extensions():
+        raise click.UsageError(f"--out must be a folder for several inputs, got {out}")
     into_folder = out is not None and (out.is_dir() or len(inputs) > 1)
     written: set[Path] = set()
 
@@ -178,6 +196,8 @@ def _for_each(
         if out is not None and into_folder:
             out.mkdir(parents=True, exist_ok=True)
             target = out / source.with_suffix(suffix).name
+        if target.exists() and source.exists() and target.samefile(source):
+            raise FileExistsError("this is the input itself: name another --out")
         if target in written:
             raise FileExistsError(f"{target} was made from another input just now")
         if target.exists() and not force:

@@ -25,6 +25,7 @@ MIME = "image/x-inr"
 # What a mode that the file cannot hold is turned into first. Modes neither here nor in container.MODES have no
 # meaning as 8-bit colours and are refused: converting them would lose most of what they hold.
 _CONVERTED = {
+    "P": "RGB",
     "1": "L",
     "La": "LA",
     "PA": "RGBA",
@@ -35,6 +36,7 @@ _CONVERTED = {
     "LAB": "RGB",
     "HSV": "RGB",
 }
+_WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
 def register() -> None:
@@ -140,10 +142,9 @@ def to_pixels(image: Image.Image) -> "NDArray[np.uint8]":
 
     if not (image.width and image.height):
         raise ValueError("cannot write empty image as INR")
-    mode = image.mode
-    if mode == "P":
-        mode = "RGBA" if image.has_transparency_data else "RGB"
-    mode = _CONVERTED.get(mode, mode)
+    mode = _CONVERTED.get(image.mode, image.mode)
+    if mode in _WITH_ALPHA and "transparency" in image.info:
+        mode = _WITH_ALPHA[mode]  # one colour, or entries of a palette, are transparent
     if mode not in container.MODES:
         raise OSError(f"cannot write mode {image.mode} as INR")
     pixels = np.asarray(image if image.mode == mode else image.convert(mode))

@@ -31,11 +31,11 @@ def bar(
         BarColumn(),
         TextColumn("{task.fields[state]}", markup=False),
         TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left"),
     )
     with Progress(*columns, console=console or Console(stderr=True), transient=transient) as progress:
-        task = progress.add_task(title, total=None, state="starting TensorFlow")
+        task = progress.add_task(title, total=None, state="preparing")
 
         def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float) -> None:
             state = f"{step}/{steps} steps  {psnr_db:.2f} dB  {bits_per_pixel:.3f} bpp"

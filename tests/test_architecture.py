@@ -13,7 +13,7 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": set(),
     "pixels": set(),
     "progress": {"rich"},
-    "native_log": set(),
+    "native_log": {"errors"},
     "imageio_support": set(),
     "container": {"errors"},
     "config": {"container"},

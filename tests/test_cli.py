@@ -97,6 +97,17 @@ def test_decode_into_a_folder_goes_on_after_an_error(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["rgb.png"]
 
 
+def test_the_input_itself_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "a.inr"
+    path.write_bytes(RGB.read_bytes())
+    result = _run("encode", path, "--force", *QUICK)
+    assert result.exit_code == 1
+    assert "the input itself" in result.output
+    assert path.read_bytes() == RGB.read_bytes()
+    assert "use encode" in _run("decode", path, "-o", tmp_path / "b.inr").output
+    assert _run("decode", path, RGB, "-o", tmp_path / "b.png").exit_code == 2
+
+
 def test_bad_options_are_usage_errors(tmp_path: Path) -> None:
     for arguments in (["--width", "0"], ["--depth", "a"], ["--encoding", "hash"], ["--unknown"]):
         assert _run("encode", tmp_path / "x.png", *arguments).exit_code == 2

@@ -244,6 +244,15 @@ def test_transparent_palettes_become_alpha() -> None:
     assert (pixels[:, :, 3] == 0).all()
 
 
+def test_a_transparent_colour_becomes_alpha() -> None:
+    image = Image.new("RGB", (5, 4), (1, 2, 3))
+    image.info["transparency"] = (1, 2, 3)
+    assert (plugin.to_pixels(image)[:, :, 3] == 0).all()
+    image = Image.new("L", (5, 4), 9)
+    image.info["transparency"] = 9
+    assert (plugin.to_pixels(image)[:, :, 1] == 0).all()
+
+
 def test_an_unusable_backend_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bytes:
         raise BackendError("no TensorFlow here")
