@@ -164,8 +164,7 @@ def info(inputs: tuple[Path, ...]) -> None:
     failed = _count_failures(inputs, row)
     if table.row_count:
         # As wide as it is where no terminal sets a limit, so that grep finds whole names.
-        console = Console(highlight=False)
-        console.print(table, width=None if console.is_terminal else console.measure(table).maximum, crop=False)
+        Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
     sys.exit(1 if failed else 0)
 
 
