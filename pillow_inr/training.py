@@ -6,7 +6,7 @@ Knows neither schedule nor deadline nor device: those are `fit`'s.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -59,6 +59,30 @@ class Fitted:
     """Of the rounded network, over the pixels of the last steps."""
     rate_bits: float
     """Estimated length of the coded weights."""
+
+
+class _Call(NamedTuple):
+    """What one call of a compiled function works on; tensors all."""
+
+    columns: tf.Tensor
+    """Of the pixels of each step, shape (call_steps, batch), int32; `rows` likewise."""
+    rows: tf.Tensor
+    samples: tf.Tensor
+    """Of those pixels, shape (call_steps, batch, channels), uint8."""
+    across: tf.Tensor
+    """Features of every column, shape (longest_side, axis features), float32; `down` of every row."""
+    down: tf.Tensor
+    bit_weight: tf.Tensor
+    """lambda divided by the image's pixels."""
+    rate: tf.Tensor
+    """Peak learning rate."""
+    step: tf.Tensor
+    """Steps made before this call."""
+    count: tf.Tensor
+    """Steps to make."""
+    first: tf.Tensor
+    """Schedule position of the first of them, and by how much each step advances it."""
+    pace: tf.Tensor
 
 
 class Trainer:
@@ -146,86 +170,72 @@ class Trainer:
         """
         assert self.sampler is not None
         function = self._rate_steps if in_rate_phase else self._float_steps
-        mse, rate_bits = function(
-            *map(tf.constant, self.sampler.draw()),
-            *self.tables,
-            self.bit_weight,
-            self.rate,
-            tf.constant(step),
-            tf.constant(count),
-            tf.constant(first, tf.float32),
-            tf.constant((last - first) / max(count, 1), tf.float32),
+        columns, rows, samples = self.sampler.draw()
+        across, down = self.tables
+        call = _Call(
+            columns=tf.constant(columns),
+            rows=tf.constant(rows),
+            samples=tf.constant(samples),
+            across=across,
+            down=down,
+            bit_weight=self.bit_weight,
+            rate=self.rate,
+            step=tf.constant(step),
+            count=tf.constant(count),
+            first=tf.constant(first, tf.float32),
+            pace=tf.constant((last - first) / max(count, 1), tf.float32),
         )
+        mse, rate_bits = function(call)
         return float(mse), float(rate_bits)
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-    def _float_steps(
-        self,
-        columns: tf.Tensor,
-        rows: tf.Tensor,
-        samples: tf.Tensor,
-        across: tf.Tensor,
-        down: tf.Tensor,
-        bit_weight: tf.Tensor,
-        rate: tf.Tensor,
-        step: tf.Tensor,
-        count: tf.Tensor,
-        first: tf.Tensor,
-        pace: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _float_steps(self, call: _Call) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.constant(0.0)
         index = tf.constant(0)
         # Not `for index in tf.range(count)`: XLA would compile the loop anew for every count.
-        while index < count:
-            self._set_learning_rates(rate, step + index, first + pace * tf.cast(index, tf.float32))
-            features = tf.concat([tf.gather(across, columns[index]), tf.gather(down, rows[index])], axis=1)
+        while index < call.count:
+            self._set_learning_rates(call, index)
+            features = self._features(call, index)
             with tf.GradientTape() as tape:
-                mse = self._distortion(features, samples[index], [weight.value for weight in self.weights])
+                mse = self._distortion(features, call.samples[index], [weight.value for weight in self.weights])
             self.optimizer.apply(tape.gradient(mse, self.weights), self.weights)
             total += mse
             index += 1
-        return total / tf.cast(count, tf.float32), self._quantized(self._initial_log_steps())[1]
+        return total / tf.cast(call.count, tf.float32), self._quantized(self._initial_log_steps())[1]
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
-    def _rate_steps(
-        self,
-        columns: tf.Tensor,
-        rows: tf.Tensor,
-        samples: tf.Tensor,
-        across: tf.Tensor,
-        down: tf.Tensor,
-        bit_weight: tf.Tensor,
-        rate: tf.Tensor,
-        step: tf.Tensor,
-        count: tf.Tensor,
-        first: tf.Tensor,
-        pace: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _rate_steps(self, call: _Call) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.constant(0.0)
         variables = [*self.weights, self.log_steps]
         index = tf.constant(0)
-        while index < count:
-            self._set_learning_rates(rate, step + index, first + pace * tf.cast(index, tf.float32))
-            features = tf.concat([tf.gather(across, columns[index]), tf.gather(down, rows[index])], axis=1)
+        while index < call.count:
+            self._set_learning_rates(call, index)
+            features = self._features(call, index)
             with tf.GradientTape() as tape:
                 rounded, rate_bits = self._quantized(self.log_steps)
-                mse = self._distortion(features, samples[index], rounded)
-                loss = mse + bit_weight * rate_bits
+                mse = self._distortion(features, call.samples[index], rounded)
+                loss = mse + call.bit_weight * rate_bits
             gradients = tape.gradient(loss, variables)
             self.optimizer.apply(gradients[:-1], self.weights)
             self.step_optimizer.apply(gradients[-1:], [self.log_steps])
             total += mse
             index += 1
-        return total / tf.cast(count, tf.float32), self._quantized(self.log_steps)[1]
+        return total / tf.cast(call.count, tf.float32), self._quantized(self.log_steps)[1]
 
-    def _set_learning_rates(self, peak: tf.Tensor, step: tf.Tensor, position: tf.Tensor) -> None:
+    def _features(self, call: _Call, index: tf.Tensor) -> tf.Tensor:
+        """The network's input features for the pixels of a step, shape (batch, features)."""
+        columns, rows = call.columns[index], call.rows[index]
+        return tf.concat([tf.gather(call.across, columns), tf.gather(call.down, rows)], axis=1)
+
+    def _set_learning_rates(self, call: _Call, index: tf.Tensor) -> None:
         """Warm-up over the first steps, then half a cosine down to FINAL_RATE over the rest of the schedule.
 
         Quantization steps must settle too: one that snaps to its neighbour in the last steps costs half a dB.
         """
-        warmup = tf.minimum(1.0, (tf.cast(step, tf.float32) + 1.0) / WARMUP_STEPS)
+        position = call.first + call.pace * tf.cast(index, tf.float32)
+        warmup = tf.minimum(1.0, (tf.cast(call.step + index, tf.float32) + 1.0) / WARMUP_STEPS)
         cosine = (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
-        self.optimizer.learning_rate = peak * warmup * cosine
+        self.optimizer.learning_rate = call.rate * warmup * cosine
         self.step_optimizer.learning_rate = STEP_RATE * cosine
 
     def _distortion(self, values: tf.Tensor, samples: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:
