@@ -1,13 +1,21 @@
-"""What the benchmarks share: a line about the machine, PSNR, a JPEG of a given size."""
+"""What the benchmarks share: the machine's line, images, PSNR, clocks, memory, tables, a JPEG of a given size."""
 
 import io
 import os
 import platform
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
 def machine() -> str:
@@ -15,6 +23,26 @@ def machine() -> str:
     names = ("tensorflow", "keras", "numpy", "pillow", "constriction")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     return f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """The images of a folder, sorted by name."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise SystemExit(f"{folder}: no images")
+    return paths
+
+
+def rgb_image(path: Path) -> Image.Image:
+    with Image.open(path) as opened:
+        return opened.convert("RGB")
+
+
+def photograph_like(size: tuple[int, int]) -> Image.Image:
+    """Smooth colours with some texture, of any size and made in little memory."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    return coarse.resize(size, Image.Resampling.BICUBIC)
 
 
 def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
@@ -38,3 +66,68 @@ def jpeg_of_size(image: Image.Image, size: int) -> bytes:
 def decoded(data: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(data)) as image:
         return np.asarray(image)
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def median_seconds(function: Callable[[], object], runs: int) -> float:
+    return statistics.median(seconds(function) for _ in range(runs))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its columns aligned: the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = [cells[0].ljust(widths[0])]
+        aligned += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return "| " + " | ".join(aligned) + " |"
+
+    return "\n".join(line(cells) for cells in (header, rule, *rows))
+
+
+def resident_mb() -> float:
+    """Memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def highest_resident_mb() -> float:
+    """The most memory this process has had since its program started.
+
+    Where /proc has it, from there: Linux hands the ru_maxrss of a process down to the programs it starts, so that of
+    a small child says how large its parent was.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+class Peak:
+    """Highest resident memory while the context lasts, sampled every 10 ms."""
+
+    def __enter__(self) -> "Peak":
+        self.mb = resident_mb()
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self.done.wait(0.01):
+            self.mb = max(self.mb, resident_mb())
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        self.thread.join()

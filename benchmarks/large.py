@@ -2,16 +2,12 @@
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
-import threading
 import time
-from pathlib import Path
 
-import numpy as np
-from common import machine
+from common import Peak, machine, photograph_like, resident_mb
 from PIL import Image
 
 
@@ -47,47 +43,15 @@ def _measure(size: tuple[int, int], steps: int) -> dict[str, float]:
     return figures
 
 
-def _resident_mb() -> float:
-    """Memory of this process now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
-
-
-class _Peak:
-    """Highest resident memory while the context lasts, sampled every 10 ms."""
-
-    def __enter__(self) -> "_Peak":
-        self.mb = _resident_mb()
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self._watch)
-        self.thread.start()
-        return self
-
-    def _watch(self) -> None:
-        while not self.done.wait(0.01):
-            self.mb = max(self.mb, _resident_mb())
-
-    def __exit__(self, *_: object) -> None:
-        self.done.set()
-        self.thread.join()
-
-
-def _photograph_like(size: tuple[int, int]) -> Image.Image:
-    """Smooth colours with some texture, made band by band so that making it takes little memory."""
-    rng = np.random.default_rng(0)
-    coarse = Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
-    return coarse.resize(size, Image.Resampling.BICUBIC)
-
-
 def _child(size: tuple[int, int], steps: int) -> None:
     import keras  # noqa: F401
     import tensorflow as tf
 
     tf.constant(0.0)
-    tensorflow_mb = _resident_mb()
+    tensorflow_mb = resident_mb()
     Image.MAX_IMAGE_PIXELS = None
-    image = _photograph_like(size)
-    base = _resident_mb()
+    image = photograph_like(size)
+    base = resident_mb()
     import pillow_inr
 
     times: list[tuple[int, float]] = []
@@ -95,11 +59,11 @@ def _child(size: tuple[int, int], steps: int) -> None:
     def report(step: int, *_: object) -> None:
         times.append((step, time.perf_counter()))
 
-    with _Peak() as peak:
+    with Peak() as peak:
         data = pillow_inr.encode(image, width=48, depth=4, steps=steps, progress=report)
     (first, start), (last, end) = times[0], times[-1]
     start_load = time.perf_counter()
-    with _Peak() as load_peak:
+    with Peak() as load_peak:
         pillow_inr.decode(data)
     figures = {
         "tensorflow_mb": tensorflow_mb,

@@ -4,11 +4,9 @@ import argparse
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from common import machine
+from common import machine, median_seconds
 
 
 def main() -> None:
@@ -38,18 +36,9 @@ def main() -> None:
             image.load()
 
     loaded()  # the first load imports NumPy and constriction
-    print(f"Image.open {1000 * _median(opened, 200):.3f} ms")
-    print(f"Image.open + load {_median(loaded, 9):.3f} s")
+    print(f"Image.open {1000 * median_seconds(opened, 200):.3f} ms")
+    print(f"Image.open + load {median_seconds(loaded, 9):.3f} s")
     print("tensorflow loaded:", "tensorflow" in sys.modules, "- keras loaded:", "keras" in sys.modules)
-
-
-def _median(function: Callable[[], None], runs: int) -> float:
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
 
 
 if __name__ == "__main__":

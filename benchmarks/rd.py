@@ -1,0 +1,182 @@
+"""Rate and distortion of pillow_inr and of classical codecs on a folder of images: a CSV, tables, BD-rates, a plot.
+
+Rows are added to the CSV as they are made; with --resume a run goes on where it was stopped, or adds another sweep of
+pillow_inr under a label of its own. The classical codecs come first, then ours: nothing runs beside what is timed.
+"""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import rd_report
+from codecs_pillow import CODECS, Codec
+from common import decoded, image_paths, machine, psnr, rgb_image, seconds
+from numpy.typing import NDArray
+from PIL import Image
+from rd_report import Row
+
+import pillow_inr
+
+OURS = "pillow_inr"
+# Seconds above which one run of an encoder is taken as it is; below, the best of three.
+BRIEF = 0.3
+# MS-SSIM halves the image four times, and its window of 11 pixels must fit into the last.
+MS_SSIM_SIDE_MIN = 11 * 2**4
+
+T = TypeVar("T")
+Key = tuple[str, str, str]
+"""Label, setting and image: what tells one row of the CSV from another."""
+
+
+def main() -> None:
+    arguments = _arguments()
+    print(machine())
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    path = arguments.output / "rd.csv"
+    if not arguments.report_only:
+        _measure(arguments, path)
+    rd_report.report(path, arguments.anchors, arguments.anchor_names, tuple(arguments.window))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", help="images; not needed with --report-only")
+    parser.add_argument("--output", type=Path, default=Path("build/rd"), help="folder of rd.csv and rd.png")
+    parser.add_argument(
+        "--resume", action="store_true", help="keep the rows of an existing CSV and add what is missing"
+    )
+    parser.add_argument("--report-only", action="store_true", help="tables and plot of an existing CSV")
+    names = [codec.name for codec in CODECS]
+    parser.add_argument("--codecs", nargs="+", choices=[*names, OURS], default=[*names, OURS])
+    ours = parser.add_argument_group(OURS)
+    ours.add_argument("--qualities", type=_integers, default=[10, 20, 30, 40, 50, 60, 70, 80], help="such as 20,35,50")
+    ours.add_argument("--effort", type=int)
+    ours.add_argument("--time-limit", type=float)
+    ours.add_argument("--label", help="name of this sweep in tables and plot; by default from the options")
+    report = parser.add_argument_group("report")
+    report.add_argument("--anchors", type=Path, nargs="+", default=[], help="JSON of published curves, by name")
+    report.add_argument("--anchor-names", nargs="+", default=rd_report.ANCHOR_NAMES, metavar="NAME")
+    report.add_argument("--window", type=float, nargs=2, default=(24.0, 30.0), help="PSNR range of BD-rates in dB")
+    arguments = parser.parse_args()
+    if not (arguments.folder or arguments.report_only):
+        parser.error("the folder of images is missing")
+    return arguments
+
+
+def _integers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def _measure(arguments: argparse.Namespace, path: Path) -> None:
+    if path.exists() and not arguments.resume:
+        sys.exit(f"{path} exists: give --resume to add to it, or another --output")
+    import tensorflow  # noqa: F401  # before any clock starts
+
+    done = {_key(row) for row in rd_report.read_rows(path)} if path.exists() else set()
+    images = image_paths(arguments.folder)
+    for codec in CODECS:
+        if codec.name in arguments.codecs:
+            _write(path, _classical_rows(codec, images, done))
+    if OURS in arguments.codecs:
+        _write(path, _our_rows(arguments, images, done))
+
+
+def _key(row: Row) -> Key:
+    return row.label, row.setting, row.image
+
+
+def _write(path: Path, rows: Iterator[Row]) -> None:
+    """Append rows to the CSV, each as soon as it is made."""
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if not file.tell():
+            writer.writerow(Row._fields)
+        for row in rows:
+            writer.writerow(row)
+            file.flush()
+            print(
+                f"{row.label:<22}{row.image:<16}{row.setting:<24}{row.bpp:>8.4f} bpp{row.psnr:>8.2f} dB"
+                f"{row.encode_seconds:>9.3f} s{row.decode_seconds:>8.3f} s",
+                flush=True,
+            )
+
+
+def _classical_rows(codec: Codec, images: list[Path], done: set[Key]) -> Iterator[Row]:
+    for path in images:
+        for setting, keywords in codec.settings():
+            if (codec.label, setting, path.name) not in done:
+                encode = partial(_save, codec.format, keywords)
+                yield _row(codec.name, codec.label, setting, path, encode, runs=3)
+
+
+def _save(file_format: str, keywords: dict[str, Any], image: Image.Image) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, file_format, **keywords)
+    return stream.getvalue()
+
+
+def _our_rows(arguments: argparse.Namespace, images: list[Path], done: set[Key]) -> Iterator[Row]:
+    """One fit a row. Its seconds hold whatever the fit takes, compiling included where a shape is new."""
+    given = {"effort": arguments.effort, "time_limit": arguments.time_limit}
+    options = {name: value for name, value in given.items() if value is not None}
+    label = arguments.label or _default_label(options)
+    for path in images:
+        for quality in arguments.qualities:
+            setting = " ".join(f"{name}={value:g}" for name, value in {"quality": quality, **options}.items())
+            if (label, setting, path.name) not in done:
+                encode = partial(pillow_inr.encode, quality=quality, **options)
+                yield _row(OURS, label, setting, path, encode, runs=1)
+
+
+def _default_label(options: dict[str, float]) -> str:
+    units = {"effort": "effort {:g}", "time_limit": "{:g} s"}
+    return " ".join([OURS, *(units[name].format(value) for name, value in options.items())])
+
+
+def _row(codec: str, label: str, setting: str, path: Path, encode: Callable[[Image.Image], bytes], *, runs: int) -> Row:
+    image = rgb_image(path)
+    pixels = np.asarray(image)
+    data, encode_seconds = _timed(lambda: encode(image), runs)
+    result, decode_seconds = _timed(lambda: decoded(data), 3)
+    return Row(
+        codec=codec,
+        label=label,
+        setting=setting,
+        image=path.name,
+        width=image.width,
+        height=image.height,
+        bytes=len(data),
+        bpp=8 * len(data) / (image.width * image.height),
+        psnr=psnr(pixels, result),
+        ms_ssim=_ms_ssim(pixels, result),
+        encode_seconds=encode_seconds,
+        decode_seconds=decode_seconds,
+    )
+
+
+def _timed(function: Callable[[], T], runs: int) -> tuple[T, float]:
+    """A result, and the shortest wall time of several calls; of one where that one is long."""
+    results: list[T] = []
+    times: list[float] = []
+    while not times or (len(times) < runs and times[0] < BRIEF):
+        times.append(seconds(lambda: results.append(function())))
+    return results[-1], min(times)
+
+
+def _ms_ssim(reference: NDArray[np.uint8], result: NDArray[np.uint8]) -> float:
+    """Multi-scale SSIM of RGB as TensorFlow has it, the mean over channels; NaN where an image is too small."""
+    if min(reference.shape[:2]) < MS_SSIM_SIDE_MIN:
+        return float("nan")
+    import tensorflow as tf
+
+    return float(tf.image.ssim_multiscale(tf.constant(reference), tf.constant(result), 255))
+
+
+if __name__ == "__main__":
+    main()
