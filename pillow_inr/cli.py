@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import __version__, api, metrics, plugin, progress
-from .config import EFFORT_STEPS, ENCODINGS, EncodeOptions
+from .config import EFFORT_SECONDS, ENCODINGS, EncodeOptions
 from .container import DEPTH_MAX, WIDTH_MAX
 from .errors import BackendError, FitError
 from .native_log import held_back
@@ -45,14 +45,17 @@ def _encode_options(command: _Command) -> _Command:
     """The options of an encode, in the order of their help."""
     for option in reversed(
         (
-            click.option("-q", "--quality", type=int, default=50, show_default=True, help="1 (small) to 100 (good)."),
+            click.option("-q", "--quality", type=int, help="1 (small) to 100 (good).  [default: 50]"),
+            click.option("--target-bytes", type=int, metavar="BYTES", help="Never exceed this size, and come near it."),
+            click.option("--bpp", type=float, help="The same in bits per pixel."),
+            click.option("--psnr", type=float, metavar="DB", help="Reach this PSNR, in up to four fits."),
             click.option(
                 "-e",
                 "--effort",
                 type=int,
                 default=5,
                 show_default=True,
-                help=f"0 (seconds) to {len(EFFORT_STEPS) - 1} (minutes): how long to fit.",
+                help=f"0 (seconds) to {len(EFFORT_SECONDS) - 1} (minutes): how long to fit.",
             ),
             click.option(
                 "-w",

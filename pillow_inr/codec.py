@@ -1,20 +1,33 @@
 """Pixels <-> the bytes of an .inr file: fit, quantize, code, pack; and the way back, without TensorFlow."""
 
+import time
+import warnings
 from contextlib import nullcontext
+from itertools import chain
 from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, quantization, siren
+from . import container, entropy, metrics, quantization, siren
 from .architecture import Architecture
-from .config import EncodeOptions, Plan, make_plan
+from .config import WEIGHTS_PER_PIXEL, EncodeOptions, Plan, make_plan, plan_for_weights
 from .errors import BackendError, FormatError
 from .progress import bar
+
+if TYPE_CHECKING:
+    from .training import Fitted
 
 # Multiplications that decoding a file may take: some twenty minutes of four cores. A 50-megapixel image with the
 # largest network that `quality` chooses takes a tenth of it.
 WORK_MAX = 10**14
+# The search for a PSNR: how many fits it may take, how far above the goal is near enough, what twice the weights bring
+# on photographs, and how far one fit may lead away from the next.
+PSNR_FITS = 4
+PSNR_TOLERANCE = 0.25
+DB_PER_DOUBLING = 2.3
+PSNR_DOUBLINGS_MAX = 3.0
 
 
 def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
@@ -30,32 +43,132 @@ def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
         FitError: the fit diverged.
     """
     _check_image(image)
+    deadline = None if options.time_limit is None else time.perf_counter() + options.time_limit
+    if options.psnr is not None:
+        return _encode_to_psnr(image, options, options.psnr, deadline)
     height, width, channels = image.shape
-    plan = make_plan(options, (width, height), channels)
+    return _encode_plan(image, make_plan(options, (width, height), channels), options, deadline)
+
+
+class _Trial(NamedTuple):
+    """One fit of the search for a PSNR."""
+
+    weights: float
+    psnr_db: float
+    data: bytes
+
+
+def _encode_to_psnr(image: NDArray[np.uint8], options: EncodeOptions, goal: float, deadline: float | None) -> bytes:
+    """The smallest of a few files whose PSNR reaches the goal; else the best, and a warning."""
+    height, width, channels = image.shape
+    below: _Trial | None = None
+    above: _Trial | None = None
+    weights = WEIGHTS_PER_PIXEL * width * height
+    widths: set[int] = set()
+    for left in range(PSNR_FITS, 0, -1):
+        plan = plan_for_weights(options, (width, height), channels, weights)
+        if plan.width in widths:
+            break
+        widths.add(plan.width)
+        now = time.perf_counter()
+        data = _encode_plan(image, plan, options, None if deadline is None else now + (deadline - now) / left)
+        trial = _Trial(plan.weights, metrics.psnr_db(metrics.mse(image, decode(data)), peak=255.0), data)
+        if trial.psnr_db < goal:
+            below = trial if below is None or trial.psnr_db > below.psnr_db else below
+        else:
+            above = trial if above is None or len(data) < len(above.data) else above
+            if trial.psnr_db < goal + PSNR_TOLERANCE:
+                break
+        weights = _next_weights(below, above, goal + PSNR_TOLERANCE / 2)
+    best = above or below
+    assert best is not None
+    if above is None:
+        warnings.warn(f"psnr={goal:g} dB was not reached: the file has {best.psnr_db:.2f} dB", stacklevel=2)
+    return best.data
+
+
+def _next_weights(below: _Trial | None, above: _Trial | None, goal: float) -> float:
+    """Weights at which the PSNR should meet the goal: on the line in log(weights) through the trials beside it."""
+    if below is not None and above is not None:
+        share = (goal - below.psnr_db) / (above.psnr_db - below.psnr_db)
+        return float(below.weights * (above.weights / below.weights) ** min(max(share, 0.1), 0.9))
+    trial = below or above
+    assert trial is not None
+    doublings = (goal - trial.psnr_db) / DB_PER_DOUBLING
+    return float(trial.weights * 2 ** min(max(doublings, -PSNR_DOUBLINGS_MAX), PSNR_DOUBLINGS_MAX))
+
+
+def _encode_plan(image: NDArray[np.uint8], plan: Plan, options: EncodeOptions, deadline: float | None) -> bytes:
+    """Fit the network of a plan and pack it."""
+    height, width, channels = image.shape
     header = _header(plan, (width, height), channels)
     architecture = Architecture.of(header)
     if architecture.weight_count * width * height > WORK_MAX:
         raise ValueError(f"a network of {plan.width}x{plan.depth} is too large for an image of {width}x{height} pixels")
-    training = _training()
+    fitting = _fitting()
+    budget = None
+    if plan.budget_bytes is not None:
+        room = plan.budget_bytes - _frame_bytes(plan, (width, height), channels)
+        least = len(_coded(_blank(fitting, architecture), coarser=quantization.STEP_INDEX_MAX))
+        if room < least:
+            needed = plan.budget_bytes - room + least
+            raise ValueError(f"this image takes at least {needed} bytes, got a target of {plan.budget_bytes}")
+        budget = fitting.Budget(room, lambda fitted: len(_coded(fitted)))
     progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
     with progress as report:
-        fitted = training.fit(
+        fitted = fitting.fit(
             image,
             architecture,
             steps=plan.steps,
             rate_weight=plan.rate_weight,
             seed=options.seed,
-            time_limit=options.time_limit,
+            deadline=deadline,
             device=options.device,
             overhead_bytes=header.file_bytes + entropy.side_information_bytes(len(architecture.shapes)),
+            budget=budget,
             report=report,
         )
+    payload = _coded(fitted) if budget is None else _coded_within(fitted, budget.bytes)
+    return container.pack(_header(plan, (width, height), channels, len(payload)), payload)
+
+
+def _frame_bytes(plan: Plan, size: tuple[int, int], channels: int) -> int:
+    """What a file of the plan's budget holds beside its payload."""
+    assert plan.budget_bytes is not None
+    longest = plan.budget_bytes // 4 * 4
+    return _header(plan, size, channels, longest).file_bytes - longest
+
+
+def _coded(fitted: "Fitted", rounding: float = 0.5, coarser: int = 0) -> bytes:
+    """Quantize and code a network.
+
+    Args:
+        rounding: fraction of a step from which a weight's magnitude is rounded up.
+        coarser: by how much step indices are raised.
+    """
     tensors = []
     for weights, step in zip(fitted.weights, fitted.steps, strict=True):
-        index = quantization.step_index(step)
-        tensors.append(entropy.CodedTensor(quantization.quantize(weights, quantization.step_size(index)), index))
-    payload = entropy.encode_tensors(tensors)
-    return container.pack(_header(plan, (width, height), channels, len(payload)), payload)
+        index = min(quantization.step_index(step) + coarser, quantization.STEP_INDEX_MAX)
+        symbols = quantization.quantize(weights, quantization.step_size(index), rounding)
+        tensors.append(entropy.CodedTensor(symbols, index))
+    return entropy.encode_tensors(tensors)
+
+
+def _coded_within(fitted: "Fitted", limit: int) -> bytes:
+    """The same in at most `limit` bytes, as near to what was trained as that allows."""
+    # A network is trained for its steps: other ones cost a dB. So what is too long by a percent rounds more weights
+    # towards zero first.
+    shrinking = ((rounding / 100, 0) for rounding in range(50, 100, 2))
+    coarsening = ((1.0, coarser) for coarser in range(quantization.STEP_INDEX_MAX + 1))
+    codings = (_coded(fitted, *change) for change in chain(shrinking, coarsening))
+    return next(payload for payload in codings if len(payload) <= limit)
+
+
+def _blank(fitting: ModuleType, architecture: Architecture) -> "Fitted":
+    """A network of zeros, the shortest there is."""
+    weights = [np.zeros(shape, np.float32) for shape in architecture.shapes]
+    blank: Fitted = fitting.Fitted(weights, [1.0] * len(weights), 0.0, 0.0)
+    return blank
 
 
 def decode(data: bytes) -> NDArray[np.uint8]:
@@ -90,7 +203,7 @@ def _check_image(image: NDArray[np.uint8]) -> None:
         raise ValueError(f"cannot encode an empty image, got the shape {image.shape}")
 
 
-def _training() -> ModuleType:
+def _fitting() -> ModuleType:
     try:
         from . import fit
     except ImportError as error:

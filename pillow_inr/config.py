@@ -13,20 +13,33 @@ from typing import Any
 from .container import DEPTH_MAX, WIDTH_MAX
 
 ENCODINGS = ("fourier", "none")
-# Optimizer steps of effort 0..9. README.md has the seconds they take.
-EFFORT_STEPS = (100, 200, 400, 800, 1500, 3000, 5000, 8000, 14000, 25000)
+# Seconds that effort 0..9 is to take on four cores of 2024, compiling and TensorFlow's import aside. They become
+# numbers of steps by the cost of a step, so that a fit gives the same file on any load; README.md has them measured.
+EFFORT_SECONDS = (1, 2, 4, 7, 12, 20, 35, 60, 120, 300)
+# Milliseconds of a step on those cores: of each step, and of each thousand weights at a full batch.
+STEP_COST = 1.0
+WEIGHT_COST = 0.13
+FULL_BATCH = 8192
+# A small image would make very many steps in that time and gains nothing from them.
+STEPS_PER_SECOND_MAX = 400
 STEPS_MAX = 10_000_000
-# Fourier frequencies per axis (Strümpler et al. 2022, section 4.1: 16 with ratio 1.4 on Kodak).
-FREQUENCIES = 16
+# Fourier frequencies per axis. Strümpler et al. (2022, section 4.1) take 16 with ratio 1.4 on Kodak; fewer cost less.
+FREQUENCIES = 12
 # Highest frequency in periods per pixel; a higher one adds noise between the pixels, a lower one blurs edges.
-HIGHEST_FREQUENCY = 0.2
+HIGHEST_FREQUENCY = 0.16
 # Images above this side get no higher frequencies: a network of their rate cannot use them.
 FREQUENCY_SIDE_MAX = 4096
-# Weights per pixel, and lambda, at quality 50; the first grows and the second falls by a factor per 10 points.
-WEIGHTS_PER_PIXEL = 0.027
-RATE_WEIGHT = 4e-3
+# Weights per pixel, and lambda, at quality 50; the first grows by a factor per 10 points, the second falls by a power
+# of it: the convex hull of networks and lambdas measured on Kodak (docs/experiments.md section 9).
+WEIGHTS_PER_PIXEL = 0.0245
+RATE_WEIGHT = 8e-3
 FACTOR_PER_10_POINTS = 1.5
+RATE_WEIGHT_POWER = 0.6
+# Coded bits per weight on that hull, about; what a file of a given size is planned with.
+BITS_PER_WEIGHT = 4.4
 QUALITY_WIDTHS = (8, 192)
+# A file of a given size may need a smaller network than any quality has.
+TARGET_WIDTHS = (2, 512)
 DEFAULT_DEPTH = 4
 
 ProgressCallback = Callable[[int, int, float, float], object]
@@ -45,10 +58,16 @@ class EncodeOptions:
     """Units of each sine layer, 1..1024; by default chosen from `quality` and the image's size."""
     depth: int | None = None
     """Number of sine layers, 1..15; by default 4."""
-    quality: int = 50
-    """1..100: size of the network where `width` is not given, and how finely its weights are stored."""
+    quality: int | None = None
+    """1..100: size of the network where `width` is not given, and how finely its weights are stored; 50 by default."""
+    target_bytes: int | None = None
+    """Size in bytes that the file must not exceed, and comes near to, instead of `quality`."""
+    bpp: float | None = None
+    """The same in bits per pixel."""
+    psnr: float | None = None
+    """PSNR in dB to reach, instead of `quality`; several fits may be made, and a warning says when none reached it."""
     effort: int = 5
-    """0..9: how long to fit."""
+    """0..9: how long to fit, from about 1 second to 5 minutes; 5 is about 20 seconds on 4 cores."""
     steps: int | None = None
     """Optimizer steps, instead of those of `effort`."""
     time_limit: float | None = None
@@ -65,15 +84,19 @@ class EncodeOptions:
     def __post_init__(self) -> None:
         _optional(self, "width", 1, WIDTH_MAX)
         _optional(self, "depth", 1, DEPTH_MAX)
-        _integer(self, "quality", 1, 100)
-        _integer(self, "effort", 0, len(EFFORT_STEPS) - 1)
+        _optional(self, "quality", 1, 100)
+        _optional(self, "target_bytes", 1, 2**31 - 1)
+        _integer(self, "effort", 0, len(EFFORT_SECONDS) - 1)
         _optional(self, "steps", 1, STEPS_MAX)
         _integer(self, "seed", 0, 2**31 - 1)
-        if self.time_limit is not None:
-            limit = self.time_limit
-            number = isinstance(limit, Real) and not isinstance(limit, bool)
-            if not (number and 0 < limit < math.inf):
-                raise ValueError(f"time_limit must be a positive number of seconds, got {limit!r}")
+        _positive(self, "time_limit", "seconds")
+        _positive(self, "bpp", "bits per pixel")
+        _positive(self, "psnr", "dB")
+        goals = [name for name in ("quality", "target_bytes", "bpp", "psnr") if getattr(self, name) is not None]
+        if len(goals) > 1:
+            raise ValueError(f"{' and '.join(goals)} exclude each other: give one of them")
+        if self.psnr is not None and self.width is not None:
+            raise ValueError("psnr chooses the width itself: give psnr or width")
         if self.encoding not in ENCODINGS:
             raise ValueError(f"encoding must be 'fourier' or 'none', got {self.encoding!r}")
         if not (self.device is None or (isinstance(self.device, str) and self.device)):
@@ -102,6 +125,14 @@ def _integer(options: EncodeOptions, name: str, low: int, high: int) -> None:
     object.__setattr__(options, name, number)
 
 
+def _positive(options: EncodeOptions, name: str, unit: str) -> None:
+    """Check an option that is None or a positive finite number."""
+    value = getattr(options, name)
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < value < math.inf):
+        raise ValueError(f"{name} must be a positive number of {unit}, got {value!r}")
+
+
 def _optional(options: EncodeOptions, name: str, low: int, high: int) -> None:
     if getattr(options, name) is not None:
         _integer(options, name, low, high)
@@ -120,34 +151,66 @@ class Plan:
     steps: int
     rate_weight: float
     """lambda of mean squared error + lambda * bits per pixel, samples in 0..1."""
+    weights: int
+    """Number of the network's weights, about."""
+    budget_bytes: int | None
+    """Size that the file must not exceed; lambda is only where the fit starts then."""
 
 
 def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> Plan:
-    """Choose what the options leave open for an image of this size in pixels."""
+    """Choose what the options leave open for an image of this size in pixels; `psnr` aside, which takes a search."""
+    pixels = size[0] * size[1]
+    budget = options.target_bytes
+    if options.bpp is not None:
+        budget = max(1, int(options.bpp * pixels / 8))
+    if budget is None:
+        quality = 50 if options.quality is None else options.quality
+        weights = WEIGHTS_PER_PIXEL * pixels * FACTOR_PER_10_POINTS ** ((quality - 50) / 10)
+    else:
+        weights = 8 * budget / BITS_PER_WEIGHT
+    return plan_for_weights(options, size, channels, weights, budget)
+
+
+def plan_for_weights(
+    options: EncodeOptions, size: tuple[int, int], channels: int, weights: float, budget_bytes: int | None = None
+) -> Plan:
+    """A plan whose network has about `weights` weights, where the options do not fix its shape."""
+    pixels = size[0] * size[1]
     frequencies = FREQUENCIES if options.encoding == "fourier" else 0
     depth = options.depth or DEFAULT_DEPTH
-    factor = FACTOR_PER_10_POINTS ** ((options.quality - 50) / 10)
-    budget = WEIGHTS_PER_PIXEL * factor * size[0] * size[1]
     linear = 2 * (1 + 2 * frequencies) + depth + channels
-    width = options.width or _width_for(budget, linear, depth)
+    widths = QUALITY_WIDTHS if budget_bytes is None else TARGET_WIDTHS
+    width = options.width or _width_for(weights, linear, depth, widths)
+    count = (depth - 1) * width**2 + linear * width
+    factor = weights / (WEIGHTS_PER_PIXEL * pixels)
     # A network of more weights than the quality asks for means that the caller wants them used, and a tiny image
     # has no smaller one: there a bit must not cost as if it were one of few.
-    excess = max(1.0, ((depth - 1) * width**2 + linear * width) / budget)
+    excess = max(1.0, count / weights)
     return Plan(
         width=width,
         depth=depth,
         frequencies=frequencies,
         growth=_growth(max(size)) if frequencies else 100,
-        steps=options.steps or EFFORT_STEPS[options.effort],
-        rate_weight=RATE_WEIGHT / factor / excess,
+        steps=options.steps or _steps(options.effort, count, pixels),
+        rate_weight=RATE_WEIGHT / factor**RATE_WEIGHT_POWER / excess,
+        weights=count,
+        budget_bytes=budget_bytes,
     )
 
 
-def _width_for(weights: float, linear: int, depth: int) -> int:
-    """Width, a multiple of 4, at which a network has about `weights` = (depth - 1) * width^2 + linear * width."""
+def _steps(effort: int, weights: int, pixels: int) -> int:
+    """Optimizer steps that fit into the seconds of an effort."""
+    seconds = EFFORT_SECONDS[effort]
+    milliseconds = STEP_COST + WEIGHT_COST * weights / 1000 * min(1.0, pixels / FULL_BATCH)
+    return round(seconds * min(1000 / milliseconds, STEPS_PER_SECOND_MAX))
+
+
+def _width_for(weights: float, linear: int, depth: int, widths: tuple[int, int]) -> int:
+    """Width at which a network has about `weights` = (depth - 1) * width^2 + linear * width weights."""
     squares = depth - 1
     width = (math.sqrt(linear**2 + 4 * squares * weights) - linear) / (2 * squares) if squares else weights / linear
-    return min(max(4 * round(width / 4), QUALITY_WIDTHS[0]), QUALITY_WIDTHS[1])
+    multiple = 4 if width > 16 else 2
+    return min(max(multiple * round(width / multiple), widths[0]), widths[1])
 
 
 def _growth(longer: int) -> int:

@@ -5,28 +5,50 @@ trains under is the Laplace model's estimate. The host's random state, thread se
 alone.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from . import training
 from .architecture import Architecture
 from .errors import BackendError, FitError
 from .metrics import psnr_db
-from .training import Fitted, Trainer
+from .training import BATCH_PIXELS, Fitted, Trainer
 
 Report = Callable[[int, int, float, float], object]
 """Called with step, steps, PSNR in dB and estimated bits per pixel."""
 
 # Part of the schedule after which weights are rounded in training and the rate counts.
-RATE_PHASE_START = 0.4
-# Fits at half the rate of the one before, should it diverge.
+RATE_PHASE_START = 0.05
+# Fits, each more cautious than the one before, should it diverge.
 ATTEMPTS = 3
+# Share of a budget that the rate is steered to: the last steps move it by a percent, and it must not end above.
+BUDGET_AIM = 0.98
+# Response of log(lambda) to the logarithm of the relative error of the size, at each call; and its bounds.
+PROPORTIONAL_GAIN = 4.0
+INTEGRAL_GAIN = 0.5
+RATE_WEIGHT_SPAN = 7.0
+# Part of the bits per weight that are wanting by which steps are refined at each call; its bound; and when that ends.
+PUSH_GAIN = 0.5
+PUSH_MAX = 0.2
+LAST_PUSH = 0.9
+# Coding takes longer than a step: how often, as part of the schedule, the estimate is held against real bytes.
+MEASURE_EVERY = 0.03
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A size for the coded weights."""
+
+    bytes: int
+    coded_bytes: Callable[[Fitted], int]
+    """What a network's weights take now."""
 
 
 def fit(
@@ -36,32 +58,33 @@ def fit(
     steps: int,
     rate_weight: float,
     seed: int = 0,
-    time_limit: float | None = None,
+    deadline: float | None = None,
     device: str | None = None,
     overhead_bytes: float = 0,
+    budget: Budget | None = None,
     report: Report | None = None,
 ) -> Fitted:
     """Fit a SIREN to an image under mean squared error + rate_weight * bits per pixel.
 
     Args:
         image: uint8, shape (height, width, channels).
-        steps: optimizer steps, >= 1; fewer are made when `time_limit` ends first.
+        steps: optimizer steps, >= 1; fewer are made when the deadline comes first.
         rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
-        time_limit: seconds for the whole call; the schedule shrinks to what fits into them.
+        deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         device: a TensorFlow device name such as "CPU:0" or "GPU:1"; by default TensorFlow's choice, the first GPU
             when there is one.
         overhead_bytes: what the file will hold beside coded weights; only the reported bits per pixel need it.
+        budget: a size for the coded weights, towards which lambda is moved from `rate_weight`.
         report: called about five times a second.
     Raises:
         BackendError: Keras runs on another back end than TensorFlow, or there is no such device.
         FitError: the fit diverged at each of several learning rates.
     Source: SIREN, Sitzmann et al. 2020; encoding and quantization, Strümpler et al. 2022; Muon, Jordan et al. 2024.
     """
-    deadline = None if time_limit is None else time.perf_counter() + time_limit
     with tf.device(_device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
         for attempt in range(ATTEMPTS):
-            trainer.start(image, rate_weight, seed, training.MUON_RATE / 2**attempt)
-            fitted = _run(trainer, steps, deadline, overhead_bytes, report)
+            trainer.start(image, rate_weight, seed, caution=2.0**attempt)
+            fitted = _run(trainer, steps, deadline, overhead_bytes, budget, report)
             if fitted is not None:
                 return fitted
     raise FitError(f"the fit diverged {ATTEMPTS} times; try another seed, a smaller width or depth")
@@ -77,7 +100,7 @@ IDLE_MAX = 8
 def _borrowed_trainer(image: NDArray[np.uint8], architecture: Architecture, device: str | None) -> Iterator[Trainer]:
     """A trainer for images like this one, an idle one if there is one."""
     height, width, _ = image.shape
-    batch = min(training.BATCH_PIXELS, _power_of_two_from(height * width))
+    batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
     key = architecture, batch, longest_side, device
     trainer = _idle.pop(key, None) or Trainer(architecture, batch, longest_side)
@@ -116,27 +139,62 @@ def _device_name(device: str | None) -> str | None:
 
 
 def _run(
-    trainer: Trainer, steps: int, deadline: float | None, overhead_bytes: float, report: Report | None
+    trainer: Trainer,
+    steps: int,
+    deadline: float | None,
+    overhead_bytes: float,
+    budget: Budget | None,
+    report: Report | None,
 ) -> Fitted | None:
     """Run the schedule to its end; None when the fit diverged."""
     schedule = _Schedule(steps, trainer.call_steps, deadline)
+    control = _RateControl(budget, trainer.rate_weight) if budget else None
     in_rate_phase = False
-    outcome = None
+    mse, rate_bits = math.inf, 0.0
     while schedule.position < 1.0:
         if not in_rate_phase and schedule.position >= RATE_PHASE_START:
             trainer.start_rate_phase()
             in_rate_phase = True
         count, last = schedule.next_call(1.0 if in_rate_phase else RATE_PHASE_START)
-        outcome = trainer.advance(schedule.step, count, schedule.position, last, in_rate_phase)
+        mse, rate_bits = trainer.advance(schedule.step, count, schedule.position, last, in_rate_phase)
         schedule.advance(count, last)
-        mse, rate_bits = outcome
         if trainer.diverged(schedule.step, mse):
             return None
+        if control is not None and in_rate_phase:
+            control.steer(trainer, trainer.result(mse, rate_bits), schedule.position)
         if report is not None:
             bpp = (rate_bits + 8 * overhead_bytes) / trainer.pixels
             report(schedule.step, schedule.expected_steps, psnr_db(mse), bpp)
-    assert outcome is not None
-    return trainer.result(*outcome)
+    return trainer.result(mse, rate_bits)
+
+
+class _RateControl:
+    """Steers the coded weights to a given size: lambda by proportional and integral control of log(size).
+
+    lambda works through the optimizer, slowly; the quantization steps are pushed the same way directly, except at the
+    end, where the weights could not follow.
+    """
+
+    def __init__(self, budget: Budget, rate_weight: float) -> None:
+        self.budget = budget
+        self.usual = rate_weight
+        self.integral = 0.0
+        self.measured = -1.0
+        self.correction = 1.0
+
+    def steer(self, trainer: Trainer, fitted: Fitted, position: float) -> None:
+        """Set lambda, and shift the quantization steps, for the steps that follow."""
+        if position - self.measured > MEASURE_EVERY:
+            self.measured = position
+            self.correction = 8 * self.budget.coded_bytes(fitted) / max(fitted.rate_bits, 1.0)
+        bits = max(fitted.rate_bits * self.correction, 8.0)
+        aim = 8 * BUDGET_AIM * self.budget.bytes
+        error = min(max(math.log(bits / aim), -0.5), 0.5)
+        self.integral = min(max(self.integral + INTEGRAL_GAIN * error, -RATE_WEIGHT_SPAN), RATE_WEIGHT_SPAN)
+        trainer.rate_weight = self.usual * math.exp(self.integral + PROPORTIONAL_GAIN * error)
+        if position < LAST_PUSH:
+            wanting = (aim - bits) / trainer.architecture.weight_count
+            trainer.refine_steps(min(max(PUSH_GAIN * wanting, -PUSH_MAX), PUSH_MAX))
 
 
 class _Schedule:

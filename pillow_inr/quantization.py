@@ -26,15 +26,16 @@ def step_index(step: float) -> int:
     return min(max(index, 0), STEP_INDEX_MAX)
 
 
-def quantize(weights: NDArray[np.float32], step: float) -> NDArray[np.int32]:
-    """Map weights to the nearest integer multiples of the quantization step, ties to even.
+def quantize(weights: NDArray[np.float32], step: float, rounding: float = 0.5) -> NDArray[np.int32]:
+    """Map weights to integer multiples of the quantization step: the nearest, ties to even, or nearer to zero.
 
     Args:
         weights: any shape, float32, finite.
         step: width of one bin in weight units, > 0.
+        rounding: fraction of a step from which a magnitude is rounded up, 0.5..1.
     Returns:
-        Symbols, same shape, int32 in -32767..32767. `dequantize` misses a weight by at most step / 2, if it is
-        below 32767.5 * step.
+        Symbols, same shape, int32 in -32767..32767. `dequantize` misses a weight by at most rounding * step, if it
+        is below 32767.5 * step.
     Raises:
         ValueError: the step is not positive, or a weight is not finite.
     """
@@ -42,8 +43,11 @@ def quantize(weights: NDArray[np.float32], step: float) -> NDArray[np.int32]:
         raise ValueError(f"quantization step must be positive, got {step}")
     if not np.isfinite(weights).all():
         raise ValueError("weights must be finite")
-    symbols = np.rint(weights.astype(np.float64) / step)
-    return np.clip(symbols, -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32)
+    scaled = weights.astype(np.float64) / step
+    # Magnitudes lose what the threshold has above a half, but never change sign.
+    shrunk = np.sign(scaled) * np.maximum(np.abs(scaled) - (rounding - 0.5), 0.0)
+    symbols: NDArray[np.float64] = np.clip(np.rint(shrunk), -SYMBOL_MAX, SYMBOL_MAX)
+    return symbols.astype(np.int32)
 
 
 def dequantize(symbols: NDArray[np.int32], step: float) -> NDArray[np.float32]:

@@ -1,5 +1,6 @@
 """Draws the pixels of each optimizer step from the uint8 image itself, so that a large image costs no more memory."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,10 +10,12 @@ Draw = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
 
 
 class Sampler:
-    """Mini-batches of an image: one pixel drawn from each of `batch` equal runs of pixels in reading order.
+    """Mini-batches of an image: one pixel from each of `batch` equal runs of pixels in reading order.
 
-    Independent draws would learn no better, and in a large image each would be a cache miss. A batch of at least as
-    many pixels as the image has takes all of them, some twice.
+    Each run gives its pixels without replacement, so that every few steps, about as many as the optimizer's momentum
+    remembers, see the whole image once: that halves the batch which a fit needs (docs/experiments.md section 9).
+    Independent draws would learn worse, and in a large image each would be a cache miss. A batch of at least as many
+    pixels as the image has takes all of them, some twice.
     """
 
     def __init__(self, image: NDArray[np.uint8], batch: int, steps: int, seed: int) -> None:
@@ -21,9 +24,10 @@ class Sampler:
         self.samples = image.reshape(-1, channels)
         runs = np.arange(batch + 1) * (height * self.width) // batch
         self.starts = runs[:-1]
-        self.lengths = np.diff(runs)
+        self.lengths = np.maximum(np.diff(runs), 1)
         self.steps = steps
         self.random = np.random.default_rng(seed)
+        self.offsets = self._offsets()
         # In a large image a pixel is a cache miss: the next draw is made while the network trains on this one.
         self.pool = ThreadPoolExecutor(1)
         self.next = self.pool.submit(self._draw)
@@ -35,10 +39,16 @@ class Sampler:
         return ready
 
     def _draw(self) -> Draw:
-        offsets = self.random.random((self.steps, len(self.starts)), np.float32) * self.lengths
-        index = self.starts + offsets.astype(np.int64)
+        index = self.starts + np.stack([next(self.offsets) for _ in range(self.steps)])
         rows, columns = np.divmod(index, self.width)
         return columns.astype(np.int32), rows.astype(np.int32), self.samples[index]
+
+    def _offsets(self) -> Iterator[NDArray[np.int64]]:
+        """Place of the pixel in each run, step by step: one order for all, from a start of each run's own."""
+        while True:
+            first = self.random.integers(self.lengths)
+            for place in self.random.permutation(int(self.lengths.max())):
+                yield (first + place) % self.lengths
 
     def close(self) -> None:
         """End the thread that makes the draws."""

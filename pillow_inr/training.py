@@ -19,16 +19,18 @@ from .network import build_model
 from .pixels import LEVELS, axis_coordinates, encode_axis
 from .sampling import Sampler
 
-# Pixels a step sees. Half of it trains noisier for the same time, twice as many takes half the steps: -0.1 to -0.3 dB
-# either way at 10 s.
-BATCH_PIXELS = 16384
-# Muon's rate on all matrices but the output layer's, and its decoupled weight decay. Muon's updates have one size
-# whatever the gradient's: without decay the hidden matrices grow until the network is chaotic, and a screenshot stops
-# at 17 dB where decay reaches 41 dB; on photographs decay 0 to 4 makes no difference beyond 0.1 dB at equal bytes.
+# Pixels a step sees. At equal time half of it is worse by a tenth of the rate, twice as many by some percent on small
+# networks and not at all on large ones (docs/experiments.md section 9).
+BATCH_PIXELS = 8192
+# Muon's rate on all matrices but the output layer's, up to a width above which it falls: each update turns a unit's
+# input by as much as the layer is wide.
 MUON_RATE = 5e-3
-WEIGHT_DECAY = 3.0
+MUON_RATE_WIDTH = 64
+# Muon's decoupled weight decay. Muon's updates have one size whatever the gradient's: without decay the hidden
+# matrices grow until the network is chaotic, and with too much of it they stay small and blur.
+WEIGHT_DECAY = 1.5
 # Rate of Adam on biases and the output layer, relative to Muon's.
-ADAM_RATIO = 0.5
+ADAM_RATIO = 0.25
 WARMUP_STEPS = 30
 # Where the schedule ends, relative to its peak.
 FINAL_RATE = 0.001
@@ -76,6 +78,8 @@ class _Call(NamedTuple):
     """lambda divided by the image's pixels."""
     rate: tf.Tensor
     """Peak learning rate."""
+    decay: tf.Tensor
+    """Muon's weight decay."""
     step: tf.Tensor
     """Steps made before this call."""
     count: tf.Tensor
@@ -110,7 +114,7 @@ class Trainer:
             exclude_layers=small,
             adam_lr_ratio=ADAM_RATIO,
             adam_beta_2=0.99,
-            weight_decay=WEIGHT_DECAY,
+            weight_decay=0.0,
             adam_weight_decay=None,
             rms_rate=None,
             name="muon",
@@ -121,15 +125,21 @@ class Trainer:
         state = [*self.optimizer.variables, *self.step_optimizer.variables]
         self.fresh_state = [(variable, keras.ops.convert_to_numpy(variable)) for variable in state]
 
-    def start(self, image: NDArray[np.uint8], rate_weight: float, seed: int, rate: float) -> None:
-        """Take up an image, with new weights and optimizers and a peak learning rate."""
+    def start(self, image: NDArray[np.uint8], rate_weight: float, seed: int, caution: float) -> None:
+        """Take up an image, with new weights and optimizers.
+
+        Args:
+            caution: 1 to train at the usual pace; above it the weight decay is so many times larger, the rate smaller.
+        """
         height, width, channels = image.shape
         self.pixels = width * height
         self.release()
         self.sampler = Sampler(image, self.batch, self.call_steps, seed)
         self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
-        self.rate = tf.constant(rate, tf.float32)
-        self.bit_weight = tf.constant(rate_weight / self.pixels, tf.float32)
+        usual = MUON_RATE * min(1.0, MUON_RATE_WIDTH / self.architecture.width)
+        self.rate = tf.constant(usual / math.sqrt(caution), tf.float32)
+        self.decay = tf.constant(WEIGHT_DECAY * caution, tf.float32)
+        self.rate_weight = rate_weight
         fresh = build_model(self.architecture, seed).trainable_variables
         for variable, value in (*zip(self.weights, fresh, strict=True), *self.fresh_state):
             variable.assign(value)
@@ -153,6 +163,10 @@ class Trainer:
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
         self.log_steps.assign(self._initial_log_steps())
+
+    def refine_steps(self, bits: float) -> None:
+        """Make all quantization steps so much smaller that a weight takes so many bits more."""
+        self.log_steps.assign(self.log_steps - bits * math.log(2.0))
 
     def _initial_log_steps(self) -> tf.Tensor:
         # A bias tensor is small and each of its weights moves a whole unit: half the step.
@@ -178,8 +192,9 @@ class Trainer:
             samples=tf.constant(samples),
             across=across,
             down=down,
-            bit_weight=self.bit_weight,
+            bit_weight=tf.constant(self.rate_weight / self.pixels, tf.float32),
             rate=self.rate,
+            decay=self.decay,
             step=tf.constant(step),
             count=tf.constant(count),
             first=tf.constant(first, tf.float32),
@@ -236,6 +251,7 @@ class Trainer:
         warmup = tf.minimum(1.0, (tf.cast(call.step + index, tf.float32) + 1.0) / WARMUP_STEPS)
         cosine = (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
         self.optimizer.learning_rate = call.rate * warmup * cosine
+        self.optimizer.weight_decay = call.decay
         self.step_optimizer.learning_rate = STEP_RATE * cosine
 
     def _distortion(self, values: tf.Tensor, samples: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:
