@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, quantization, siren
+from . import container, entropy, normal_form, quantization, siren
 from .architecture import Architecture
 from .config import EncodeOptions, Plan, make_plan
 from .errors import BackendError, FormatError
@@ -47,14 +47,16 @@ def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
             seed=options.seed,
             time_limit=options.time_limit,
             device=options.device,
-            overhead_bytes=header.file_bytes + entropy.side_information_bytes(len(architecture.shapes)),
+            overhead_bytes=header.file_bytes + entropy.side_information_bytes(architecture.shapes),
             report=report,
         )
-    tensors = []
-    for weights, step in zip(fitted.weights, fitted.steps, strict=True):
-        index = quantization.step_index(step)
-        tensors.append(entropy.CodedTensor(quantization.quantize(weights, quantization.step_size(index)), index))
-    payload = entropy.encode_tensors(tensors)
+    indices = [quantization.step_index(step) for step in fitted.steps]
+    symbols = [
+        quantization.quantize(weights, quantization.step_size(index))
+        for weights, index in zip(fitted.weights, indices, strict=True)
+    ]
+    tensors = map(entropy.CodedTensor, normal_form.normalize(symbols), indices)
+    payload = entropy.encode_tensors(list(tensors))
     return container.pack(_header(plan, (width, height), channels, len(payload)), payload)
 
 
@@ -76,7 +78,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         )
     weights = [
         quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index))
-        for tensor in entropy.decode_tensors(payload, architecture.shapes)
+        for tensor in entropy.decode_tensors(payload, architecture.shapes, header.coding)
     ]
     return siren.synthesize(architecture, weights, header.size)
 
