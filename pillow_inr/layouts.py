@@ -5,6 +5,7 @@ A layout serves one tensor after another and predicts the scale index of each fr
 """
 
 import math
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -169,7 +170,8 @@ class FirstKernel:
         scales, shape = scale_search.chained_scales(of_group, magnitude, difference_bits)
         _scale_index(FIRST_SCALE_INDEX).put(encoder, scales[0])
         encoder.put(shape, uniform(SHAPE_MAX + 1))
-        encoder.put(np.diff(np.array(scales, np.int32)), laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE))
+        for previous, scale in pairwise(scales):
+            encoder.put(scale - previous, laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE))
         for row, group in zip(symbols, groups, strict=True):
             encoder.put(row, shaped(scales[group], magnitude, shape))
 

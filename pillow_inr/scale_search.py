@@ -25,8 +25,7 @@ def onesided_scale(values: NDArray[np.int32], magnitude: int) -> int:
 
 def scale_and_shape(symbols: NDArray[np.int32], magnitude: int) -> tuple[int, int]:
     """The scale index and shape under which the symbols, of magnitudes below 2^magnitude, are shortest."""
-    histograms = _histograms([symbols], magnitude)
-    lengths = np.concatenate([histograms @ shaped_bits(shape, magnitude).T for shape in range(SHAPE_MAX + 1)])
+    lengths = np.concatenate([scale_lengths([symbols], magnitude, shape) for shape in range(SHAPE_MAX + 1)])
     shape, scale_index = np.unravel_index(lengths.argmin(), lengths.shape)
     return int(scale_index), int(shape)
 
@@ -43,10 +42,9 @@ def offset_scales(
     Returns:
         Scale index, shape, and the column in `offered` for each group; None where offsets cost more than they save.
     """
-    histograms = _histograms(groups, magnitude)
     choices: list[tuple[float, int, int, list[int] | None]] = []
     for shape in range(SHAPE_MAX + 1):
-        lengths = histograms @ shaped_bits(shape, magnitude).T
+        lengths = scale_lengths(groups, magnitude, shape)
         alike = lengths.sum(axis=0)
         choices.append((float(alike.min()), int(alike.argmin()), shape, None))
         each = lengths[:, offered] + offset_bits
@@ -66,9 +64,8 @@ def chained_scales(
         groups: symbols of magnitudes below 2^magnitude.
         difference_bits: length of each difference from -63 to 63, shape (127,).
     """
-    histograms = _histograms(groups, magnitude)
     step_bits = difference_bits[_SCALES[None, :] - _SCALES[:, None] + SCALE_INDEX_MAX]
-    paths = [_shortest_path(histograms @ shaped_bits(shape, magnitude).T, step_bits) for shape in range(SHAPE_MAX + 1)]
+    paths = [_shortest_path(scale_lengths(groups, magnitude, shape), step_bits) for shape in range(SHAPE_MAX + 1)]
     shape = min(range(SHAPE_MAX + 1), key=lambda shape: paths[shape][0])
     return paths[shape][1], shape
 
@@ -92,14 +89,15 @@ def _shortest_path(lengths: NDArray[np.float64], step_bits: NDArray[np.float64])
     return float(total.min()), path[::-1]
 
 
-def shaped_bits(shape: int, magnitude: int) -> NDArray[np.float64]:
-    """Bits of a symbol of each magnitude (column, 2^magnitude of them) at each scale index (row)."""
+def scale_lengths(groups: list[NDArray[np.int32]], magnitude: int, shape: int) -> NDArray[np.float64]:
+    """Length in bits of each group of symbols (row) at each scale index (column) under `shaped`."""
     counts = np.exp(_log_counts(shape, magnitude))
-    return _bits(counts, 2 * counts.sum(axis=1) - counts[:, 0], (2 << magnitude) - 1)
+    bits = _bits(counts, 2 * counts.sum(axis=1) - counts[:, 0], (2 << magnitude) - 1)
+    return _histograms(groups, magnitude) @ bits.T
 
 
 def _bits(counts: NDArray[np.float64], totals: NDArray[np.float64], alphabet: int) -> NDArray[np.float64]:
-    """Bits under the coder's probabilities, which it never rounds to 0 (docs/format.md section 4.2)."""
+    """Bits of each value under the coder's probabilities, which it never rounds to 0 (docs/format.md section 4.2)."""
     free = 1 - alphabet / 2**_PROBABILITY_BITS
     bits: NDArray[np.float64] = -np.log2(counts / totals[:, None] * free + 2.0**-_PROBABILITY_BITS)
     return bits
