@@ -16,8 +16,8 @@ from .range_coder import Decoder, Encoder
 
 _FIRST_STEP_INDEX = 144
 # Expected side information, as networks fitted to Kodak images have it.
-_PARAMETER_BITS = 14  # of a tensor: 4 to 5 for each index, 4 for the magnitude, 1 or 2.3 for layout or shape
-_FREQUENCY_BITS = 2
+_PARAMETER_BITS = 17  # of a tensor: step and scale index 5 to 6 each, magnitude 4, shape or flag 1 to 3
+_FREQUENCY_BITS = 2.5
 _CODER_END_BITS = 24  # half of the last two words
 
 
@@ -32,6 +32,8 @@ class CodedTensor:
 
 def side_information_bytes(shapes: Sequence[tuple[int, ...]]) -> float:
     """Expected bytes that a stream holds beside coded symbols: the tensors' parameters and the end of the coder.
+
+    Offsets of columns are not counted: a stream has them where they save more than they take.
 
     Args:
         shapes: of a network's tensors, in file order.

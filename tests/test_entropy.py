@@ -91,36 +91,34 @@ def test_smallest_stream_of_coding_0_by_hand() -> None:
     # parameter model and the magnitude 0 of sixteen.
     #
     # Difference: the 511 counts of scale index 22 (b = 3), each at least 1; the middle one is 2^33 of a total of
-    # 55963906438, so its interval in 24 bits starts where the 255 counts below it end and is 2575106 wide.
+    # 55953824414, so its interval in 24 bits starts where the 255 counts below it end and is 2575531 wide.
     # Magnitude: the first of sixteen intervals of 2^20. The coder keeps one word if a number with 32 zero bits below
     # lies inside.
     by_hand = _ByHand()
     by_hand.narrow(distributions.laplace_counts(22, 8).tolist(), 255)
-    assert by_hand.length >> 40 == 2575106
+    assert by_hand.length == (2**40 - 1) * 2575531
     by_hand.narrow([1] * 16, 0)
     payload = coding0.encode_tensors([CodedTensor(np.zeros(1, np.int32), 144)])
     assert len(payload) == 4
     by_hand.check(payload)
 
 
-def test_smallest_stream_of_coding_1_by_hand() -> None:
-    # All step indices are the predicted 144; one unit of bias 1, all other weights 0.
+def test_small_stream_of_coding_1_by_hand() -> None:
+    # All step indices are the predicted 144; the four units have the biases 0, 0, 0, 1, and all other weights are 0.
+    tensors = [CodedTensor(np.zeros(shape, np.int32), 144) for shape in _shapes(4, 1, 1, 0)]
+    tensors[1].symbols[3] = 1
     by_hand = _ByHand()
+    indices = distributions.laplace_counts(22, 8).tolist()
     for magnitude in (0, 1, 0, 0):
-        by_hand.narrow(distributions.laplace_counts(22, 8).tolist(), 255)  # difference 0 of the step index
+        by_hand.narrow(indices, 255)  # difference 0 of the step index
         by_hand.narrow([1] * 16, magnitude)
         if magnitude:
-            by_hand.narrow([1] * 2, 1)  # flag: sorted
-            # The scale index: -3 from the predicted 8. Of b = (4 + 1) * 2 / 64 = 5 / 32 symbols, A[5] = 175072333:
-            # a 1 is a count of A[5] * (2^32 + A[5]) >> 32 = 182208618 beside 2^32 of the 0. Index 63, where a 1 is as
-            # likely as a 0, would be 0.05 bits from the shortest.
-            scale = scale_search.onesided_scale(np.array([1], np.int32), 1)
-            by_hand.narrow(distributions.laplace_counts(22, 8).tolist(), 255 + scale - 8)
-            assert distributions.onesided_counts(5, 1).tolist() == [2**32, 182208618]
-            by_hand.narrow(distributions.onesided_counts(scale, 1).tolist(), 1)
-    tensors = [
-        CodedTensor(np.full(shape, index == 1, np.int32), 144) for index, shape in enumerate(_shapes(1, 1, 1, 0))
-    ]
+            by_hand.narrow([1, 1], 1)  # flag: sorted
+            # One difference of four is 1, so counts of 3 to 1 are best. Scale index 10 comes nearest:
+            # A[10] * (2^32 + A[10]) >> 32 = 1430570238 beside 2^32. The predicted one is 8.
+            by_hand.narrow(indices, 255 + 10 - 8)
+            for difference in (0, 0, 0, 1):
+                by_hand.narrow([2**32, 1132141088 * (2**32 + 1132141088) >> 32], difference)
     by_hand.check(encode_tensors(tensors))
 
 
@@ -158,8 +156,8 @@ def test_scales_follow_the_frequencies() -> None:
 
 
 def test_expected_side_information() -> None:
-    assert entropy.side_information_bytes(_shapes(48, 4, 3, 16)) == pytest.approx(25, abs=3)
-    assert entropy.side_information_bytes(_shapes(8, 1, 3, 0)) == pytest.approx(10, abs=2)
+    assert entropy.side_information_bytes(_shapes(48, 4, 3, 16)) == pytest.approx(30, abs=3)
+    assert entropy.side_information_bytes(_shapes(8, 1, 3, 0)) == pytest.approx(11, abs=2)
 
 
 @CODINGS
