@@ -88,7 +88,7 @@ MAGNITUDE_MAX = 15
 SHAPES: tuple[tuple[int, int] | None, ...] = (None, (1, 9), (2, 13), (4, 16), (7, 18))
 SHAPE_MAX = len(SHAPES) - 1
 _ONE = 1 << 32
-# A table of the largest magnitude takes half a megabyte: a hostile file can make a process keep 64 MB.
+# A table of the largest magnitude takes a quarter of a megabyte: a hostile file can make a process keep 34 MB.
 _CACHED_MODELS = 128
 
 

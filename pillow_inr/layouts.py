@@ -114,7 +114,7 @@ class Shaped:
 class Kernel:
     """One scale and one shape; on request, for each column an offset of its scale (docs/format.md section 4.8).
 
-    A unit that the next layer hardly uses has coarser weights, or a louder one finer: that is where offsets save.
+    Offsets save most in the last hidden kernel, where the spread of weights differs most between units.
     """
 
     def __init__(self) -> None:
