@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, metrics, quantization, siren
+from . import container, entropy, metrics, normal_form, quantization, siren
 from .architecture import Architecture
 from .config import WEIGHTS_PER_PIXEL, EncodeOptions, Plan, make_plan, plan_for_weights
 from .errors import BackendError, FormatError
@@ -124,7 +124,7 @@ def _encode_plan(image: NDArray[np.uint8], plan: Plan, options: EncodeOptions, d
             seed=options.seed,
             deadline=deadline,
             device=options.device,
-            overhead_bytes=header.file_bytes + entropy.side_information_bytes(len(architecture.shapes)),
+            overhead_bytes=header.file_bytes + entropy.side_information_bytes(architecture.shapes),
             budget=budget,
             report=report,
         )
@@ -146,12 +146,13 @@ def _coded(fitted: "Fitted", rounding: float = 0.5, coarser: int = 0) -> bytes:
         rounding: fraction of a step from which a weight's magnitude is rounded up.
         coarser: by how much step indices are raised.
     """
-    tensors = []
-    for weights, step in zip(fitted.weights, fitted.steps, strict=True):
-        index = min(quantization.step_index(step) + coarser, quantization.STEP_INDEX_MAX)
-        symbols = quantization.quantize(weights, quantization.step_size(index), rounding)
-        tensors.append(entropy.CodedTensor(symbols, index))
-    return entropy.encode_tensors(tensors)
+    steps = [quantization.step_index(step) + coarser for step in fitted.steps]
+    indices = [min(index, quantization.STEP_INDEX_MAX) for index in steps]
+    symbols = [
+        quantization.quantize(weights, quantization.step_size(index), rounding)
+        for weights, index in zip(fitted.weights, indices, strict=True)
+    ]
+    return entropy.encode_tensors(list(map(entropy.CodedTensor, normal_form.normalize(symbols), indices)))
 
 
 def _coded_within(fitted: "Fitted", limit: int) -> bytes:
@@ -189,7 +190,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         )
     weights = [
         quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index))
-        for tensor in entropy.decode_tensors(payload, architecture.shapes)
+        for tensor in entropy.decode_tensors(payload, architecture.shapes, header.coding)
     ]
     return siren.synthesize(architecture, weights, header.size)
 

@@ -24,6 +24,7 @@ MODEL_PYRAMID = 1  # reserved: this release knows its number, not its contents
 ENCODING_NONE = 0
 ENCODING_FOURIER = 1
 CODING_LAPLACE = 0
+CODING_SHAPED = 1
 
 # Sides above 2^24 - 1 would give neighbouring pixels the same float32 coordinate.
 SIDE_MAX = (1 << 24) - 1
@@ -69,7 +70,8 @@ class Header:
     payload_bytes: int
     chunks_bytes: int
     model: int = MODEL_SIREN
-    coding: int = CODING_LAPLACE
+    coding: int = CODING_SHAPED
+    """CODING_LAPLACE, as releases before it wrote, or CODING_SHAPED."""
 
     def __post_init__(self) -> None:
         _check("image width", self.size[0], 1, SIDE_MAX)
@@ -81,6 +83,7 @@ class Header:
         _check("growth", self.growth, GROWTH_MIN, GROWTH_MAX if fourier else GROWTH_MIN)
         _check("width", self.width, 1, WIDTH_MAX)
         _check("depth", self.depth, 1, DEPTH_MAX)
+        _check("coding", self.coding, CODING_LAPLACE, CODING_SHAPED)
         _check("payload length", self.payload_bytes, 0, PART_BYTES_MAX)
         if self.payload_bytes % 4:
             raise FormatError(f"header: payload length is {self.payload_bytes}, expected a multiple of 4")
@@ -214,8 +217,11 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
     width = reader.varint("width")
     depth = reader.byte("depth")
     coding = reader.byte("coding")
-    if coding != CODING_LAPLACE:
-        raise UnsupportedFileError(f"header: coding {coding} is not known to this release, which reads 0")
+    if coding > CODING_SHAPED:
+        raise UnsupportedFileError(
+            f"header: coding {coding} is not known to this release, which reads 0 to {CODING_SHAPED}: "
+            "upgrade with 'pip install --upgrade pillow_inr'"
+        )
     header = Header(
         size=size,
         pixel_format=pixel_format,
@@ -224,6 +230,7 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
         growth=growth,
         width=width,
         depth=depth,
+        coding=coding,
         payload_bytes=reader.varint("payload length"),
         chunks_bytes=reader.varint("chunks length"),
     )

@@ -7,16 +7,17 @@ import math
 import re
 import struct
 import zlib
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 MASK = 2**64 - 1
+FIRST, KERNEL, BIAS, LAST = range(4)  # whose scale indices coding 1 predicts apart
 
 
 def _table() -> list[int]:
     """Table A, read out of the document."""
     text = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
-    section = text.split("### 4.6")[1].split("## 5.")[0].split(":", 1)[1]
+    section = text.split("### 4.6")[1].split("### 4.7")[0].split(":", 1)[1]
     return [int(number) for number in re.findall(r"\d+", section)]
 
 
@@ -32,6 +33,26 @@ def laplace(j: int, m: int) -> list[int]:
         side.append(max(1, t))
         t = t * r >> 32
     return [*side[::-1], 2**33, *side]
+
+
+def shape(h: int, j: int, m: int) -> list[int]:
+    if h == 0:
+        return laplace(j, m)
+    p, s = [(1, 9), (2, 13), (4, 16), (7, 18)][h - 1]
+    a, g = TABLE[min(63, j + p)], TABLE[min(63, max(0, 2 * j - s))]
+    r = (a * a >> 32) * g >> 32
+    e = g * g >> 32
+    t = 2**32
+    side = []
+    for _ in range(2**m - 1):
+        t = t * r >> 32
+        r = r * e >> 32
+        side.append(max(1, t))
+    return [*side[::-1], 2**32, *side]
+
+
+def onesided(j: int, m: int) -> list[int]:
+    return [2**32, *laplace(j, m)[2**m :]]
 
 
 def cumulative(counts: list[int]) -> list[int]:
@@ -72,29 +93,90 @@ class RangeDecoder:
             raise ValueError("data is left")
 
 
-def decode_weights(payload: bytes, sizes: list[int]) -> list[tuple[int, list[int]]]:
-    """Step index and symbols of every tensor."""
+def checked(field: str, value: int, high: int) -> int:
+    if not 0 <= value <= high:
+        raise ValueError(field)
+    return value
+
+
+def decode_weights(payload: bytes, shapes: list[tuple[int, ...]], coding: int) -> list[tuple[int, list[int]]]:
+    """Step index and symbols, row by row, of every tensor."""
     decoder = RangeDecoder(payload)
-    parameters = cumulative(laplace(22, 8))
-    magnitudes = cumulative([1] * 16)
-    step, scale = [144, 144], [24, 24]
+    rest = [Coding0, Coding1][coding](decoder, len(shapes))
+    step = [144, 144]
     tensors = []
-    for position, size in enumerate(sizes):
+    for position, size in enumerate(shapes):
         kind = position % 2
-        step[kind] += decoder.symbol(parameters) - 255
-        if not 0 <= step[kind] <= 255:
-            raise ValueError("step index")
-        m = decoder.symbol(magnitudes)
-        symbols = [0] * size
-        if m:
-            scale[kind] += decoder.symbol(parameters) - 255
-            if not 0 <= scale[kind] <= 63:
-                raise ValueError("scale index")
-            c = cumulative(laplace(scale[kind], m))
-            symbols = [decoder.symbol(c) - (2**m - 1) for _ in range(size)]
-        tensors.append((step[kind], symbols))
+        step[kind] = checked("step index", step[kind] + decoder.symbol(cumulative(laplace(22, 8))) - 255, 255)
+        m = decoder.symbol(cumulative([1] * 16))
+        tensors.append((step[kind], rest.symbols(position, size, m) if m else [0] * math.prod(size)))
     decoder.finish()
     return tensors
+
+
+class Coding0:
+    def __init__(self, decoder: RangeDecoder, _: int) -> None:
+        self.decoder = decoder
+        self.predicted = {0: 24, 1: 24}
+
+    def scale(self, kind: int) -> int:
+        difference = self.decoder.symbol(cumulative(laplace(22, 8))) - 255
+        self.predicted[kind] = checked("scale index", self.predicted[kind] + difference, 63)
+        return self.predicted[kind]
+
+    def under(self, counts: list[int], number: int, lowest: int) -> list[int]:
+        c = cumulative(counts)
+        return [self.decoder.symbol(c) + lowest for _ in range(number)]
+
+    def symbols(self, position: int, size: tuple[int, ...], m: int) -> list[int]:
+        return self.under(laplace(self.scale(position % 2), m), math.prod(size), 1 - 2**m)
+
+
+class Coding1(Coding0):
+    def __init__(self, decoder: RangeDecoder, tensors: int) -> None:
+        self.decoder = decoder
+        self.tensors = tensors
+        self.predicted = {FIRST: 24, KERNEL: 24, BIAS: 8, LAST: 24}
+
+    def symbols(self, position: int, size: tuple[int, ...], m: int) -> list[int]:
+        if position == 0:
+            return self.first_kernel(*size, m)
+        if position == self.tensors - 1:
+            return self.shaped(LAST, size[0], m)
+        return self.bias(size[0], m) if position % 2 else self.kernel(*size, m)
+
+    def one(self, counts: list[int], lowest: int = 0) -> int:
+        return self.under(counts, 1, lowest)[0]
+
+    def first_kernel(self, rows: int, columns: int, m: int) -> list[int]:
+        j = [self.scale(FIRST)]
+        h = self.one([1] * 5)
+        frequencies = (rows - 2) // 4
+        for _ in range(frequencies):
+            j.append(j[-1] + self.one(laplace(14, 6), -63))
+        for index in j:
+            checked("scale index", index, 63)
+        scales = [j[0], *j[1:], *j[1:]] * 2
+        return [symbol for scale in scales for symbol in self.under(shape(h, scale, m), columns, 1 - 2**m)]
+
+    def kernel(self, rows: int, columns: int, m: int) -> list[int]:
+        j = self.scale(KERNEL)
+        h = self.one([1] * 5)
+        offsets = self.under(laplace(10, 3), columns, -7) if self.one([1, 1]) else [0] * columns
+        by_column = [self.under(shape(h, min(63, max(0, j + 3 * c)), m), rows, 1 - 2**m) for c in offsets]
+        return [by_column[column][row] for row in range(rows) for column in range(columns)]
+
+    def bias(self, size: int, m: int) -> list[int]:
+        if not self.one([1, 1]):
+            return self.shaped(BIAS, size, m)
+        sums = list(accumulate(self.under(onesided(self.scale(BIAS), m), size, 0)))
+        checked("bias", sums[-1], 32767)
+        return sums
+
+    def shaped(self, role: int, size: int, m: int) -> list[int]:
+        j = self.scale(role)
+        h = self.one([1] * 5)
+        return self.under(shape(h, j, m), size, 1 - 2**m)
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -123,15 +205,14 @@ def decode(data: bytes) -> tuple[tuple[int, int, int], list[tuple[int, list[int]
         at += 2
     units, at = varint(data, at)
     depth, coding = data[at], data[at + 1]
-    assert coding == 0
     payload_length, at = varint(data, at + 2)
     chunks_length, at = varint(data, at)
     assert len(data) == at + payload_length + chunks_length + 4
 
     sides = [2 + 4 * frequencies, *[units] * depth, channels]
     shapes = [(rows, columns) for rows, columns in pairwise(sides)]
-    sizes = [size for rows, columns in shapes for size in (rows * columns, columns)]
-    tensors = decode_weights(data[at : at + payload_length], sizes)
+    sizes = [size for rows, columns in shapes for size in ((rows, columns), (columns,))]
+    tensors = decode_weights(data[at : at + payload_length], sizes, coding)
     weights = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
 
     def features(index: int, length: int) -> list[float]:

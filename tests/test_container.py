@@ -22,6 +22,7 @@ headers = st.builds(
     depth=st.integers(1, 15),
     payload_bytes=st.integers(0, (1 << 28) - 1).map(lambda words: 4 * words),
     chunks_bytes=st.integers(0, (1 << 30) - 1),
+    coding=st.integers(0, 1),
 )
 
 
@@ -35,6 +36,7 @@ def test_smallest_file_byte_by_byte() -> None:
         width=1,
         depth=1,
         payload_bytes=4,
+        coding=container.CODING_LAPLACE,
     )
     expected = bytes.fromhex(
         "89 49 4e 52 0d 0a"  # signature: 0x89 I N R CR LF
@@ -79,6 +81,7 @@ def test_overhead_of_a_plain_rgb_photograph() -> None:
         ("growth", 100, 355),
         ("width", 1, 1024),
         ("depth", 1, 15),
+        ("coding", 0, 1),
         ("chunks_bytes", 0, (1 << 30) - 1),
     ],
 )
@@ -111,7 +114,9 @@ def test_newer_version_is_named() -> None:
         container.read_header(bytes(data))
 
 
-@pytest.mark.parametrize(("position", "value", "match"), [(7, 1, "pyramid"), (7, 9, "number 9"), (16, 3, "coding 3")])
+@pytest.mark.parametrize(
+    ("position", "value", "match"), [(7, 1, "pyramid"), (7, 9, "number 9"), (16, 2, "coding 2.*upgrade")]
+)
 def test_unknown_models_and_codings_are_named(position: int, value: int, match: str) -> None:
     data = bytearray(container.pack(header(), bytes(8)))
     data[position] = value

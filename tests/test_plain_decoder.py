@@ -4,21 +4,25 @@ import numpy as np
 import pytest
 
 import pillow_inr
-from pillow_inr import container, entropy
+from pillow_inr import container, distributions, entropy
+from pillow_inr.architecture import Architecture
 from pillow_inr.errors import FormatError
 
-from . import plain_decoder
+from . import coding0, plain_decoder
 from .checks import VECTORS
 
+WRITERS = {0: coding0.encode_tensors, 1: entropy.encode_tensors}
+CODINGS = pytest.mark.parametrize("coding", WRITERS)
 
-@pytest.mark.parametrize("name", ["grey", "grey_alpha", "rgb", "rgba", "plain"])
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in VECTORS.glob("*.inr")))
 def test_vectors_decode_alike(name: str) -> None:
     data = (VECTORS / f"{name}.inr").read_bytes()
     (width, height, channels), tensors, pixels = plain_decoder.decode(data)
-    _, payload, _ = container.unpack(data)
-    ours = entropy.decode_tensors(payload, [(len(symbols),) for _, symbols in tensors])
+    header, payload, _ = container.unpack(data)
+    ours = entropy.decode_tensors(payload, Architecture.of(header).shapes, header.coding)
     for (step_index, symbols), tensor in zip(tensors, ours, strict=True):
-        assert (step_index, symbols) == (tensor.step_index, tensor.symbols.tolist())
+        assert (step_index, symbols) == (tensor.step_index, tensor.symbols.ravel().tolist())
     theirs = np.array(pixels).reshape(height, width, channels)
     difference = np.abs(theirs - pillow_inr.decode(data).reshape(theirs.shape).astype(int))
     assert difference.max() <= 1
@@ -26,34 +30,40 @@ def test_vectors_decode_alike(name: str) -> None:
 
 
 def test_the_document_and_the_code_have_one_table() -> None:
-    assert tuple(plain_decoder.TABLE) == entropy.DECAYS
+    assert tuple(plain_decoder.TABLE) == distributions.DECAYS
 
 
-def test_cumulative_frequencies_of_a_long_table() -> None:
+@CODINGS
+def test_cumulative_frequencies_of_a_long_table(coding: int) -> None:
     """Beside the vectors' small alphabets, the largest: its symbols must land in the same intervals."""
-    symbols = np.array([-32767, -5, 0, 1, 16383, 32767], np.int32)
-    payload = entropy.encode_tensors([entropy.CodedTensor(symbols, 200)])
-    assert plain_decoder.decode_weights(payload, [6]) == [(200, symbols.tolist())]
+    symbols = [np.array(values, np.int32) for values in ([[-32767], [16383]], [-5], [[32767]], [1])]
+    payload = WRITERS[coding]([entropy.CodedTensor(tensor, 200) for tensor in symbols])
+    theirs = plain_decoder.decode_weights(payload, [tensor.shape for tensor in symbols], coding)
+    assert theirs == [(200, tensor.ravel().tolist()) for tensor in symbols]
 
 
-def test_damaged_payloads_are_read_or_refused_alike() -> None:
+@CODINGS
+def test_damaged_payloads_are_read_or_refused_alike(coding: int) -> None:
     rng = np.random.default_rng(0)
-    shapes = [(6, 4), (4,)]
+    shapes = [(6, 4), (4,), (4, 4), (4,), (4, 2), (2,)]
     tensors = [
         entropy.CodedTensor(np.rint(rng.laplace(0, 3, shape)).astype(np.int32), 150 + i)
         for i, shape in enumerate(shapes)
     ]
-    payload = entropy.encode_tensors(tensors)
+    # Coding 1 has one sorted bias and one that is not.
+    tensors[1] = entropy.CodedTensor(np.sort(np.abs(tensors[1].symbols)), 151)
+    payload = WRITERS[coding](tensors)
     outcomes = set()
     for bit in range(0, 8 * len(payload)):
         damaged = bytearray(payload)
         damaged[bit // 8] ^= 1 << bit % 8
         try:
-            ours = [(t.step_index, t.symbols.ravel().tolist()) for t in entropy.decode_tensors(bytes(damaged), shapes)]
+            decoded = entropy.decode_tensors(bytes(damaged), shapes, coding)
+            ours = [(tensor.step_index, tensor.symbols.ravel().tolist()) for tensor in decoded]
         except FormatError:
             ours = None
         try:
-            theirs = plain_decoder.decode_weights(bytes(damaged), [24, 4])
+            theirs = plain_decoder.decode_weights(bytes(damaged), shapes, coding)
         except ValueError:
             theirs = None
         assert ours == theirs

@@ -1,9 +1,13 @@
 """Makes one conformance vector: `python tests/vectors/make.py NAME MODE WIDTH DEPTH ENCODING COLUMNS ROWS`.
 
-Vectors are frozen: every later release must decode them, so this refuses to overwrite one.
+With the single argument NAME, one whose weights are drawn, not fitted: see `drawn`.
+
+Vectors are frozen: every later release must decode them, so this refuses to overwrite one. Those whose names do not end
+in `_coding1` were made when files had coding 0.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,28 +18,53 @@ from pillow_inr import container, entropy
 from pillow_inr.architecture import Architecture
 
 
+def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows: int) -> bytes:
+    """An image of ramps, a disc and a ridge, encoded."""
+    x, y = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows))
+    planes = [(x + 1) / 2, (y + 1) / 2, x**2 + y**2 < 0.5, np.exp(-2 * (x - y) ** 2)]
+    order = {"L": [2], "LA": [0, 3], "RGB": [0, 1, 2], "RGBA": [0, 1, 2, 3]}[mode]
+    pixels = np.rint(255 * np.stack([planes[index] for index in order], axis=-1)).astype(np.uint8)
+    data = pillow_inr.encode(pixels, width=width, depth=depth, encoding=encoding, steps=800)
+    error = np.mean((pillow_inr.decode(data).reshape(pixels.shape).astype(float) - pixels) ** 2)
+    print(f"{10 * np.log10(255**2 / error):.1f} dB")
+    return data
+
+
+def drawn() -> bytes:
+    """What fits of tiny images lack: kernels with column offsets, biases of both signs, and one that is all zero."""
+    rng = np.random.default_rng(1)
+    fields = {"encoding": container.ENCODING_FOURIER, "frequencies": 3, "growth": 200, "width": 12, "depth": 3}
+    header = container.Header(size=(9, 7), pixel_format=3, payload_bytes=0, chunks_bytes=0, **fields)
+    tensors = []
+    for position, shape in enumerate(Architecture.of(header).shapes):
+        spread = 40 * 4.0 ** -rng.integers(0, 3, shape[-1])
+        symbols = np.rint(rng.laplace(0, spread, shape)).astype(np.int32)
+        tensors.append(entropy.CodedTensor(symbols * (position != 3), 152 - position))
+    payload = entropy.encode_tensors(tensors)
+    return container.pack(replace(header, payload_bytes=len(payload)), payload)
+
+
 def main() -> None:
-    name, mode, width, depth, encoding, columns, rows = sys.argv[1:]
+    name, *image = sys.argv[1:]
     folder = Path(__file__).parent
     path = folder / f"{name}.inr"
     if path.exists():
         sys.exit(f"{path} is frozen")
-    x, y = np.meshgrid(np.linspace(-1, 1, int(columns)), np.linspace(-1, 1, int(rows)))
-    planes = [(x + 1) / 2, (y + 1) / 2, x**2 + y**2 < 0.5, np.exp(-2 * (x - y) ** 2)]
-    order = {"L": [2], "LA": [0, 3], "RGB": [0, 1, 2], "RGBA": [0, 1, 2, 3]}[mode]
-    pixels = np.rint(255 * np.stack([planes[index] for index in order], axis=-1)).astype(np.uint8)
-    data = pillow_inr.encode(pixels, width=int(width), depth=int(depth), encoding=encoding, steps=800)
+    if image:
+        mode, width, depth, encoding, columns, rows = image
+        data = fitted(mode, int(width), int(depth), encoding, int(columns), int(rows))
+    else:
+        data = drawn()
     header, payload, _ = container.unpack(data)
-    tensors = list(entropy.decode_tensors(payload, Architecture.of(header).shapes))
+    tensors = list(entropy.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
     path.write_bytes(data)
     np.savez_compressed(
         folder / f"{name}.npz",
         step_indices=[tensor.step_index for tensor in tensors],
         symbols=np.concatenate([tensor.symbols.ravel() for tensor in tensors]),
     )
-    Image.fromarray(pillow_inr.decode(data), None if mode != "LA" else "LA").save(folder / f"{name}.png")
-    error = np.mean((pillow_inr.decode(data).reshape(pixels.shape).astype(float) - pixels) ** 2)
-    print(f"{path}: {len(data)} bytes, {10 * np.log10(255**2 / error):.1f} dB")
+    Image.fromarray(pillow_inr.decode(data), "LA" if header.mode == "LA" else None).save(folder / f"{name}.png")
+    print(f"{path}: {len(data)} bytes")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,57 @@
+"""Integers under models <-> 32-bit words: the range coder, and its complaints as ours. Knows no tensor."""
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from .distributions import Model
+from .errors import FormatError
+
+
+class Encoder:
+    """Appends integers to one stream."""
+
+    def __init__(self) -> None:
+        self._coder = constriction.stream.queue.RangeEncoder()
+
+    def put(self, values: int | NDArray[np.int32], model: Model) -> None:
+        """Code one integer or an array of them, row by row, each in the range of the model."""
+        self._coder.encode(np.atleast_1d(np.asarray(values, np.int32)).ravel() - np.int32(model.lowest), model.table)
+
+    def to_bytes(self) -> bytes:
+        """What was coded so far, as little-endian 32-bit words."""
+        words: NDArray[np.uint32] = self._coder.get_compressed()
+        return words.astype("<u4").tobytes()
+
+
+class Decoder:
+    """Takes integers from the front of a stream.
+
+    Args:
+        payload: a multiple of 4 bytes whose checksum was compared before: the coder itself turns damaged bytes into
+            plausible integers without complaint.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32))
+
+    def take(self, model: Model, count: int) -> NDArray[np.int32]:
+        """The next `count` integers.
+
+        Raises:
+            FormatError: no encoder wrote the stream.
+        """
+        try:
+            indices: NDArray[np.int32] = self._coder.decode(model.table, count)
+        except AssertionError as error:  # what constriction raises for a stream that no encoder wrote
+            raise FormatError("payload: the data does not fit the entropy model") from error
+        return indices + np.int32(model.lowest)
+
+    def take_one(self, model: Model) -> int:
+        """As `take`, one integer."""
+        return int(self.take(model, 1)[0])
+
+    def finish(self) -> None:
+        """Raise FormatError if the stream goes on."""
+        if not self._coder.maybe_exhausted():
+            raise FormatError("payload: data is left after the last tensor")
