@@ -28,6 +28,9 @@ Report = Callable[[int, int, float, float], object]
 RATE_PHASE_START = 0.05
 # Fits, each more cautious than the one before, should it diverge.
 ATTEMPTS = 3
+# Part of the schedule, and steps, after which a fit is broken off for a more cautious one if it has got nowhere.
+JUDGED_AT = 0.1
+JUDGED_STEPS = 150
 # Share of a budget that the rate is steered to: the last steps move it by a percent, and it must not end above.
 BUDGET_AIM = 0.98
 # Response of log(lambda) to the logarithm of the relative error of the size, at each call; and its bounds.
@@ -84,7 +87,9 @@ def fit(
     with tf.device(_device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
         for attempt in range(ATTEMPTS):
             trainer.start(image, rate_weight, seed, caution=2.0**attempt)
-            fitted = _run(trainer, steps, deadline, overhead_bytes, budget, report)
+            schedule = _Schedule(steps, trainer.call_steps, deadline)
+            patient = attempt == ATTEMPTS - 1
+            fitted = _run(trainer, schedule, patient, overhead_bytes, budget, report)
             if fitted is not None:
                 return fitted
     raise FitError(f"the fit diverged {ATTEMPTS} times; try another seed, a smaller width or depth")
@@ -140,14 +145,14 @@ def _device_name(device: str | None) -> str | None:
 
 def _run(
     trainer: Trainer,
-    steps: int,
-    deadline: float | None,
+    schedule: "_Schedule",
+    patient: bool,
     overhead_bytes: float,
     budget: Budget | None,
     report: Report | None,
 ) -> Fitted | None:
-    """Run the schedule to its end; None when the fit diverged."""
-    schedule = _Schedule(steps, trainer.call_steps, deadline)
+    """Run the schedule to its end; None when the fit diverged or, unless `patient`, got nowhere."""
+    judged = patient
     control = _RateControl(budget, trainer.rate_weight) if budget else None
     in_rate_phase = False
     mse, rate_bits = math.inf, 0.0
@@ -160,6 +165,10 @@ def _run(
         schedule.advance(count, last)
         if trainer.diverged(schedule.step, mse):
             return None
+        if not judged and schedule.position >= JUDGED_AT and schedule.step >= JUDGED_STEPS:
+            judged = True
+            if trainer.stuck(mse):
+                return None
         if control is not None and in_rate_phase:
             control.steer(trainer, trainer.result(mse, rate_bits), schedule.position)
         if report is not None:

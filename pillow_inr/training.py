@@ -32,6 +32,8 @@ WEIGHT_DECAY = 1.5
 # Rate of Adam on biases and the output layer, relative to Muon's.
 ADAM_RATIO = 0.25
 WARMUP_STEPS = 30
+# Mean squared error, relative to the samples' variance, above which a network is no good yet.
+STUCK = 0.6
 # Where the schedule ends, relative to its peak.
 FINAL_RATE = 0.001
 # First quantization step of a tensor relative to the standard deviation of its weights.
@@ -159,6 +161,14 @@ class Trainer:
     def diverged(self, step: int, mse: float) -> bool:
         """Whether the fit has gone wrong: no number, or worse than the best constant when warm-up is long over."""
         return not math.isfinite(mse) or (step > 4 * WARMUP_STEPS and mse > 1.5 * self.variance + 1e-3)
+
+    def stuck(self, mse: float) -> bool:
+        """Whether the network has hardly learned more than the image's mean colour.
+
+        Noise explains that, or a network thrown about by its updates: large flat areas with sharp edges, such as
+        screenshots of text, take a slower pace.
+        """
+        return mse > STUCK * self.variance + 1e-4
 
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
