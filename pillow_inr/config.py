@@ -15,7 +15,7 @@ from .container import DEPTH_MAX, WIDTH_MAX
 ENCODINGS = ("fourier", "none")
 # Seconds that effort 0..9 is to take on four cores of 2024, compiling and TensorFlow's import aside. They become
 # numbers of steps by the cost of a step, so that a fit gives the same file on any load; README.md has them measured.
-EFFORT_SECONDS = (1, 2, 4, 7, 12, 20, 35, 60, 120, 300)
+EFFORT_SECONDS = (1, 2, 4, 6, 10, 18, 32, 56, 115, 290)
 # Milliseconds of a step on those cores: of each step, and of each thousand weights at a full batch.
 STEP_COST = 1.0
 WEIGHT_COST = 0.13
