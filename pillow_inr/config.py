@@ -5,12 +5,17 @@ Standard library only: importing the package and checking options stays cheap.
 
 import math
 import operator
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .container import DEPTH_MAX, WIDTH_MAX
+
+if TYPE_CHECKING:
+    from .architecture import Architecture
+    from .initialization import Initialization
 
 ENCODINGS = ("fourier", "none")
 # Optimizer steps of effort 0..9. README.md has the seconds they take.
@@ -39,6 +44,7 @@ class EncodeOptions:
 
     Raises:
         ValueError: a value is outside its range; the message names the option, the value and what is allowed.
+        OSError: the file of `init` cannot be read.
     """
 
     width: int | None = None
@@ -57,6 +63,8 @@ class EncodeOptions:
     """Of the initial weights and the drawn pixels, 0..2147483647."""
     encoding: str = "fourier"
     """"fourier", or "none" for plain coordinates."""
+    init: "str | os.PathLike[str] | Initialization | None" = None
+    """Learned weights to start from, or the path of their .npz file; they fix width, depth and encoding."""
     device: str | None = None
     """TensorFlow device, such as "CPU:0" or "GPU:0"; by default the first GPU if there is one, else the CPU."""
     progress: bool | ProgressCallback = False
@@ -76,6 +84,8 @@ class EncodeOptions:
                 raise ValueError(f"time_limit must be a positive number of seconds, got {limit!r}")
         if self.encoding not in ENCODINGS:
             raise ValueError(f"encoding must be 'fourier' or 'none', got {self.encoding!r}")
+        if self.init is not None:
+            _initialization(self)
         if not (self.device is None or (isinstance(self.device, str) and self.device)):
             raise ValueError(f"device must be the name of a TensorFlow device such as 'GPU:0', got {self.device!r}")
         if not (isinstance(self.progress, bool) or callable(self.progress)):
@@ -86,6 +96,25 @@ class EncodeOptions:
         """Take the options out of a writer's keywords; others, and those that are None, are left alone."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in keywords.items() if name in names and value is not None})
+
+
+def _initialization(options: EncodeOptions) -> None:
+    """Store the initialization itself, loaded if need be, once the options agree with it."""
+    from .initialization import Initialization, load
+
+    init = options.init
+    if isinstance(init, str | os.PathLike):
+        init = load(init)
+        object.__setattr__(options, "init", init)
+    if not isinstance(init, Initialization):
+        raise ValueError(f"init must be an Initialization or the path of one, got {init!r}")
+    shape = init.architecture
+    for name, learned in (("width", shape.width), ("depth", shape.depth)):
+        value = getattr(options, name)
+        if value not in (None, learned):
+            raise ValueError(f"{name} is {value}, but the initialization is for a network of {name} {learned}")
+    if options.encoding == "none" and shape.frequencies:
+        raise ValueError("encoding is 'none', but the initialization is for 'fourier'")
 
 
 def _integer(options: EncodeOptions, name: str, low: int, high: int) -> None:
@@ -124,12 +153,18 @@ class Plan:
 
 def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> Plan:
     """Choose what the options leave open for an image of this size in pixels."""
+    learned = learned_architecture(options)
     frequencies = FREQUENCIES if options.encoding == "fourier" else 0
+    growth = _growth(max(size)) if frequencies else 100
     depth = options.depth or DEFAULT_DEPTH
+    if learned is not None:
+        if learned.channels != channels:
+            raise ValueError(f"the initialization is for {learned.channels} channels, the image has {channels}")
+        frequencies, growth, depth = learned.frequencies, learned.growth, learned.depth
     factor = FACTOR_PER_10_POINTS ** ((options.quality - 50) / 10)
     budget = WEIGHTS_PER_PIXEL * factor * size[0] * size[1]
     linear = 2 * (1 + 2 * frequencies) + depth + channels
-    width = options.width or _width_for(budget, linear, depth)
+    width = learned.width if learned else options.width or _width_for(budget, linear, depth)
     # A network of more weights than the quality asks for means that the caller wants them used, and a tiny image
     # has no smaller one: there a bit must not cost as if it were one of few.
     excess = max(1.0, ((depth - 1) * width**2 + linear * width) / budget)
@@ -137,10 +172,16 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> P
         width=width,
         depth=depth,
         frequencies=frequencies,
-        growth=_growth(max(size)) if frequencies else 100,
+        growth=growth,
         steps=options.steps or EFFORT_STEPS[options.effort],
         rate_weight=RATE_WEIGHT / factor / excess,
     )
+
+
+def learned_architecture(options: EncodeOptions) -> "Architecture | None":
+    """The network that the options' initialization is for."""
+    architecture: Architecture | None = getattr(options.init, "architecture", None)
+    return architecture
 
 
 def _width_for(weights: float, linear: int, depth: int) -> int:

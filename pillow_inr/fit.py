@@ -6,7 +6,7 @@ alone.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
@@ -25,6 +25,9 @@ Report = Callable[[int, int, float, float], object]
 
 # Part of the schedule after which weights are rounded in training and the rate counts.
 RATE_PHASE_START = 0.4
+# Until here tensors may change between being coded as differences from an initialization and being coded whole: a
+# change moves every rounded weight, and the rest of the schedule must make good for that.
+REFERENCES_FINAL = 0.5
 # Fits at half the rate of the one before, should it diverge.
 ATTEMPTS = 3
 
@@ -36,6 +39,7 @@ def fit(
     steps: int,
     rate_weight: float,
     seed: int = 0,
+    initial: Sequence[NDArray[np.float32]] | None = None,
     time_limit: float | None = None,
     device: str | None = None,
     overhead_bytes: float = 0,
@@ -47,6 +51,7 @@ def fit(
         image: uint8, shape (height, width, channels).
         steps: optimizer steps, >= 1; fewer are made when `time_limit` ends first.
         rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
+        initial: weights to start from, as `Architecture.shapes` lists them; by default drawn by `seed`.
         time_limit: seconds for the whole call; the schedule shrinks to what fits into them.
         device: a TensorFlow device name such as "CPU:0" or "GPU:1"; by default TensorFlow's choice, the first GPU
             when there is one.
@@ -58,9 +63,9 @@ def fit(
     Source: SIREN, Sitzmann et al. 2020; encoding and quantization, Strümpler et al. 2022; Muon, Jordan et al. 2024.
     """
     deadline = None if time_limit is None else time.perf_counter() + time_limit
-    with tf.device(_device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
+    with tf.device(device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
         for attempt in range(ATTEMPTS):
-            trainer.start(image, rate_weight, seed, training.MUON_RATE / 2**attempt)
+            trainer.start(image, rate_weight, seed, training.MUON_RATE / 2**attempt, initial)
             fitted = _run(trainer, steps, deadline, overhead_bytes, report)
             if fitted is not None:
                 return fitted
@@ -95,7 +100,12 @@ def _power_of_two_from(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def _device_name(device: str | None) -> str | None:
+def device_name(device: str | None) -> str | None:
+    """TensorFlow's name of a device, once it is sure that a network can be fitted here at all.
+
+    Raises:
+        BackendError: it cannot, or there is no such device.
+    """
     if keras.backend.backend() != "tensorflow":
         raise BackendError(
             f"pillow_inr fits on Keras's TensorFlow back end, but Keras runs on {keras.backend.backend()!r}: "
@@ -126,6 +136,8 @@ def _run(
         if not in_rate_phase and schedule.position >= RATE_PHASE_START:
             trainer.start_rate_phase()
             in_rate_phase = True
+        if in_rate_phase and schedule.position <= max(REFERENCES_FINAL, RATE_PHASE_START):
+            trainer.choose_references()
         count, last = schedule.next_call(1.0 if in_rate_phase else RATE_PHASE_START)
         outcome = trainer.advance(schedule.step, count, schedule.position, last, in_rate_phase)
         schedule.advance(count, last)

@@ -59,6 +59,8 @@ class Fitted:
     """Of the rounded network, over the pixels of the last steps."""
     rate_bits: float
     """Estimated length of the coded weights."""
+    differences: list[bool]
+    """Of each tensor whether it was trained to be stored as differences from its initial weights."""
 
 
 class _Call(NamedTuple):
@@ -101,6 +103,8 @@ class Trainer:
         self.call_steps = max(1, min(CALL_STEPS_MAX, int(CALL_WORK / (batch * 3 * architecture.weight_count))))
         self.layers = build_model(architecture, seed=0).layers[1:]  # all but the encoding, which tables replace
         self.weights = [variable for layer in self.layers for variable in layer.trainable_variables]
+        # What each tensor is coded as differences from: zeros, or its weights in the initialization.
+        self.references = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in self.weights]
         tensors = len(self.weights)
         self.log_steps = keras.Variable(np.zeros(tensors, np.float32), dtype="float32", name="log_steps")
         # Muon is for matrices that mix many inputs into many outputs; plain coordinates are two inputs.
@@ -121,8 +125,15 @@ class Trainer:
         state = [*self.optimizer.variables, *self.step_optimizer.variables]
         self.fresh_state = [(variable, keras.ops.convert_to_numpy(variable)) for variable in state]
 
-    def start(self, image: NDArray[np.uint8], rate_weight: float, seed: int, rate: float) -> None:
-        """Take up an image, with new weights and optimizers and a peak learning rate."""
+    def start(
+        self,
+        image: NDArray[np.uint8],
+        rate_weight: float,
+        seed: int,
+        rate: float,
+        initial: Sequence[NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Take up an image, with new weights, or the given ones, new optimizers and a peak learning rate."""
         height, width, channels = image.shape
         self.pixels = width * height
         self.release()
@@ -130,12 +141,14 @@ class Trainer:
         self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
         self.rate = tf.constant(rate, tf.float32)
         self.bit_weight = tf.constant(rate_weight / self.pixels, tf.float32)
-        fresh = build_model(self.architecture, seed).trainable_variables
+        fresh = initial or build_model(self.architecture, seed).trainable_variables
         for variable, value in (*zip(self.weights, fresh, strict=True), *self.fresh_state):
             variable.assign(value)
         sample = image.reshape(-1, channels)[:: max(1, self.pixels // 65536)].astype(np.float32) / LEVELS
         self.variance = float(sample.var(axis=0).mean())
         self.layers[-1].bias.assign(sample.mean(axis=0))
+        self.initial = None if initial is None else list(initial)
+        self._refer([False] * len(self.weights))
         # Compile now, with no steps to make, so that the schedule's clock sees steps only.
         for in_rate_phase in (False, True):
             self.advance(0, 0, 0.0, 0.0, in_rate_phase)
@@ -153,6 +166,27 @@ class Trainer:
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
         self.log_steps.assign(self._initial_log_steps())
+
+    def choose_references(self) -> None:
+        """Let each tensor be coded as differences from its initial weights where these are nearer to it than 0 is.
+
+        Under a Laplace model the mean magnitude tells which of the two is shorter.
+        """
+        if self.initial is None:
+            return
+        weights = [keras.ops.convert_to_numpy(weight) for weight in self.weights]
+        self._refer(
+            [
+                bool(np.abs(weight - start).mean() < np.abs(weight).mean())
+                for weight, start in zip(weights, self.initial, strict=True)
+            ]
+        )
+
+    def _refer(self, differences: list[bool]) -> None:
+        self.differences = differences
+        starts = self.initial or [np.zeros(reference.shape, np.float32) for reference in self.references]
+        for reference, start, difference in zip(self.references, starts, differences, strict=True):
+            reference.assign(start * np.float32(difference))
 
     def _initial_log_steps(self) -> tf.Tensor:
         # A bias tensor is small and each of its weights moves a whole unit: half the step.
@@ -250,9 +284,10 @@ class Trainer:
         rate_bits = tf.constant(0.0)
         for index, weight in enumerate(self.weights):
             step = _snap(tf.exp(log_steps[index]))
-            scaled = weight / step
+            reference = self.references[index].value
+            scaled = (weight - reference) / step
             symbols = scaled + tf.stop_gradient(tf.round(scaled) - scaled)
-            rounded.append(symbols * step)
+            rounded.append(reference + symbols * step)
             rate_bits += _laplace_bits(symbols)
         return rounded, rate_bits
 
@@ -266,7 +301,7 @@ class Trainer:
         """The fitted network."""
         weights = [keras.ops.convert_to_numpy(weight) for weight in self.weights]
         steps = [float(step) for step in _snap(tf.exp(self.log_steps.value))]
-        return Fitted(weights, steps, psnr_db(mse), rate_bits)
+        return Fitted(weights, steps, psnr_db(mse), rate_bits, self.differences)
 
 
 def _snap(step: tf.Tensor) -> tf.Tensor:

@@ -14,7 +14,12 @@ from pillow_inr.errors import BackendError, FormatError
 
 from .checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
 
-NAMES = ("grey", "grey_alpha", "rgb", "rgba", "plain")
+NAMES = ("grey", "grey_alpha", "rgb", "rgba", "plain", "difference")
+
+
+@pytest.fixture(autouse=True)
+def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
 
 
 def _vector(name: str) -> bytes:

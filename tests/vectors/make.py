@@ -1,4 +1,4 @@
-"""Makes one conformance vector: `python tests/vectors/make.py NAME MODE WIDTH DEPTH ENCODING COLUMNS ROWS`.
+"""Makes one conformance vector: `python tests/vectors/make.py NAME MODE WIDTH DEPTH ENCODING COLUMNS ROWS [INIT]`.
 
 Vectors are frozen: every later release must decode them, so this refuses to overwrite one.
 """
@@ -15,7 +15,8 @@ from pillow_inr.architecture import Architecture
 
 
 def main() -> None:
-    name, mode, width, depth, encoding, columns, rows = sys.argv[1:]
+    name, mode, width, depth, encoding, columns, rows = sys.argv[1:8]
+    init = pillow_inr.register_initialization(sys.argv[8]) if sys.argv[8:] else None
     folder = Path(__file__).parent
     path = folder / f"{name}.inr"
     if path.exists():
@@ -24,7 +25,8 @@ def main() -> None:
     planes = [(x + 1) / 2, (y + 1) / 2, x**2 + y**2 < 0.5, np.exp(-2 * (x - y) ** 2)]
     order = {"L": [2], "LA": [0, 3], "RGB": [0, 1, 2], "RGBA": [0, 1, 2, 3]}[mode]
     pixels = np.rint(255 * np.stack([planes[index] for index in order], axis=-1)).astype(np.uint8)
-    data = pillow_inr.encode(pixels, width=int(width), depth=int(depth), encoding=encoding, steps=800)
+    options = {"width": int(width), "depth": int(depth), "encoding": encoding, "init": init}
+    data = pillow_inr.encode(pixels, **options, steps=800)
     header, payload, _ = container.unpack(data)
     tensors = list(entropy.decode_tensors(payload, Architecture.of(header).shapes))
     path.write_bytes(data)
