@@ -185,7 +185,7 @@ def info(inputs: tuple[Path, ...]) -> None:
     sys.exit(1 if failed else 0)
 
 
-@main.command(epilog="Example: pillow-inr learn photos -o photos.npz --width 48 --steps 200 --time-limit 3600")
+@main.command(epilog="Example: pillow-inr learn photos -o photos.npz --width 48 --time-limit 3600")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("-o", "--out", type=_PATHS, required=True, help="Output file, .npz.")
 @click.option("-f", "--force", is_flag=True, help="Overwrite a file that exists.")
@@ -193,7 +193,7 @@ def info(inputs: tuple[Path, ...]) -> None:
 @click.option("-w", "--width", type=int, help="Units of each sine layer.  [default: from quality and size]")
 @click.option("-d", "--depth", type=int, help="Sine layers.  [default: 4]")
 @click.option("--encoding", type=click.Choice(ENCODINGS), default="fourier", show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=200, show_default=True, help="Optimizer steps of each fit.")
+@click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Optimizer steps of each fit.")
 @click.option("--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Fits to learn from.")
 @click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
@@ -213,7 +213,7 @@ def learn(
 ) -> None:
     """Learn initial weights, for 'encode --init', from a FOLDER of images like those to be encoded.
 
-    The weights suit one network on RGB images, and fits of about as many steps as they were learned with.
+    The weights suit one network on RGB images. They help fits of fewer than about a hundred steps.
     """
     try:
         options = EncodeOptions.from_keywords(keywords)
