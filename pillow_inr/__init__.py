@@ -10,10 +10,17 @@ Opening needs NumPy and constriction; only saving imports TensorFlow.
 """
 
 from . import imageio_support, plugin
-from .api import decode, encode, read_header, save
+from .api import decode, encode, read_header, register_initialization, save
 from .config import EncodeOptions
 from .container import FORMAT_VERSION, Header
-from .errors import BackendError, DamagedFileError, FitError, FormatError, UnsupportedFileError
+from .errors import (
+    BackendError,
+    DamagedFileError,
+    FitError,
+    FormatError,
+    MissingInitializationError,
+    UnsupportedFileError,
+)
 
 __version__ = "0.1.0"
 
@@ -25,10 +32,12 @@ __all__ = [
     "FitError",
     "FormatError",
     "Header",
+    "MissingInitializationError",
     "UnsupportedFileError",
     "decode",
     "encode",
     "read_header",
+    "register_initialization",
     "save",
 ]
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .initialization import Initialization
+
     ImageLike = Image.Image | NDArray[np.uint8]
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
@@ -70,6 +72,20 @@ def decode(source: Source) -> "NDArray[np.uint8]":
         )
     pixels = codec.decode(data)
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+def register_initialization(source: "str | os.PathLike[str] | Initialization") -> "Initialization":
+    """Make files readable, in this process, whose weights are differences from this initialization.
+
+    Args:
+        source: the .npz file that `pillow-inr learn` wrote, or an `Initialization`.
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not an initialization.
+    """
+    from . import initialization
+
+    return initialization.register(source)
 
 
 def read_header(source: Source) -> container.Header:

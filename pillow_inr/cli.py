@@ -1,11 +1,14 @@
-"""The command `pillow-inr`: encode, decode, info. Opens files, prints, sets the exit code; nothing else."""
+"""The command `pillow-inr`: encode, decode, info, learn. Opens files, prints, sets the exit code; nothing else."""
 
 import io
+import math
+import random
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from PIL import Image, ImageOps
@@ -14,10 +17,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import __version__, api, metrics, plugin, progress
-from .config import EFFORT_SECONDS, ENCODINGS, EncodeOptions
+from .architecture import Architecture
+from .config import EFFORT_SECONDS, ENCODINGS, EncodeOptions, make_plan
 from .container import DEPTH_MAX, WIDTH_MAX
 from .errors import BackendError, FitError
 from .native_log import held_back
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # What a single file can fail with; anything else is a defect of ours and shows its traceback.
 _FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError)
@@ -65,6 +73,7 @@ def _encode_options(command: _Command) -> _Command:
             ),
             click.option("-d", "--depth", type=int, help=f"Sine layers, 1 to {DEPTH_MAX}.  [default: 4]"),
             click.option("--encoding", type=click.Choice(ENCODINGS), default="fourier", show_default=True),
+            click.option("--init", type=_PATHS, metavar="FILE", help="Start from weights that 'learn' wrote."),
             click.option("--steps", type=int, help="Optimizer steps, instead of those of the effort."),
             click.option("--time-limit", type=float, metavar="SECONDS", help="End the fit after this time."),
             click.option("--seed", type=int, default=0, show_default=True, help="Makes a fit repeatable."),
@@ -85,8 +94,10 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
     """Encode images, of any format that Pillow opens, to .inr files."""
     try:
         options = EncodeOptions.from_keywords(keywords)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from error
+    if options.init is not None:
+        api.register_initialization(options.init)  # to decode what it was used for
     console = Console(stderr=True, quiet=quiet, highlight=False)
 
     def encode_one(source: Path, target: Path) -> None:
@@ -122,9 +133,15 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
     help="Output file (its ending names the format), or folder.  [default: NAME.png]",
 )
 @click.option("-f", "--force", is_flag=True, help="Overwrite files that exist.")
+@click.option("--init", multiple=True, type=_PATHS, metavar="FILE", help="Initialization that the inputs name.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
-def decode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool) -> None:
+def decode(inputs: tuple[Path, ...], out: Path | None, force: bool, init: tuple[Path, ...], quiet: bool) -> None:
     """Decode .inr files to PNG, or to any format that Pillow writes."""
+    try:
+        for path in init:
+            api.register_initialization(path)
+    except (OSError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
     console = Console(stderr=True, quiet=quiet, highlight=False)
 
     def decode_one(source: Path, target: Path) -> None:
@@ -169,6 +186,108 @@ def info(inputs: tuple[Path, ...]) -> None:
         # As wide as it is where no terminal sets a limit, so that grep finds whole names.
         Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
     sys.exit(1 if failed else 0)
+
+
+@main.command(epilog="Example: pillow-inr learn photos -o photos.npz --width 48 --time-limit 3600")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("-o", "--out", type=_PATHS, required=True, help="Output file, .npz.")
+@click.option("-f", "--force", is_flag=True, help="Overwrite a file that exists.")
+@click.option("-q", "--quality", type=int, default=50, show_default=True, help="Chooses the width, as for encode.")
+@click.option("-w", "--width", type=int, help="Units of each sine layer.  [default: from quality and size]")
+@click.option("-d", "--depth", type=int, help="Sine layers.  [default: 4]")
+@click.option("--encoding", type=click.Choice(ENCODINGS), default="fourier", show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Optimizer steps of each fit.")
+@click.option("--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Fits to learn from.")
+@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--device", help="TensorFlow device, such as CPU:0 or GPU:0.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def learn(
+    folder: Path,
+    out: Path,
+    force: bool,
+    steps: int,
+    rounds: int,
+    time_limit: float | None,
+    seed: int,
+    device: str | None,
+    quiet: bool,
+    **keywords: Any,
+) -> None:
+    """Learn initial weights, for 'encode --init', from a FOLDER of images like those to be encoded.
+
+    The weights suit one network on RGB images. They help fits of fewer than about a hundred steps.
+    """
+    try:
+        options = EncodeOptions.from_keywords(keywords)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+    def learn_to(target: Path) -> None:
+        if target.exists() and not force:
+            raise FileExistsError(f"{target} exists: --force overwrites it")
+        api.check_writable(target)
+        paths = _images_in(folder)
+        sides = [max(size) for size in paths.values()]
+        # The middle one decides what the options leave open.
+        size = sorted(paths.values(), key=math.prod)[len(paths) // 2]
+        plan = make_plan(options, size, channels=3)
+        architecture = Architecture(
+            width=plan.width, depth=plan.depth, channels=3, frequencies=plan.frequencies, growth=plan.growth
+        )
+        console = Console(stderr=True, quiet=quiet, highlight=False)
+        with progress.bar("learning", console, transient=console.is_terminal, unit="rounds") as report, held_back():
+            initialization = _learning().learn(
+                _endless(list(paths), seed),
+                architecture,
+                max(sides),
+                steps=steps,
+                rounds=rounds,
+                time_limit=time_limit,
+                seed=seed,
+                device=device,
+                report=report,
+            )
+        stream = io.BytesIO()
+        initialization.save(stream)
+        api.write_atomically(target, stream.getvalue())
+        console.print(
+            f"{escape(str(target))}  {plan.width}×{plan.depth}  {initialization.identity.hex()}  "
+            f"{stream.tell():,} bytes",
+            soft_wrap=True,
+        )
+
+    sys.exit(1 if _count_failures((out,), learn_to) else 0)
+
+
+def _learning() -> ModuleType:
+    try:
+        from . import learn as learning
+    except ImportError as error:
+        raise BackendError(f"learning needs Keras on TensorFlow, which cannot be imported here: {error}") from error
+    return learning
+
+
+def _images_in(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Images in a folder that Pillow can open, and their sizes."""
+    sizes = {}
+    for path in sorted(folder.iterdir()):
+        try:
+            with Image.open(path) as image:
+                sizes[path] = image.size
+        except (OSError, ValueError):
+            continue
+    if not sizes:
+        raise OSError(f"no image that Pillow can open in {folder}")
+    return sizes
+
+
+def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
+    """The images' RGB pixels, in another order each time round."""
+    order = random.Random(seed)
+    while True:
+        for path in order.sample(paths, len(paths)):
+            yield plugin.to_pixels(_load(path).convert("RGB"))
 
 
 def _load(source: Path, formats: list[str] | None = None) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from itertools import chain
 from types import ModuleType
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, metrics, normal_form, quantization, siren
+from . import container, entropy, initialization, metrics, normal_form, quantization, siren
 from .architecture import Architecture
 from .config import WEIGHTS_PER_PIXEL, EncodeOptions, Plan, make_plan, plan_for_weights
 from .errors import BackendError, FormatError
+from .initialization import Initialization
 from .progress import bar
 
 if TYPE_CHECKING:
@@ -105,15 +107,16 @@ def _encode_plan(image: NDArray[np.uint8], plan: Plan, options: EncodeOptions, d
     architecture = Architecture.of(header)
     if architecture.weight_count * width * height > WORK_MAX:
         raise ValueError(f"a network of {plan.width}x{plan.depth} is too large for an image of {width}x{height} pixels")
+    init = options.init if isinstance(options.init, Initialization) else None
     fitting = _fitting()
     budget = None
     if plan.budget_bytes is not None:
-        room = plan.budget_bytes - _frame_bytes(plan, (width, height), channels)
+        room = plan.budget_bytes - _frame_bytes(plan, (width, height), channels, init)
         least = len(_coded(_blank(fitting, architecture), coarser=quantization.STEP_INDEX_MAX))
         if room < least:
             needed = plan.budget_bytes - room + least
             raise ValueError(f"this image takes at least {needed} bytes, got a target of {plan.budget_bytes}")
-        budget = fitting.Budget(room, lambda fitted: len(_coded(fitted)))
+        budget = fitting.Budget(room, lambda fitted: len(_coded(fitted, init)))
     progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
     with progress as report:
         fitted = fitting.fit(
@@ -123,23 +126,39 @@ def _encode_plan(image: NDArray[np.uint8], plan: Plan, options: EncodeOptions, d
             rate_weight=plan.rate_weight,
             seed=options.seed,
             deadline=deadline,
+            initial=init.weights if init else None,
             device=options.device,
             overhead_bytes=header.file_bytes + entropy.side_information_bytes(architecture.shapes),
             budget=budget,
             report=report,
         )
-    payload = _coded(fitted) if budget is None else _coded_within(fitted, budget.bytes)
-    return container.pack(_header(plan, (width, height), channels, len(payload)), payload)
+    payload = _coded(fitted, init) if budget is None else _coded_within(fitted, init, budget.bytes)
+    chunks = _chunks(init, fitted.differences)
+    return container.pack(_header(plan, (width, height), channels, len(payload), len(chunks)), payload, chunks)
 
 
-def _frame_bytes(plan: Plan, size: tuple[int, int], channels: int) -> int:
-    """What a file of the plan's budget holds beside its payload."""
+def _references(init: Initialization | None, differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
+    """What is added to each tensor's dequantized symbols."""
+    return [init.weights[index] if init and chosen else np.float32(0) for index, chosen in enumerate(differences)]
+
+
+def _chunks(init: Initialization | None, differences: Sequence[bool]) -> bytes:
+    """Packed chunks; a file none of whose tensors is differences does not need the initialization."""
+    if init is None or not any(differences):
+        return b""
+    data = initialization.pack_reference(init.identity, differences)
+    return container.pack_chunks((container.Chunk(container.CHUNK_INITIALIZATION, data, required=True),))
+
+
+def _frame_bytes(plan: Plan, size: tuple[int, int], channels: int, init: Initialization | None) -> int:
+    """What a file of the plan's budget holds beside its payload, at most."""
     assert plan.budget_bytes is not None
     longest = plan.budget_bytes // 4 * 4
-    return _header(plan, size, channels, longest).file_bytes - longest
+    chunks = _chunks(init, [True] * len(init.weights)) if init else b""
+    return _header(plan, size, channels, longest, len(chunks)).file_bytes - longest
 
 
-def _coded(fitted: "Fitted", rounding: float = 0.5, coarser: int = 0) -> bytes:
+def _coded(fitted: "Fitted", init: Initialization | None = None, rounding: float = 0.5, coarser: int = 0) -> bytes:
     """Quantize and code a network.
 
     Args:
@@ -148,27 +167,31 @@ def _coded(fitted: "Fitted", rounding: float = 0.5, coarser: int = 0) -> bytes:
     """
     steps = [quantization.step_index(step) + coarser for step in fitted.steps]
     indices = [min(index, quantization.STEP_INDEX_MAX) for index in steps]
+    references = _references(init, fitted.differences)
     symbols = [
-        quantization.quantize(weights, quantization.step_size(index), rounding)
-        for weights, index in zip(fitted.weights, indices, strict=True)
+        quantization.quantize(weights - reference, quantization.step_size(index), rounding)
+        for weights, reference, index in zip(fitted.weights, references, indices, strict=True)
     ]
-    return entropy.encode_tensors(list(map(entropy.CodedTensor, normal_form.normalize(symbols), indices)))
+    # Differences hold for a unit of the initialization at its own place and sign.
+    if not any(fitted.differences):
+        symbols = normal_form.normalize(symbols)
+    return entropy.encode_tensors(list(map(entropy.CodedTensor, symbols, indices)))
 
 
-def _coded_within(fitted: "Fitted", limit: int) -> bytes:
+def _coded_within(fitted: "Fitted", init: Initialization | None, limit: int) -> bytes:
     """The same in at most `limit` bytes, as near to what was trained as that allows."""
     # A network is trained for its steps: other ones cost a dB. So what is too long by a percent rounds more weights
     # towards zero first.
     shrinking = ((rounding / 100, 0) for rounding in range(50, 100, 2))
     coarsening = ((1.0, coarser) for coarser in range(quantization.STEP_INDEX_MAX + 1))
-    codings = (_coded(fitted, *change) for change in chain(shrinking, coarsening))
+    codings = (_coded(fitted, init, *change) for change in chain(shrinking, coarsening))
     return next(payload for payload in codings if len(payload) <= limit)
 
 
 def _blank(fitting: ModuleType, architecture: Architecture) -> "Fitted":
     """A network of zeros, the shortest there is."""
     weights = [np.zeros(shape, np.float32) for shape in architecture.shapes]
-    blank: Fitted = fitting.Fitted(weights, [1.0] * len(weights), 0.0, 0.0)
+    blank: Fitted = fitting.Fitted(weights, [1.0] * len(weights), 0.0, 0.0, [False] * len(weights))
     return blank
 
 
@@ -179,8 +202,9 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         uint8, shape (height, width, channels).
     Raises:
         FormatError: the file is damaged, or not an .inr file that this release reads.
+        MissingInitializationError: its weights are differences from an initialization that is not known here.
     """
-    header, payload, _ = container.unpack(data)
+    header, payload, chunks = container.unpack(data)
     architecture = Architecture.of(header)
     work = architecture.weight_count * header.size[0] * header.size[1]
     if work > WORK_MAX:
@@ -188,11 +212,31 @@ def decode(data: bytes) -> NDArray[np.uint8]:
             f"header: decoding {header.size[0]}x{header.size[1]} pixels with {architecture.weight_count} weights takes "
             f"{work:.1e} multiplications, more than the {WORK_MAX:.0e} allowed (pillow_inr.codec.WORK_MAX)"
         )
+    references = _named_references(architecture, chunks)
     weights = [
-        quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index))
-        for tensor in entropy.decode_tensors(payload, architecture.shapes, header.coding)
+        quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index), reference)
+        for tensor, reference in zip(
+            entropy.decode_tensors(payload, architecture.shapes, header.coding), references, strict=True
+        )
     ]
     return siren.synthesize(architecture, weights, header.size)
+
+
+def _named_references(
+    architecture: Architecture, chunks: Sequence[container.Chunk]
+) -> list[NDArray[np.float32] | np.float32]:
+    """`_references` of the initialization that a file names, if it names one (docs/format.md section 7)."""
+    tensors = len(architecture.shapes)
+    found = [chunk for chunk in chunks if chunk.kind == container.CHUNK_INITIALIZATION]
+    if not found:
+        return _references(None, [False] * tensors)
+    if len(found) > 1 or not found[0].required:
+        raise FormatError("chunks: there must be at most one of kind 1, the initialization, marked as required")
+    identity, differences = initialization.read_reference(found[0].data, tensors)
+    init = initialization.find(identity)
+    if init.architecture != architecture:
+        raise FormatError(f"chunks: the initialization {identity.hex()} is for another network than the header's")
+    return _references(init, differences)
 
 
 def _check_image(image: NDArray[np.uint8]) -> None:
@@ -214,7 +258,9 @@ def _fitting() -> ModuleType:
     return fit
 
 
-def _header(plan: Plan, size: tuple[int, int], channels: int, payload_bytes: int = 0) -> container.Header:
+def _header(
+    plan: Plan, size: tuple[int, int], channels: int, payload_bytes: int = 0, chunks_bytes: int = 0
+) -> container.Header:
     return container.Header(
         size=size,
         pixel_format=channels - 1,
@@ -224,5 +270,5 @@ def _header(plan: Plan, size: tuple[int, int], channels: int, payload_bytes: int
         width=plan.width,
         depth=plan.depth,
         payload_bytes=payload_bytes,
-        chunks_bytes=0,
+        chunks_bytes=chunks_bytes,
     )

@@ -5,12 +5,16 @@ Standard library only: importing the package and checking options stays cheap.
 
 import math
 import operator
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .container import DEPTH_MAX, WIDTH_MAX
+
+if TYPE_CHECKING:
+    from .initialization import Initialization
 
 ENCODINGS = ("fourier", "none")
 # Seconds that effort 0..9 is to take on four cores of 2024, compiling and TensorFlow's import aside. They become
@@ -52,6 +56,7 @@ class EncodeOptions:
 
     Raises:
         ValueError: a value is outside its range; the message names the option, the value and what is allowed.
+        OSError: the file of `init` cannot be read.
     """
 
     width: int | None = None
@@ -76,6 +81,8 @@ class EncodeOptions:
     """Of the initial weights and the drawn pixels, 0..2147483647."""
     encoding: str = "fourier"
     """"fourier", or "none" for plain coordinates."""
+    init: "str | os.PathLike[str] | Initialization | None" = None
+    """Learned weights to start from, or the path of their .npz file; they fix width, depth and encoding."""
     device: str | None = None
     """TensorFlow device, such as "CPU:0" or "GPU:0"; by default the first GPU if there is one, else the CPU."""
     progress: bool | ProgressCallback = False
@@ -95,10 +102,12 @@ class EncodeOptions:
         goals = [name for name in ("quality", "target_bytes", "bpp", "psnr") if getattr(self, name) is not None]
         if len(goals) > 1:
             raise ValueError(f"{' and '.join(goals)} exclude each other: give one of them")
-        if self.psnr is not None and self.width is not None:
-            raise ValueError("psnr chooses the width itself: give psnr or width")
+        if self.psnr is not None and not (self.width is None and self.init is None):
+            raise ValueError("psnr chooses the width itself: give psnr, or else width or init")
         if self.encoding not in ENCODINGS:
             raise ValueError(f"encoding must be 'fourier' or 'none', got {self.encoding!r}")
+        if self.init is not None:
+            _initialization(self)
         if not (self.device is None or (isinstance(self.device, str) and self.device)):
             raise ValueError(f"device must be the name of a TensorFlow device such as 'GPU:0', got {self.device!r}")
         if not (isinstance(self.progress, bool) or callable(self.progress)):
@@ -109,6 +118,25 @@ class EncodeOptions:
         """Take the options out of a writer's keywords; others, and those that are None, are left alone."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in keywords.items() if name in names and value is not None})
+
+
+def _initialization(options: EncodeOptions) -> None:
+    """Store the initialization itself, loaded if need be, once the options agree with it."""
+    from .initialization import Initialization, load
+
+    init = options.init
+    if isinstance(init, str | os.PathLike):
+        init = load(init)
+        object.__setattr__(options, "init", init)
+    if not isinstance(init, Initialization):
+        raise ValueError(f"init must be an Initialization or the path of one, got {init!r}")
+    shape = init.architecture
+    for name, learned in (("width", shape.width), ("depth", shape.depth)):
+        value = getattr(options, name)
+        if value not in (None, learned):
+            raise ValueError(f"{name} is {value}, but the initialization is for a network of {name} {learned}")
+    if options.encoding == "none" and shape.frequencies:
+        raise ValueError("encoding is 'none', but the initialization is for 'fourier'")
 
 
 def _integer(options: EncodeOptions, name: str, low: int, high: int) -> None:
@@ -176,11 +204,17 @@ def plan_for_weights(
 ) -> Plan:
     """A plan whose network has about `weights` weights, where the options do not fix its shape."""
     pixels = size[0] * size[1]
+    learned = learned_architecture(options)
     frequencies = FREQUENCIES if options.encoding == "fourier" else 0
+    growth = _growth(max(size)) if frequencies else 100
     depth = options.depth or DEFAULT_DEPTH
+    if learned is not None:
+        if learned.channels != channels:
+            raise ValueError(f"the initialization is for {learned.channels} channels, the image has {channels}")
+        frequencies, growth, depth = learned.frequencies, learned.growth, learned.depth
     linear = 2 * (1 + 2 * frequencies) + depth + channels
     widths = QUALITY_WIDTHS if budget_bytes is None else TARGET_WIDTHS
-    width = options.width or _width_for(weights, linear, depth, widths)
+    width = learned.width if learned else options.width or _width_for(weights, linear, depth, widths)
     count = (depth - 1) * width**2 + linear * width
     factor = weights / (WEIGHTS_PER_PIXEL * pixels)
     # A network of more weights than the quality asks for means that the caller wants them used, and a tiny image
@@ -190,12 +224,18 @@ def plan_for_weights(
         width=width,
         depth=depth,
         frequencies=frequencies,
-        growth=_growth(max(size)) if frequencies else 100,
+        growth=growth,
         steps=options.steps or _steps(options.effort, count, pixels),
         rate_weight=RATE_WEIGHT / factor**RATE_WEIGHT_POWER / excess,
         weights=count,
         budget_bytes=budget_bytes,
     )
+
+
+def learned_architecture(options: EncodeOptions) -> "Architecture | None":
+    """The network that the options' initialization is for."""
+    architecture: Architecture | None = getattr(options.init, "architecture", None)
+    return architecture
 
 
 def _steps(effort: int, weights: int, pixels: int) -> int:

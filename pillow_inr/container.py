@@ -43,6 +43,8 @@ MODES = (
     "RGBA",
 )  # pixel format 0..3 (format.md section 3); the band count of each is its length
 _REQUIRED_CHUNK = 0x80
+CHUNK_INITIALIZATION = 1  # required: without it the weights mean nothing (docs/format.md section 7)
+_KNOWN_REQUIRED = frozenset({CHUNK_INITIALIZATION})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,16 +251,17 @@ def _read_chunks(data: bytes) -> tuple[Chunk, ...]:
     reader = _Reader(data, "chunks")
     chunks = []
     while reader.position < len(data):
-        kind = reader.byte("chunk kind")
-        if not kind & ~_REQUIRED_CHUNK:
+        first = reader.byte("chunk kind")
+        kind, required = first & ~_REQUIRED_CHUNK, first >= _REQUIRED_CHUNK
+        if not kind:
             raise FormatError("chunks: chunk kind is 0, expected 1..127")
-        if kind & _REQUIRED_CHUNK:  # version 1 defines none
+        if required and kind not in _KNOWN_REQUIRED:
             raise UnsupportedFileError(
-                f"chunks: the file cannot be shown without its chunk of kind {kind & ~_REQUIRED_CHUNK}, "
+                f"chunks: the file cannot be shown without its chunk of kind {kind}, "
                 "which this release of pillow_inr does not know: upgrade it"
             )
         length = reader.varint("chunk length")
-        chunks.append(Chunk(kind, reader.take(length, "chunk data")))
+        chunks.append(Chunk(kind, reader.take(length, "chunk data"), required))
     return tuple(chunks)
 
 
@@ -272,7 +275,7 @@ def unpack(data: bytes) -> tuple[Header, bytes, tuple[Chunk, ...]]:
     """Take a whole file apart; the checksum is compared before a byte of the payload is used.
 
     Returns:
-        Header, payload and the optional chunks, known or not.
+        Header, payload and the chunks: required ones, all of known kinds, and optional ones, known or not.
     Raises:
         FormatError, DamagedFileError, UnsupportedFileError: as `read_header`; also when the file is longer or shorter
             than its header says, its checksum differs, or a required chunk is not known.

@@ -13,6 +13,10 @@ class UnsupportedFileError(FormatError):
     """The file may be in order, but it needs a newer release of pillow_inr than this one."""
 
 
+class MissingInitializationError(FormatError):
+    """The file may be in order, but its weights are differences from an initialization that is not known here."""
+
+
 class BackendError(RuntimeError):
     """TensorFlow or Keras, needed to fit a network, is missing or not usable as it is set up."""
 

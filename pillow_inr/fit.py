@@ -7,7 +7,7 @@ alone.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,13 +19,16 @@ from numpy.typing import NDArray
 from .architecture import Architecture
 from .errors import BackendError, FitError
 from .metrics import psnr_db
-from .training import BATCH_PIXELS, Fitted, Trainer
+from .training import BATCH_PIXELS, WEIGHT_DECAY, Fitted, Trainer, peak_rate
 
 Report = Callable[[int, int, float, float], object]
 """Called with step, steps, PSNR in dB and estimated bits per pixel."""
 
 # Part of the schedule after which weights are rounded in training and the rate counts.
 RATE_PHASE_START = 0.05
+# Until here tensors may change between being coded as differences from an initialization and being coded whole: a
+# change moves every rounded weight, and the rest of the schedule must make good for that.
+REFERENCES_FINAL = 0.5
 # Fits, each more cautious than the one before, should it diverge.
 ATTEMPTS = 3
 # Part of the schedule, and steps, after which a fit is broken off for a more cautious one if it has got nowhere.
@@ -62,6 +65,7 @@ def fit(
     rate_weight: float,
     seed: int = 0,
     deadline: float | None = None,
+    initial: Sequence[NDArray[np.float32]] | None = None,
     device: str | None = None,
     overhead_bytes: float = 0,
     budget: Budget | None = None,
@@ -74,6 +78,7 @@ def fit(
         steps: optimizer steps, >= 1; fewer are made when the deadline comes first.
         rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
+        initial: weights to start from, as `Architecture.shapes` lists them; by default drawn by `seed`.
         device: a TensorFlow device name such as "CPU:0" or "GPU:1"; by default TensorFlow's choice, the first GPU
             when there is one.
         overhead_bytes: what the file will hold beside coded weights; only the reported bits per pixel need it.
@@ -84,9 +89,11 @@ def fit(
         FitError: the fit diverged at each of several learning rates.
     Source: SIREN, Sitzmann et al. 2020; encoding and quantization, Strümpler et al. 2022; Muon, Jordan et al. 2024.
     """
-    with tf.device(_device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
+    with tf.device(device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
+        rate = peak_rate(architecture.width)
         for attempt in range(ATTEMPTS):
-            trainer.start(image, rate_weight, seed, caution=2.0**attempt)
+            caution = 2.0**attempt
+            trainer.start(image, rate_weight, seed, rate / math.sqrt(caution), WEIGHT_DECAY * caution, initial)
             schedule = _Schedule(steps, trainer.call_steps, deadline)
             patient = attempt == ATTEMPTS - 1
             fitted = _run(trainer, schedule, patient, overhead_bytes, budget, report)
@@ -123,7 +130,12 @@ def _power_of_two_from(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def _device_name(device: str | None) -> str | None:
+def device_name(device: str | None) -> str | None:
+    """TensorFlow's name of a device, once it is sure that a network can be fitted here at all.
+
+    Raises:
+        BackendError: it cannot, or there is no such device.
+    """
     if keras.backend.backend() != "tensorflow":
         raise BackendError(
             f"pillow_inr fits on Keras's TensorFlow back end, but Keras runs on {keras.backend.backend()!r}: "
@@ -160,6 +172,8 @@ def _run(
         if not in_rate_phase and schedule.position >= RATE_PHASE_START:
             trainer.start_rate_phase()
             in_rate_phase = True
+        if in_rate_phase and schedule.position <= max(REFERENCES_FINAL, RATE_PHASE_START):
+            trainer.choose_references()
         count, last = schedule.next_call(1.0 if in_rate_phase else RATE_PHASE_START)
         mse, rate_bits = trainer.advance(schedule.step, count, schedule.position, last, in_rate_phase)
         schedule.advance(count, last)

@@ -10,17 +10,18 @@ if TYPE_CHECKING:
 
 @contextmanager
 def bar(
-    title: str, console: "Console | None" = None, transient: bool = False
-) -> Iterator[Callable[[int, int, float, float], None]]:
+    title: str, console: "Console | None" = None, transient: bool = False, unit: str = "steps"
+) -> Iterator[Callable[..., None]]:
     """Show a bar while the context lasts.
 
     Args:
         title: stands before the bar.
         console: where to show it; by default standard error.
         transient: whether it disappears at the end.
+        unit: what is counted.
 
     Yields:
-        What to call with step, steps, PSNR in dB and bits per pixel.
+        What to call with step, steps, PSNR in dB and, if there are any, bits per pixel.
     """
     # Imported here: rich takes longer to import than opening a file may take.
     from rich.console import Console
@@ -37,8 +38,10 @@ def bar(
     with Progress(*columns, console=console or Console(stderr=True), transient=transient) as progress:
         task = progress.add_task(title, total=None, state="preparing")
 
-        def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float) -> None:
-            state = f"{step}/{steps} steps  {psnr_db:.2f} dB  {bits_per_pixel:.3f} bpp"
+        def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float | None = None) -> None:
+            state = f"{step}/{steps} {unit}  {psnr_db:.2f} dB"
+            if bits_per_pixel is not None:
+                state += f"  {bits_per_pixel:.3f} bpp"
             progress.update(task, completed=step, total=steps, state=state)
 
         yield report

@@ -10,6 +10,7 @@ STEP_INDEX_MAX = 255
 _STEPS_PER_OCTAVE = 8
 _SMALLEST_EXPONENT = -29
 SYMBOL_MAX = 32767
+_NONE = np.float32(0)
 
 
 def step_size(index: int) -> float:
@@ -50,6 +51,8 @@ def quantize(weights: NDArray[np.float32], step: float, rounding: float = 0.5) -
     return symbols.astype(np.int32)
 
 
-def dequantize(symbols: NDArray[np.int32], step: float) -> NDArray[np.float32]:
-    """Weights that the symbols stand for: symbol * step, rounded once to float32 (docs/format.md section 4)."""
-    return (symbols.astype(np.float64) * step).astype(np.float32)
+def dequantize(
+    symbols: NDArray[np.int32], step: float, reference: NDArray[np.float32] | np.float32 = _NONE
+) -> NDArray[np.float32]:
+    """Weights that symbols stand for: reference + symbol * step, rounded once to float32 (format.md section 4.5)."""
+    return (symbols.astype(np.float64) * step + reference).astype(np.float32)

@@ -51,6 +51,11 @@ CALL_WORK = 2.5e10
 CALL_STEPS_MAX = 50
 
 
+def peak_rate(width: int) -> float:
+    """Muon's peak rate for networks of a width."""
+    return MUON_RATE * min(1.0, MUON_RATE_WIDTH / width)
+
+
 @dataclass(frozen=True)
 class Fitted:
     """A fitted network, not yet quantized."""
@@ -63,6 +68,8 @@ class Fitted:
     """Of the rounded network, over the pixels of the last steps."""
     rate_bits: float
     """Estimated length of the coded weights."""
+    differences: list[bool]
+    """Of each tensor whether it was trained to be stored as differences from its initial weights."""
 
 
 class _Call(NamedTuple):
@@ -107,6 +114,8 @@ class Trainer:
         self.call_steps = max(1, min(CALL_STEPS_MAX, int(CALL_WORK / (batch * 3 * architecture.weight_count))))
         self.layers = build_model(architecture, seed=0).layers[1:]  # all but the encoding, which tables replace
         self.weights = [variable for layer in self.layers for variable in layer.trainable_variables]
+        # What each tensor is coded as differences from: zeros, or its weights in the initialization.
+        self.references = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in self.weights]
         tensors = len(self.weights)
         self.log_steps = keras.Variable(np.zeros(tensors, np.float32), dtype="float32", name="log_steps")
         # Muon is for matrices that mix many inputs into many outputs; plain coordinates are two inputs.
@@ -127,27 +136,32 @@ class Trainer:
         state = [*self.optimizer.variables, *self.step_optimizer.variables]
         self.fresh_state = [(variable, keras.ops.convert_to_numpy(variable)) for variable in state]
 
-    def start(self, image: NDArray[np.uint8], rate_weight: float, seed: int, caution: float) -> None:
-        """Take up an image, with new weights and optimizers.
-
-        Args:
-            caution: 1 to train at the usual pace; above it the weight decay is so many times larger, the rate smaller.
-        """
+    def start(
+        self,
+        image: NDArray[np.uint8],
+        rate_weight: float,
+        seed: int,
+        rate: float,
+        decay: float,
+        initial: Sequence[NDArray[np.float32]] | None = None,
+    ) -> None:
+        """Take up an image, with new weights, or the given ones, new optimizers, a peak rate and a weight decay."""
         height, width, channels = image.shape
         self.pixels = width * height
         self.release()
         self.sampler = Sampler(image, self.batch, self.call_steps, seed)
         self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
-        usual = MUON_RATE * min(1.0, MUON_RATE_WIDTH / self.architecture.width)
-        self.rate = tf.constant(usual / math.sqrt(caution), tf.float32)
-        self.decay = tf.constant(WEIGHT_DECAY * caution, tf.float32)
+        self.rate = tf.constant(rate, tf.float32)
+        self.decay = tf.constant(decay, tf.float32)
         self.rate_weight = rate_weight
-        fresh = build_model(self.architecture, seed).trainable_variables
+        fresh = initial or build_model(self.architecture, seed).trainable_variables
         for variable, value in (*zip(self.weights, fresh, strict=True), *self.fresh_state):
             variable.assign(value)
         sample = image.reshape(-1, channels)[:: max(1, self.pixels // 65536)].astype(np.float32) / LEVELS
         self.variance = float(sample.var(axis=0).mean())
         self.layers[-1].bias.assign(sample.mean(axis=0))
+        self.initial = None if initial is None else list(initial)
+        self._refer([False] * len(self.weights))
         # Compile now, with no steps to make, so that the schedule's clock sees steps only.
         for in_rate_phase in (False, True):
             self.advance(0, 0, 0.0, 0.0, in_rate_phase)
@@ -177,6 +191,27 @@ class Trainer:
     def refine_steps(self, bits: float) -> None:
         """Make all quantization steps so much smaller that a weight takes so many bits more."""
         self.log_steps.assign(self.log_steps - bits * math.log(2.0))
+
+    def choose_references(self) -> None:
+        """Let each tensor be coded as differences from its initial weights where these are nearer to it than 0 is.
+
+        Under a Laplace model the mean magnitude tells which of the two is shorter.
+        """
+        if self.initial is None:
+            return
+        weights = [keras.ops.convert_to_numpy(weight) for weight in self.weights]
+        self._refer(
+            [
+                bool(np.abs(weight - start).mean() < np.abs(weight).mean())
+                for weight, start in zip(weights, self.initial, strict=True)
+            ]
+        )
+
+    def _refer(self, differences: list[bool]) -> None:
+        self.differences = differences
+        starts = self.initial or [np.zeros(reference.shape, np.float32) for reference in self.references]
+        for reference, start, difference in zip(self.references, starts, differences, strict=True):
+            reference.assign(start * np.float32(difference))
 
     def _initial_log_steps(self) -> tf.Tensor:
         # A bias tensor is small and each of its weights moves a whole unit: half the step.
@@ -276,9 +311,10 @@ class Trainer:
         rate_bits = tf.constant(0.0)
         for index, weight in enumerate(self.weights):
             step = _snap(tf.exp(log_steps[index]))
-            scaled = weight / step
+            reference = self.references[index].value
+            scaled = (weight - reference) / step
             symbols = scaled + tf.stop_gradient(tf.round(scaled) - scaled)
-            rounded.append(symbols * step)
+            rounded.append(reference + symbols * step)
             rate_bits += _laplace_bits(symbols)
         return rounded, rate_bits
 
@@ -292,7 +328,7 @@ class Trainer:
         """The fitted network."""
         weights = [keras.ops.convert_to_numpy(weight) for weight in self.weights]
         steps = [float(step) for step in _snap(tf.exp(self.log_steps.value))]
-        return Fitted(weights, steps, psnr_db(mse), rate_bits)
+        return Fitted(weights, steps, psnr_db(mse), rate_bits, self.differences)
 
 
 def _snap(step: tf.Tensor) -> tf.Tensor:

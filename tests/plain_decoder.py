@@ -3,6 +3,7 @@
 It shows that the document is enough to read a file; test_plain_decoder.py compares it with the package.
 """
 
+import hashlib
 import math
 import re
 import struct
@@ -190,7 +191,16 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def decode(data: bytes) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[int]]]:
+def identity(architecture: list[int], tensors: list[list[float]]) -> bytes:
+    digest = hashlib.sha256(struct.pack("<5I", *architecture))
+    for tensor in tensors:
+        digest.update(struct.pack(f"<{len(tensor)}e", *tensor))
+    return digest.digest()[:8]
+
+
+def decode(
+    data: bytes, initialization: tuple[list[int], list[list[float]]]
+) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[int]]]:
     """Width, height and samples per pixel; the tensors; the pixels, row by row."""
     assert data[:8] == bytes.fromhex("89494E520D0A 01 00")
     assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
@@ -214,6 +224,18 @@ def decode(data: bytes) -> tuple[tuple[int, int, int], list[tuple[int, list[int]
     sizes = [size for rows, columns in shapes for size in ((rows, columns), (columns,))]
     tensors = decode_weights(data[at : at + payload_length], sizes, coding)
     weights = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
+    chunks = data[at + payload_length : -4]
+    if chunks:  # here only that of the initialization
+        assert chunks[0] == 0x81
+        length, start = varint(chunks, 1)
+        bits = int.from_bytes(chunks[start + 8 :], "little")
+        assert len(chunks) == start + length == start + 8 + -(-len(tensors) // 8)
+        assert chunks[start : start + 8] == identity(*initialization)
+        assert initialization[0] == [units, depth, channels, frequencies, growth]
+        weights = [
+            [w + r for w, r in zip(weight, learned, strict=True)] if bits >> t & 1 else weight
+            for t, (weight, learned) in enumerate(zip(weights, initialization[1], strict=True))
+        ]
 
     def features(index: int, length: int) -> list[float]:
         u = (2 * index + 1 - length) / max(width, height)

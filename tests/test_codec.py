@@ -15,8 +15,24 @@ from pillow_inr.errors import BackendError, FormatError
 from . import coding0
 from .checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
 
-NAMES = ("grey", "grey_alpha", "rgb", "rgba", "plain", "grey_coding1", "rgb_coding1", "plain_coding1", "drawn_coding1")
+NAMES = (
+    "grey",
+    "grey_alpha",
+    "rgb",
+    "rgba",
+    "plain",
+    "grey_coding1",
+    "rgb_coding1",
+    "plain_coding1",
+    "drawn_coding1",
+    "difference",
+)
 WRITERS = {container.CODING_LAPLACE: coding0.encode_tensors, container.CODING_SHAPED: entropy.encode_tensors}
+
+
+@pytest.fixture(autouse=True)
+def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
 
 
 def _vector(name: str) -> bytes:

@@ -16,9 +16,10 @@ CODINGS = pytest.mark.parametrize("coding", WRITERS)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in VECTORS.glob("*.inr")))
-def test_vectors_decode_alike(name: str) -> None:
+def test_vectors_decode_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
     data = (VECTORS / f"{name}.inr").read_bytes()
-    (width, height, channels), tensors, pixels = plain_decoder.decode(data)
+    (width, height, channels), tensors, pixels = plain_decoder.decode(data, _initialization())
     header, payload, _ = container.unpack(data)
     ours = entropy.decode_tensors(payload, Architecture.of(header).shapes, header.coding)
     for (step_index, symbols), tensor in zip(tensors, ours, strict=True):
@@ -27,6 +28,14 @@ def test_vectors_decode_alike(name: str) -> None:
     difference = np.abs(theirs - pillow_inr.decode(data).reshape(theirs.shape).astype(int))
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 1e-3
+
+
+def _initialization() -> tuple[list[int], list[list[float]]]:
+    """The vectors' initialization: width, depth, channels, frequencies, growth; its tensors."""
+    with np.load(VECTORS / "inits" / "small.npz") as archive:
+        architecture = archive["architecture"].tolist()
+        names = [f"{kind}_{layer}" for layer in range(1, architecture[1] + 2) for kind in ("kernel", "bias")]
+        return architecture, [archive[name].ravel().tolist() for name in names]
 
 
 def test_the_document_and_the_code_have_one_table() -> None:

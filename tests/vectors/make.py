@@ -1,4 +1,4 @@
-"""Makes one conformance vector: `python tests/vectors/make.py NAME MODE WIDTH DEPTH ENCODING COLUMNS ROWS`.
+"""Makes one conformance vector: `python tests/vectors/make.py NAME MODE WIDTH DEPTH ENCODING COLUMNS ROWS [INIT]`.
 
 With the single argument NAME, one whose weights are drawn, not fitted: see `drawn`.
 
@@ -18,13 +18,14 @@ from pillow_inr import container, entropy
 from pillow_inr.architecture import Architecture
 
 
-def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows: int) -> bytes:
+def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows: int, init: str | None = None) -> bytes:
     """An image of ramps, a disc and a ridge, encoded."""
     x, y = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows))
     planes = [(x + 1) / 2, (y + 1) / 2, x**2 + y**2 < 0.5, np.exp(-2 * (x - y) ** 2)]
     order = {"L": [2], "LA": [0, 3], "RGB": [0, 1, 2], "RGBA": [0, 1, 2, 3]}[mode]
     pixels = np.rint(255 * np.stack([planes[index] for index in order], axis=-1)).astype(np.uint8)
-    data = pillow_inr.encode(pixels, width=width, depth=depth, encoding=encoding, steps=800)
+    learned = pillow_inr.register_initialization(init) if init else None
+    data = pillow_inr.encode(pixels, width=width, depth=depth, encoding=encoding, init=learned, steps=800)
     error = np.mean((pillow_inr.decode(data).reshape(pixels.shape).astype(float) - pixels) ** 2)
     print(f"{10 * np.log10(255**2 / error):.1f} dB")
     return data
@@ -51,8 +52,8 @@ def main() -> None:
     if path.exists():
         sys.exit(f"{path} is frozen")
     if image:
-        mode, width, depth, encoding, columns, rows = image
-        data = fitted(mode, int(width), int(depth), encoding, int(columns), int(rows))
+        mode, width, depth, encoding, columns, rows, *init = image
+        data = fitted(mode, int(width), int(depth), encoding, int(columns), int(rows), *init)
     else:
         data = drawn()
     header, payload, _ = container.unpack(data)

@@ -1,0 +1,77 @@
+"""What a learned initialization is worth: the curve of PSNR against steps, seconds and bytes, with it and without.
+
+    python benchmarks/meta.py INIT.npz IMAGE... [--steps 60,100,200,400,1000,3000]
+
+Every fit is a whole file at the default quality; one of two steps before them compiles. Times are of the fit alone.
+"""
+
+import math
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+from common import machine
+from PIL import Image
+
+import pillow_inr
+from pillow_inr import container, initialization, metrics, plugin
+from pillow_inr.initialization import Initialization
+
+# Photographs gain about this at twice the rate (docs/experiments.md): what bytes count against decibels.
+DB_PER_DOUBLING = 3.0
+
+
+class Point(NamedTuple):
+    psnr_db: float
+    file_bytes: int
+    seconds: float
+    differences: int
+    """Tensors that are stored as differences from the initialization."""
+
+
+def encode(image: Image.Image, steps: int, init: Initialization, with_it: bool) -> Point:
+    started = time.perf_counter()
+    network = init.architecture
+    options = {"init": init} if with_it else {"width": network.width, "depth": network.depth}
+    data = pillow_inr.encode(image, steps=steps, **options)
+    seconds = time.perf_counter() - started
+    psnr = metrics.psnr_db(metrics.mse(plugin.to_pixels(image), pillow_inr.decode(data)), peak=255.0)
+    _, _, chunks = container.unpack(data)
+    flags = [initialization.read_reference(chunk.data, len(init.weights))[1] for chunk in chunks if chunk.required]
+    return Point(psnr, len(data), seconds, sum(map(sum, flags)))
+
+
+def gain_db(plain: Point, ahead: Point) -> float:
+    """Decibels won at equal bytes, about."""
+    return ahead.psnr_db - plain.psnr_db - DB_PER_DOUBLING * math.log2(ahead.file_bytes / plain.file_bytes)
+
+
+@click.command()
+@click.argument("init", type=click.Path(path_type=Path, exists=True))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--steps", default="60,100,200,400,1000,3000", show_default=True)
+def main(init: Path, images: tuple[Path, ...], steps: str) -> None:
+    """Print the curve with and without the initialization INIT on IMAGES."""
+    learned = pillow_inr.register_initialization(init)
+    print(machine())
+    print(f"initialization {learned.identity.hex()}, {learned.architecture}\n")
+    print("| image | steps | without: dB, bytes, s | with: dB, bytes, s | differences | gain at equal bytes, dB |")
+    print("|---|---|---|---|---|---|")
+    gains: dict[int, list[float]] = defaultdict(list)
+    for path in images:
+        image = Image.open(path).convert("RGB")
+        encode(image, 2, learned, with_it=True)
+        for count in map(int, steps.split(",")):
+            plain, ahead = (encode(image, count, learned, with_it) for with_it in (False, True))
+            gains[count].append(gain_db(plain, ahead))
+            cells = [f"{p.psnr_db:.2f}, {p.file_bytes}, {p.seconds:.1f}" for p in (plain, ahead)]
+            last = f"{ahead.differences} of {len(learned.weights)} | {gains[count][-1]:+.2f}"
+            print(f"| {path.stem} | {count} | {' | '.join(cells)} | {last} |", flush=True)
+    print("\nmean gain: " + ", ".join(f"{count} steps {statistics.mean(own):+.2f}" for count, own in gains.items()))
+
+
+if __name__ == "__main__":
+    main()
