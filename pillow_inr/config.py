@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .container import DEPTH_MAX, WIDTH_MAX
 
 if TYPE_CHECKING:
+    from .architecture import Architecture
     from .initialization import Initialization
 
 ENCODINGS = ("fourier", "none")
