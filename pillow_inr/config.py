@@ -21,6 +21,7 @@ ENCODINGS = ("fourier", "none")
 # Seconds that effort 0..9 is to take on four cores of 2024, compiling and TensorFlow's import aside. They become
 # numbers of steps by the cost of a step, so that a fit gives the same file on any load; README.md has them measured.
 EFFORT_SECONDS = (1, 2, 4, 6, 10, 18, 32, 56, 115, 290)
+DEFAULT_EFFORT = 5
 # Milliseconds of a step on those cores: of each step, and of each thousand weights at a full batch.
 STEP_COST = 1.0
 WEIGHT_COST = 0.13
@@ -72,12 +73,13 @@ class EncodeOptions:
     """The same in bits per pixel."""
     psnr: float | None = None
     """PSNR in dB to reach, instead of `quality`; several fits may be made, and a warning says when none reached it."""
-    effort: int = 5
-    """0..9: how long to fit, from about 1 second to 5 minutes; 5 is about 20 seconds on 4 cores."""
+    effort: int | None = None
+    """0..9: how long to fit, from about 1 second to 5 minutes; by default 5, about 20 seconds on 4 cores, or what
+    `time_limit` leaves time for."""
     steps: int | None = None
     """Optimizer steps, instead of those of `effort`."""
     time_limit: float | None = None
-    """Seconds after which the fit ends, if it has not made its steps by then."""
+    """Seconds for the encode; with `effort` or `steps` it may end sooner."""
     seed: int = 0
     """Of the initial weights and the drawn pixels, 0..2147483647."""
     encoding: str = "fourier"
@@ -94,7 +96,7 @@ class EncodeOptions:
         _optional(self, "depth", 1, DEPTH_MAX)
         _optional(self, "quality", 1, 100)
         _optional(self, "target_bytes", 1, 2**31 - 1)
-        _integer(self, "effort", 0, len(EFFORT_SECONDS) - 1)
+        _optional(self, "effort", 0, len(EFFORT_SECONDS) - 1)
         _optional(self, "steps", 1, STEPS_MAX)
         _integer(self, "seed", 0, 2**31 - 1)
         _positive(self, "time_limit", "seconds")
@@ -226,7 +228,7 @@ def plan_for_weights(
         depth=depth,
         frequencies=frequencies,
         growth=growth,
-        steps=options.steps or _steps(options.effort, count, pixels),
+        steps=options.steps or _steps(options, count, pixels),
         rate_weight=RATE_WEIGHT / factor**RATE_WEIGHT_POWER / excess,
         weights=count,
         budget_bytes=budget_bytes,
@@ -239,9 +241,11 @@ def learned_architecture(options: EncodeOptions) -> "Architecture | None":
     return architecture
 
 
-def _steps(effort: int, weights: int, pixels: int) -> int:
-    """Optimizer steps that fit into the seconds of an effort."""
-    seconds = EFFORT_SECONDS[effort]
+def _steps(options: EncodeOptions, weights: int, pixels: int) -> int:
+    """Optimizer steps that fit into the seconds of the effort; any number where only a time limit is given."""
+    if options.effort is None and options.time_limit is not None:
+        return STEPS_MAX
+    seconds = EFFORT_SECONDS[DEFAULT_EFFORT if options.effort is None else options.effort]
     milliseconds = STEP_COST + WEIGHT_COST * weights / 1000 * min(1.0, pixels / FULL_BATCH)
     return round(seconds * min(1000 / milliseconds, STEPS_PER_SECOND_MAX))
 
