@@ -73,7 +73,7 @@ def _encode_options(command: _Command) -> _Command:
             click.option("--encoding", type=click.Choice(ENCODINGS), default="fourier", show_default=True),
             click.option("--init", type=_PATHS, metavar="FILE", help="Start from weights that 'learn' wrote."),
             click.option("--steps", type=int, help="Optimizer steps, instead of those of the effort."),
-            click.option("--time-limit", type=float, metavar="SECONDS", help="Time for the encode, instead of an effort."),
+            click.option("--time-limit", type=float, metavar="SECONDS", help="Time to take, instead of an effort."),
             click.option("--seed", type=int, default=0, show_default=True, help="Makes a fit repeatable."),
             click.option("--device", help="TensorFlow device, such as CPU:0 or GPU:0."),
         )
