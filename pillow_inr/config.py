@@ -217,19 +217,21 @@ def plan_for_weights(
         frequencies, growth, depth = learned.frequencies, learned.growth, learned.depth
     linear = 2 * (1 + 2 * frequencies) + depth + channels
     widths = QUALITY_WIDTHS if budget_bytes is None else TARGET_WIDTHS
-    width = learned.width if learned else options.width or _width_for(weights, linear, depth, widths)
-    count = (depth - 1) * width**2 + linear * width
-    factor = weights / (WEIGHTS_PER_PIXEL * pixels)
-    # A network of more weights than the quality asks for means that the caller wants them used, and a tiny image
-    # has no smaller one: there a bit must not cost as if it were one of few.
-    excess = max(1.0, count / weights)
+    fixed = learned.width if learned else options.width
+    width = fixed or _width_for(weights, linear, depth, widths)
+    count, least = ((depth - 1) * units**2 + linear * units for units in (width, fixed or widths[0]))
+    usual = WEIGHTS_PER_PIXEL * pixels
+    # A width larger than the image asks for means that the caller wants it used, and a tiny image has no smaller one:
+    # there a bit must not cost as if it were one of few. By the image, not by `weights`: these lower lambda less than
+    # they would lower the excess, so that a better quality would come out worse.
+    excess = max(1.0, least / (usual if budget_bytes is None else weights))
     return Plan(
         width=width,
         depth=depth,
         frequencies=frequencies,
         growth=growth,
         steps=options.steps or _steps(options, count, pixels),
-        rate_weight=RATE_WEIGHT / factor**RATE_WEIGHT_POWER / excess,
+        rate_weight=RATE_WEIGHT / (weights / usual) ** RATE_WEIGHT_POWER / excess,
         weights=count,
         budget_bytes=budget_bytes,
     )
