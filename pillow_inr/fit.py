@@ -238,7 +238,7 @@ class _Schedule:
 
     def _remaining(self) -> float:
         """Steps left: by count, or by the time at the speed so far."""
-        by_count = (1.0 - self.position) * self.steps
+        by_count = float(max(self.steps - self.step, 1))
         if self.deadline is None or not self.step:
             return by_count
         now = time.perf_counter()
