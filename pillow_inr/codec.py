@@ -1,5 +1,6 @@
 """Pixels <-> the bytes of an .inr file: fit, quantize, code, pack; and the way back, without TensorFlow."""
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from . import container, entropy, initialization, metrics, normal_form, quantization, siren
 from .architecture import Architecture
-from .config import WEIGHTS_PER_PIXEL, EncodeOptions, Plan, make_plan, plan_for_weights
+from .config import QUALITY_WIDTHS, WEIGHTS_PER_PIXEL, EncodeOptions, Plan, make_plan, plan_for_weights
 from .errors import BackendError, FormatError
 from .initialization import Initialization
 from .progress import bar
@@ -69,6 +70,11 @@ def _encode_to_psnr(image: NDArray[np.uint8], options: EncodeOptions, goal: floa
     widths: set[int] = set()
     for left in range(PSNR_FITS, 0, -1):
         plan = plan_for_weights(options, (width, height), channels, weights)
+        # Widths are few. One that missed the goal by little comes up again: the next one then.
+        most = above.weights if above else math.inf
+        while plan.width in widths and plan.weights < most and plan.width < QUALITY_WIDTHS[1]:
+            weights *= 1.1
+            plan = plan_for_weights(options, (width, height), channels, weights)
         if plan.width in widths:
             break
         widths.add(plan.width)
