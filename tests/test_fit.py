@@ -1,6 +1,10 @@
 """The training loop on small images; quality on photographs is held by benchmarks/."""
 
+import math
 import random
+import time
+from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,12 +74,25 @@ def test_reports_count_up_to_the_last_step() -> None:
     assert reports[-1][3] == pytest.approx((fitted.rate_bits + 200) / 1200)
 
 
-def test_time_limit_ends_the_fit_early_but_whole() -> None:
+def test_a_deadline_ends_the_fit_early_but_whole() -> None:
     reports: list[tuple[int, int, float, float]] = []
-    # A million steps would take an hour; that this returns at all is the point.
-    fitted = _fit(gradient(40, 30), steps=10**6, time_limit=4.0, report=lambda *report: reports.append(report))
+    _fit(gradient(40, 30), steps=1)  # compiles
+    # A million steps would take an hour.
+    deadline = time.perf_counter() + 2.0
+    fitted = _fit(gradient(40, 30), steps=10**6, deadline=deadline, report=lambda *report: reports.append(report))
+    assert abs(time.perf_counter() - deadline) < 0.5
     assert reports[-1][0] == reports[-1][1] < 10**6
     assert fitted.psnr_db > 20
+
+
+def test_a_deadline_in_the_past_still_gives_a_network() -> None:
+    reports: list[tuple[int, int, float, float]] = []
+    fitted = _fit(
+        gradient(40, 30), steps=10**6, deadline=time.perf_counter(), report=lambda *report: reports.append(report)
+    )
+    assert reports[-1][0] < 3 * training.CALL_STEPS_MAX
+    assert [weight.shape for weight in fitted.weights] == list(SMALL.shapes)
+    assert all(np.isfinite(weight).all() for weight in fitted.weights)
 
 
 def test_an_exception_of_the_callback_ends_the_fit() -> None:
@@ -130,9 +147,164 @@ def test_divergence_is_reported_not_returned(monkeypatch: pytest.MonkeyPatch) ->
         _fit(gradient(40, 30), steps=400)
 
 
+class Starts:
+    """Notes the learning rate and weight decay of every start of a trainer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[tuple[float, float]] = []
+        start = training.Trainer.start
+
+        def noted(trainer: training.Trainer, image: np.ndarray, *arguments: Any) -> None:
+            self.made.append(arguments[2:4])
+            start(trainer, image, *arguments)
+
+        monkeypatch.setattr(training.Trainer, "start", noted)
+
+
+def test_a_fit_that_got_nowhere_starts_anew_with_more_caution(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch)
+    judged: list[float] = []
+
+    def stuck(trainer: training.Trainer, mse: float) -> bool:
+        judged.append(mse)
+        return True
+
+    monkeypatch.setattr(training.Trainer, "stuck", stuck)
+    reports: list[tuple[int, int, float, float]] = []
+    fitted = _fit(gradient(40, 30), steps=400, report=lambda *report: reports.append(report))
+    # The last attempt is not judged: something is better than nothing.
+    assert (len(starts.made), len(judged)) == (fit.ATTEMPTS, fit.ATTEMPTS - 1)
+    assert fitted.psnr_db > 15
+    (rate, decay), *others = starts.made
+    assert (rate, decay) == (training.peak_rate(SMALL.width), training.WEIGHT_DECAY)
+    for attempt, (slower, stronger) in enumerate(others, 1):
+        assert slower == pytest.approx(rate / 2 ** (attempt / 2))
+        assert stronger == pytest.approx(decay * 2**attempt)
+    # Judged once in each attempt, early, and the whole schedule is run afterwards.
+    steps = [report[0] for report in reports]
+    assert max(steps[: steps.index(max(steps[:8]))], default=0) <= 2 * fit.JUDGED_STEPS
+    assert steps[-1] == 400
+
+
+def test_a_fit_that_diverges_once_starts_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch)
+    answers = iter([True])
+    monkeypatch.setattr(training.Trainer, "diverged", lambda *_: next(answers, False))
+    assert _fit(gradient(40, 30)).weights
+    assert len(starts.made) == 2
+
+
+def test_an_ordinary_fit_is_judged_once_and_starts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch)
+    judged: list[float] = []
+    stuck = training.Trainer.stuck
+    monkeypatch.setattr(training.Trainer, "stuck", lambda self, mse: judged.append(mse) or stuck(self, mse))
+    _fit(gradient(40, 30), steps=400)
+    assert (len(starts.made), len(judged)) == (1, 1)
+
+
+def test_short_fits_and_flat_images_are_not_called_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(monkeypatch)
+    _fit(np.full((30, 40, 3), 90, np.uint8), steps=400)
+    monkeypatch.setattr(training.Trainer, "stuck", lambda *_: pytest.fail("judged"))
+    _fit(gradient(40, 30), steps=fit.JUDGED_STEPS - 1)
+    assert len(starts.made) == 2
+
+
+class FakeTrainer:
+    """What the rate control moves."""
+
+    def __init__(self, rate_weight: float) -> None:
+        self.rate_weight = rate_weight
+        self.architecture = SMALL
+        self.refined: list[float] = []
+
+    def refine_steps(self, bits: float) -> None:
+        self.refined.append(bits)
+
+
+def _fitted(rate_bits: float) -> fit.Fitted:
+    return fit.Fitted([], [], 30.0, rate_bits, [])
+
+
+def _control(budget_bytes: int = 1000, coded_share: float = 1.0) -> tuple[fit._RateControl, FakeTrainer, list[float]]:
+    """A control whose coder takes so much of the estimate, its trainer, and the estimates that were coded."""
+    coded: list[float] = []
+
+    def coded_bytes(fitted: fit.Fitted) -> int:
+        coded.append(fitted.rate_bits)
+        return round(coded_share * fitted.rate_bits / 8)
+
+    return fit._RateControl(fit.Budget(budget_bytes, coded_bytes), 1e-3), FakeTrainer(1e-3), coded
+
+
+def test_too_many_bits_raise_lambda_and_coarsen_the_steps() -> None:
+    control, trainer, _ = _control()
+    control.steer(trainer, _fitted(8 * 1200), 0.3)
+    assert trainer.rate_weight > 1e-3
+    assert -fit.PUSH_MAX <= trainer.refined[0] < 0
+    once = trainer.rate_weight
+    control.steer(trainer, _fitted(8 * 1200), 0.31)
+    assert trainer.rate_weight > once  # the integral grows
+
+
+def test_too_few_bits_lower_lambda_and_refine_the_steps() -> None:
+    control, trainer, _ = _control()
+    control.steer(trainer, _fitted(8 * 800), 0.3)
+    assert trainer.rate_weight < 1e-3
+    assert 0 < trainer.refined[0] <= fit.PUSH_MAX
+
+
+def test_a_size_just_below_the_budget_is_left_as_it_is() -> None:
+    control, trainer, _ = _control()
+    control.steer(trainer, _fitted(8 * 1000 * fit.BUDGET_AIM), 0.3)
+    assert fit.BUDGET_AIM < 1
+    assert trainer.rate_weight == pytest.approx(1e-3)
+    assert trainer.refined[0] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("rate_bits", [0.0, 1e9])
+def test_lambda_and_pushes_are_bounded(rate_bits: float) -> None:
+    control, trainer, _ = _control()
+    for _ in range(1000):
+        control.steer(trainer, _fitted(rate_bits), 0.5)
+    span = math.exp(fit.RATE_WEIGHT_SPAN + fit.PROPORTIONAL_GAIN / 2)
+    assert 1e-3 / span * 0.999 <= trainer.rate_weight <= 1e-3 * span * 1.001
+    assert max(map(abs, trainer.refined)) <= fit.PUSH_MAX
+    # It comes back: the integral has not run away.
+    for _ in range(60):
+        control.steer(trainer, _fitted(8e4 if rate_bits == 0 else 80.0), 0.6)
+    assert (trainer.rate_weight > 1e-3) == (rate_bits == 0)
+
+
+def test_steps_are_left_alone_at_the_end() -> None:
+    control, trainer, _ = _control()
+    control.steer(trainer, _fitted(8 * 1200), fit.LAST_PUSH)
+    assert trainer.refined == []
+    assert trainer.rate_weight > 1e-3
+
+
+def test_real_bytes_count_and_are_measured_now_and_then() -> None:
+    control, trainer, coded = _control(coded_share=0.9)
+    positions = np.linspace(0.05, 0.99, 200)
+    for position in positions:
+        control.steer(trainer, _fitted(8 * 1000 * fit.BUDGET_AIM / 0.9), position)
+    assert trainer.rate_weight == pytest.approx(1e-3, rel=0.02)
+    assert 0.9 / fit.MEASURE_EVERY / 2 <= len(coded) <= 1 / fit.MEASURE_EVERY + 1
+
+
+def test_a_budget_steers_a_fit() -> None:
+    sizes = []
+    for size in (150, 400):
+        budget = fit.Budget(size, lambda fitted: round(fitted.rate_bits / 8))
+        sizes.append(_fit(gradient(40, 30), steps=400, budget=budget).rate_bits / 8)
+    assert 0.7 * 150 < sizes[0] < 1.15 * 150
+    assert sizes[0] < sizes[1] < 1.15 * 400
+
+
 def test_schedule_meets_both_ends() -> None:
-    for steps in (1, 2, 3, 7, 130):
-        schedule = fit._Schedule(steps, 50, None)
+    for steps, deadline in product((1, 2, 3, 7, 10, 19, 130), (None, time.perf_counter() + 1e6)):
+        schedule = fit._Schedule(steps, 50, deadline)
         made = 0
         for phase_end in (fit.RATE_PHASE_START, 1.0):
             while schedule.position < phase_end:

@@ -39,6 +39,29 @@ def test_rounding_misses_by_at_most_half_a_step(weights: np.ndarray, index: int)
     assert (np.abs(symbols) <= 32767).all()
 
 
+@given(
+    hnp.arrays(np.float32, hnp.array_shapes(max_dims=2), elements=st.floats(-8, 8, width=32)),
+    st.integers(100, 255),
+    st.floats(0.5, 1.0),
+)
+def test_rounding_down_only_shrinks_magnitudes(weights: np.ndarray, index: int, rounding: float) -> None:
+    step = step_size(index)
+    nearest, shrunk = quantize(weights, step), quantize(weights, step, rounding)
+    assert shrunk.dtype == np.int32
+    unclipped = np.abs(weights) <= 32767 * step
+    loss = np.abs(nearest) - np.abs(shrunk)
+    assert ((loss >= 0) & (loss <= 1)).all()
+    assert ((shrunk == 0) | (np.sign(shrunk) == np.sign(nearest))).all()
+    assert (np.abs(dequantize(shrunk, step) - weights)[unclipped] <= rounding * step * (1 + 1e-6)).all()
+
+
+def test_rounding_is_the_fraction_from_which_a_magnitude_is_rounded_up() -> None:
+    weights = np.array([0.55, 0.65, 1.55, 1.65, -0.55, -0.65, -0.2, 0.0], np.float32)
+    assert quantize(weights, 1.0, 0.6).tolist() == [0, 1, 1, 2, 0, -1, 0, 0]
+    assert quantize(weights, 1.0).tolist() == [1, 1, 2, 2, -1, -1, 0, 0]
+    assert quantize(np.array([0.99, -1.99], np.float32), 1.0, 1.0).tolist() == [0, -1]
+
+
 def test_ties_go_to_even() -> None:
     assert quantize(np.array([0.5, 1.5, -0.5, -1.5], np.float32), 1.0).tolist() == [0, 2, 0, -2]
 

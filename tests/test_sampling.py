@@ -24,6 +24,36 @@ def test_a_step_takes_one_pixel_of_every_run() -> None:
     assert len(np.unique((rows * 20 + columns)[:, 0])) == 15
 
 
+def test_a_pass_takes_every_pixel_of_a_run_once() -> None:
+    columns, rows, _ = _draw(gradient(20, 12), 16, 45, seed=3)
+    # Three passes over runs of 15 pixels.
+    places = ((rows * 20 + columns) % 15).reshape(3, 15, 16)
+    np.testing.assert_array_equal(np.sort(places, axis=1), np.tile(np.arange(15)[:, None], (3, 1, 16)))
+    assert (places[0] != places[1]).any()
+    assert (places[0, :, 0] != places[0, :, 1]).any()
+
+
+def test_passes_go_on_from_draw_to_draw() -> None:
+    with contextlib.closing(Sampler(gradient(20, 12), 16, 4, seed=3)) as sampler:
+        draws = [sampler.draw() for _ in range(4)]
+    index = np.concatenate([rows * 20 + columns for columns, rows, _ in draws])
+    assert len(np.unique(index[:15])) == 240
+
+
+def test_runs_of_unequal_length_lose_no_pixel() -> None:
+    columns, rows, _ = _draw(gradient(7, 5), 16, 3, seed=3)
+    # 35 pixels in 16 runs of 2 or 3: a pass of 3 steps takes one pixel of a shorter run twice.
+    counts = np.bincount((rows * 7 + columns).ravel(), minlength=35)
+    assert set(counts) == {1, 2}
+    assert (counts == 2).sum() == 3 * 16 - 35
+
+
+def test_a_batch_as_large_as_the_image_takes_each_pixel_once() -> None:
+    columns, rows, samples = _draw(gradient(4, 4), 16, 3, seed=1)
+    np.testing.assert_array_equal(rows * 4 + columns, np.tile(np.arange(16), (3, 1)))
+    np.testing.assert_array_equal(samples, np.tile(gradient(4, 4).reshape(1, 16, 3), (3, 1, 1)))
+
+
 def test_a_batch_larger_than_the_image_takes_all_of_it() -> None:
     columns, rows, _ = _draw(gradient(3, 3), 16, 2, seed=1)
     for index in rows * 3 + columns:
