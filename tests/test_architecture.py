@@ -40,10 +40,12 @@ ALLOWED: dict[str, set[str]] = {
         "errors",
         "fit",
         "initialization",
+        "metrics",
         "normal_form",
         "progress",
         "quantization",
         "siren",
+        "training",  # a name for annotations
     },
     "plugin": {"architecture", "codec", "config", "container", "errors", "metrics", "PIL"},
     "api": {"codec", "config", "container", "errors", "initialization", "plugin", "PIL"},

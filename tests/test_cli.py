@@ -3,12 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from pillow_inr import api
 from pillow_inr.cli import main
 
 from .checks import VECTORS, gradient
@@ -26,6 +28,7 @@ def test_help_names_the_commands_and_options() -> None:
     assert all(command in text for command in ("encode", "decode", "info"))
     text = _run("encode", "--help").output
     assert all(option in text for option in ("--quality", "--effort", "--width", "--depth", "--time-limit", "--out"))
+    assert all(option in text for option in ("--target-bytes", "--bpp", "--psnr", "--init"))
 
 
 def test_info(tmp_path: Path) -> None:
@@ -113,6 +116,49 @@ def test_bad_options_are_usage_errors(tmp_path: Path) -> None:
         assert _run("encode", tmp_path / "x.png", *arguments).exit_code == 2
     assert _run("encode").exit_code == 2
     assert "width must be in 1..1024, got 0" in _run("encode", "x.png", "--width", 0).output
+
+
+def test_goals_reach_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _run("decode", RGB, "-o", tmp_path / "a.png")
+    asked: list[dict[str, Any]] = []
+
+    def encode(image: Image.Image, **options: Any) -> bytes:
+        asked.append({name: value for name, value in options.items() if value is not None})
+        return RGB.read_bytes()
+
+    monkeypatch.setattr(api, "encode", encode)
+    goals = {"--target-bytes": 900, "--bpp": 0.5, "--psnr": 31.5, "--quality": 7}
+    for option, value in goals.items():
+        assert _run("encode", tmp_path / "a.png", "--force", option, value, "--time-limit", 9).exit_code == 0
+        name = option.removeprefix("--").replace("-", "_")
+        # The default quality does not get into the way of the others.
+        assert {key: asked[-1].get(key) for key in ("quality", "target_bytes", "bpp", "psnr")} == {
+            **dict.fromkeys(("quality", "target_bytes", "bpp", "psnr")),
+            name: value,
+        }
+        assert asked[-1]["time_limit"] == 9
+
+
+def test_goals_exclude_each_other(tmp_path: Path) -> None:
+    result = _run("encode", tmp_path / "x.png", "--quality", 50, "--target-bytes", 900)
+    assert result.exit_code == 2
+    assert "quality and target_bytes exclude each other" in result.output
+    assert _run("encode", tmp_path / "x.png", "--psnr", 30, "--width", 8).exit_code == 2
+    for option in ("--target-bytes", "--bpp", "--psnr"):
+        result = _run("encode", tmp_path / "x.png", option, 0)
+        assert result.exit_code == 2
+        assert option.removeprefix("--").replace("-", "_") in result.output
+
+
+@pytest.mark.keras
+def test_a_target_is_kept_and_an_impossible_one_named(tmp_path: Path) -> None:
+    Image.fromarray(gradient(12, 9)).save(tmp_path / "a.png")
+    result = _run("encode", tmp_path / "a.png", *QUICK, "--target-bytes", 120)
+    assert result.exit_code == 0
+    assert (tmp_path / "a.inr").stat().st_size <= 120
+    result = _run("encode", tmp_path / "a.png", *QUICK, "--target-bytes", 20, "--force")
+    assert result.exit_code == 1
+    assert "at least" in result.output and "got a target of 20" in result.output
 
 
 @pytest.mark.keras
