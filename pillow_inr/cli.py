@@ -5,6 +5,7 @@ import math
 import random
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -109,8 +110,12 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
                 psnr = psnr_db
                 show(step, steps, psnr_db, bits_per_pixel)
 
-            data = api.encode(image, **{**vars(options), "progress": report})
+            with warnings.catch_warnings(record=True) as notes:
+                warnings.simplefilter("always", UserWarning)
+                data = api.encode(image, **{**vars(options), "progress": report})
         seconds = time.perf_counter() - start
+        for note in notes:
+            console.print(f"{escape(str(source))}: {note.message}", style="yellow", soft_wrap=True)
         api.write_atomically(target, data)
         rate = metrics.bits_per_pixel(len(data), *image.size)
         # Decoding a large image would take longer than anybody wants to wait for a figure that the fit knows nearly.

@@ -36,6 +36,8 @@ JUDGED_AT = 0.1
 JUDGED_STEPS = 150
 # Share of a budget that the rate is steered to: the last steps move it by a percent, and it must not end above.
 BUDGET_AIM = 0.98
+# Calls that a fit with a budget is divided into at least: the rate is steered between calls.
+CONTROLS = 100
 # Response of log(lambda) to the logarithm of the relative error of the size, at each call; and its bounds.
 PROPORTIONAL_GAIN = 4.0
 INTEGRAL_GAIN = 0.5
@@ -94,7 +96,8 @@ def fit(
         for attempt in range(ATTEMPTS):
             caution = 2.0**attempt
             trainer.start(image, rate_weight, seed, rate / math.sqrt(caution), WEIGHT_DECAY * caution, initial)
-            schedule = _Schedule(steps, trainer.call_steps, deadline)
+            call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // CONTROLS + 1)
+            schedule = _Schedule(steps, call_steps, deadline)
             patient = attempt == ATTEMPTS - 1
             fitted = _run(trainer, schedule, patient, overhead_bytes, budget, report)
             if fitted is not None:
