@@ -41,8 +41,11 @@ def test_synthesis_agrees_with_keras_before_rounding(architecture: Architecture,
         for length in size
     )
     split = architecture.axis_features
-    first = (across @ weights[0][:split])[None] + (down @ weights[0][split:] + weights[1])[:, None]
-    ours = siren._evaluate(weights, first)
+    layers = siren._Layers(architecture, weights)
+    first = (across @ layers.kernel[:split])[None] + (down @ layers.kernel[split:] + layers.bias)[:, None]
+    values = first.reshape(1, -1, architecture.width)
+    output = np.empty((1, values.shape[1], architecture.channels), np.float32)
+    ours = layers._evaluate(values, np.empty_like(values), output)
     theirs = np.asarray(model(_positions(*size))).reshape(ours.shape)
     assert np.abs(ours - theirs).max() <= 1e-4
 
