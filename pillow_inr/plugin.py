@@ -84,6 +84,7 @@ class InrImageFile(ImageFile.ImageFile):
             raise SyntaxError("not an .inr file")
         try:
             header, header_bytes = container.read_header(prefix)
+            mode = mode_of(header)
             self.fp.seek(header_bytes + header.payload_bytes)
             chunks = container.read_chunks(self._read_exactly(header.chunks_bytes))
             known = facts(header, chunks) | Metadata.from_chunks(chunks).info()
@@ -94,7 +95,7 @@ class InrImageFile(ImageFile.ImageFile):
             raise UnidentifiedImageError(str(error)) from error
         self._header = header
         self._size = header.size
-        self._mode = mode_of(header)
+        self._mode = mode
         self.info.update(known)
 
     def _read_exactly(self, count: int) -> bytes:
