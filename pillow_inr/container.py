@@ -302,7 +302,7 @@ def read_outline(file: IO[bytes]) -> tuple[Header, tuple[Chunk, ...]]:
     # A header may claim gigabytes: no more than there is shall be asked for.
     available = file.seek(0, io.SEEK_END) - start
     file.seek(start)
-    if available < header.chunks_bytes:
+    if max(available, 0) < header.chunks_bytes:
         raise DamagedFileError(f"the file is cut off: {start + available} bytes of {header.file_bytes}")
     return header, read_chunks(file.read(header.chunks_bytes))
 
