@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,11 +49,11 @@ def gradient(width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
     return np.rint(255 * np.stack(planes, axis=-1)).astype(np.uint8)
 
 
-def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
-    """PSNR in dB of two uint8 arrays, inf when they are equal."""
+def psnr(reference: NDArray[Any], decoded: NDArray[Any], peak: float = 255.0) -> float:
+    """PSNR in dB of two arrays, inf when they are equal."""
     assert reference.shape == decoded.shape
     mse = np.mean((reference.astype(float) - decoded.astype(float)) ** 2)
-    return float(10 * np.log10(255**2 / mse)) if mse else float("inf")
+    return float(10 * np.log10(peak**2 / mse)) if mse else float("inf")
 
 
 def synthesize(
