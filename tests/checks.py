@@ -65,6 +65,18 @@ def synthesize(
     return siren.synthesize(architecture, weights, siren.Grid(across, down, points), scale)
 
 
+def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: container.Header) -> None:
+    """Two decoders agree as docs/format.md section 5 says."""
+    assert decoded.dtype == header.dtype
+    difference = np.abs(decoded.astype(float) - expected)
+    if header.samples is None:
+        assert difference.max() <= 1
+        assert (difference > 0).mean() <= 1e-3
+    else:
+        low, high = np.array(header.samples.ranges).T
+        assert (difference <= 1e-4 * (high - low) + (0 if header.dtype == "float32" else 1)).all()
+
+
 def check_rejects(data: bytes, match: str | None = None) -> None:
     """Taking the file apart fails with FormatError and nothing else."""
     with pytest.raises(FormatError, match=match):
