@@ -37,9 +37,23 @@ __all__ = [
     "decode",
     "encode",
     "read_header",
+    "register",
     "register_initialization",
     "save",
+    "unregister",
 ]
 
-plugin.register()
-imageio_support.register()
+
+def register() -> None:
+    """Make Pillow and imageio read and write .inr files: what importing this package does; idempotent."""
+    plugin.register()
+    imageio_support.register()
+
+
+def unregister() -> None:
+    """Make them forget .inr files, as if this package had never been imported; `register` undoes it; idempotent."""
+    plugin.unregister()
+    imageio_support.unregister()
+
+
+register()

@@ -48,6 +48,17 @@ def register() -> None:
     Image.register_mime(FORMAT, MIME)
 
 
+def unregister() -> None:
+    """Make Pillow forget .inr files; calling it again changes nothing."""
+    if FORMAT in Image.ID:
+        Image.ID.remove(FORMAT)  # first: Image.open in another thread looks up in OPEN what it finds here
+    registries: tuple[dict[str, Any], ...] = (Image.OPEN, Image.SAVE, Image.SAVE_ALL, Image.MIME)
+    for registry in registries:
+        registry.pop(FORMAT, None)
+    for extension in [extension for extension, name in Image.EXTENSION.items() if name == FORMAT]:
+        del Image.EXTENSION[extension]
+
+
 def _accept(prefix: bytes) -> bool | str:
     if prefix.startswith(container.INRIMAGE):
         return container.INRIMAGE_COMPLAINT
