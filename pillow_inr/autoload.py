@@ -20,8 +20,9 @@ from .import_hook import KILL_SWITCH
 _MODULE = "pillow_inr_autoload"
 _HEADER = f"""\
 # Written by 'pillow-inr autoload enable' of pillow_inr {__version__}. Python calls install() when it starts, because
-# {_MODULE}.pth and {_MODULE}.start beside this file say so. To end that: 'pillow-inr autoload disable',
-# or remove all three. With {KILL_SWITCH}=0 in the environment, install() does nothing.
+# {_MODULE}.pth and {_MODULE}.start beside this file say so.
+# To end that: 'pillow-inr autoload disable', or remove all three files.
+# With {KILL_SWITCH}=0 in the environment, install() does nothing.
 
 """
 # Python runs a line that starts with "import". What goes wrong here would be a traceback at every start.

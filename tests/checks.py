@@ -94,6 +94,6 @@ def fresh(code: str) -> str:
 def fresh_warnings(code: str, filters: str) -> tuple[str, str]:
     """Output and errors of an interpreter of its own, with this filter of warnings."""
     command = [sys.executable, "-W", filters, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip(), done.stderr.strip()

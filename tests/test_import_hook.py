@@ -351,8 +351,9 @@ def test_a_dependency_that_is_missing_is_told() -> None:
 
 
 def test_threads_that_import_everything_at_once() -> None:
+    # Some releases of Python trip over collections.abc when threads import it at once, as NumPy does.
     code = """
-import threading
+import collections.abc, numpy, threading
 start = threading.Barrier(6)
 failures = []
 def work(name):
