@@ -19,6 +19,7 @@ from rich.table import Table
 
 from . import __version__, api, metrics, plugin, progress
 from .architecture import Architecture
+from .cli_autoload import group as autoload_group
 from .config import EFFORT_SECONDS, ENCODINGS, EncodeOptions, make_plan
 from .container import DEPTH_MAX, WIDTH_MAX
 from .errors import BackendError, FitError
@@ -46,6 +47,9 @@ def main() -> None:
     Each COMMAND has a --help of its own. Encoding fits a network to the image and takes seconds to minutes;
     decoding a fraction of a second a megapixel.
     """
+
+
+main.add_command(autoload_group)
 
 
 def _encode_options(command: _Command) -> _Command:

@@ -14,8 +14,10 @@ ALLOWED: dict[str, set[str]] = {
     "pixels": set(),
     "progress": {"rich"},
     "native_log": {"errors"},
-    "imageio_support": set(),
-    "container": {"errors"},
+    "import_hook": {"PIL", "pillow_inr"},  # by its name: a copy of the module stands outside the package
+    "imageio_support": {"import_hook"},
+    "signature": set(),
+    "container": {"errors", "signature"},
     "architecture": {"container"},
     "initialization": {"architecture", "container", "errors"},
     "config": {"architecture", "container", "initialization"},
@@ -74,6 +76,7 @@ ALLOWED: dict[str, set[str]] = {
         "metadata",
         "metrics",
         "samples",  # a name for annotations
+        "signature",
         "PIL",
     },
     "imageio_plugin": {
@@ -84,10 +87,12 @@ ALLOWED: dict[str, set[str]] = {
         "metadata",
         "plugin",
         "samples",
+        "signature",
         "PIL",
         "imageio",
     },
     "numcodecs_codec": {"api", "config", "container", "numcodecs"},
+    "registration": {"plugin", "signature", "PIL"},
     "api": {
         "codec",
         "config",
@@ -100,10 +105,13 @@ ALLOWED: dict[str, set[str]] = {
         "samples",  # a name for annotations
         "PIL",
     },
+    "autoload": {"__init__", "api", "import_hook"},
+    "cli_autoload": {"autoload", "import_hook", "click"},
     "cli": {
         "__init__",
         "api",
         "architecture",
+        "cli_autoload",
         "config",
         "container",
         "errors",
@@ -116,10 +124,23 @@ ALLOWED: dict[str, set[str]] = {
         "click",
         "rich",
     },
-    "__init__": {"api", "config", "container", "errors", "imageio_support", "plugin"},
+    "__init__": {"api", "config", "container", "errors", "imageio_support", "registration"},
     "__main__": {"cli"},
 }
-WITHOUT_NUMPY = {"container", "config", "metadata", "architecture", "plugin", "api", "imageio_support", "__init__"}
+WITHOUT_NUMPY = {
+    "container",
+    "config",
+    "metadata",
+    "architecture",
+    "plugin",
+    "api",
+    "imageio_support",
+    "__init__",
+    "registration",
+    "import_hook",
+    "autoload",
+    "signature",
+}
 
 
 def _imports(tree: ast.AST) -> set[str]:
