@@ -1,4 +1,4 @@
-"""Tells imageio that .inr files exist and that its Pillow plugin reads and writes them.
+"""Tells imageio that .inr files exist, and which of its plugins read and write them: ours, else that for Pillow.
 
 Paths work without this; writing to bytes or a file object needs the extension in imageio's list. imageio takes 0.2 s
 to import, so the entry waits until somebody else imports it.
@@ -18,7 +18,7 @@ _PLUGIN = "inr"
 
 
 def register() -> None:
-    """Enter .inr into imageio's list of extensions, now or when imageio is imported; idempotent."""
+    """Enter .inr into imageio's lists of plugins and extensions, now or when imageio is imported; idempotent."""
     import_hook.after_import([_MODULE], _add)
 
 
@@ -35,13 +35,22 @@ def _config() -> ModuleType:
 
 
 def _add() -> None:
-    _add_extension(_config())
+    config = _config()
+    _add_plugin(config)
+    _add_extension(config)
+
+
+def _add_plugin(config: ModuleType) -> None:
+    if _PLUGIN not in config.known_plugins:
+        config.known_plugins[_PLUGIN] = config.PluginConfig(
+            name=_PLUGIN, class_name="InrPlugin", module_name="pillow_inr.imageio_plugin", install_name="pillow_inr"
+        )
 
 
 def _add_extension(config: ModuleType) -> None:
     known = config.known_extensions.setdefault(_EXTENSION, [])
     if not any(_is_ours(entry) for entry in known):
-        entry = config.FileExtension(name=_NAME, extension=_EXTENSION, priority=["pillow"])
+        entry = config.FileExtension(name=_NAME, extension=_EXTENSION, priority=[_PLUGIN, "pillow"])
         known.insert(0, entry)
         config.extension_list.append(entry)
 

@@ -35,4 +35,4 @@ def test_header_needs_no_numpy() -> None:
 def test_imageio_knows_the_extension_in_either_order(first: str) -> None:
     second = {"imageio": "pillow_inr", "pillow_inr": "imageio"}[first]
     code = f"import {first}, {second}, imageio.config as c; print([e.priority for e in c.known_extensions['.inr']])"
-    assert fresh(code) == "[['pillow']]"
+    assert fresh(code) == "[['inr', 'pillow']]"
