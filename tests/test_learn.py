@@ -11,7 +11,7 @@ from PIL import Image
 pytest.importorskip("tensorflow")
 
 import pillow_inr
-from pillow_inr import codec, container, entropy, fit, initialization, quantization, siren
+from pillow_inr import codec, container, decoding, entropy, fit, initialization, quantization
 from pillow_inr.architecture import Architecture
 from pillow_inr.cli import main
 from pillow_inr.config import EncodeOptions
@@ -19,7 +19,7 @@ from pillow_inr.errors import FitError, FormatError, MissingInitializationError
 from pillow_inr.initialization import Initialization
 from pillow_inr.learn import learn
 
-from .checks import gradient, psnr
+from .checks import LEVELS, gradient, psnr, synthesize
 
 pytestmark = pytest.mark.keras
 
@@ -50,22 +50,24 @@ def _psnr(fitted: fit.Fitted, init: Initialization) -> float:
     rounded = [
         quantization.dequantize(quantization.quantize(weight - start, step), step, start)
         for weight, step, start in zip(
-            fitted.weights, fitted.steps, codec._references(init, fitted.differences), strict=True
+            fitted.weights, fitted.steps, decoding.references_of(init, fitted.differences), strict=True
         )
     ]
-    return psnr(_images()[0], siren.synthesize(SMALL, rounded, (40, 30)))
+    return psnr(_images()[0], synthesize(SMALL, rounded, (40, 30)))
 
 
 def test_a_fit_gets_further_from_what_was_learned(learned: Initialization) -> None:
     image = _images()[0]
-    plain = fit.fit(image, SMALL, steps=40, rate_weight=1e-5)
-    ahead = fit.fit(image, SMALL, steps=40, rate_weight=1e-5, initial=learned.weights)
+    plain = fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5)
+    ahead = fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5, initial=learned.weights)
     # Measured: the fit's own figure is a mean over all steps of its last call, here nearly all there are.
     assert _psnr(ahead, learned) > _psnr(plain, learned) + 1
     assert any(ahead.differences)
     assert not any(plain.differences)
     # What was left behind in the trainer does not reach the next fit.
-    for weight, usual in zip(fit.fit(image, SMALL, steps=40, rate_weight=1e-5).weights, plain.weights, strict=True):
+    for weight, usual in zip(
+        fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5).weights, plain.weights, strict=True
+    ):
         np.testing.assert_array_equal(weight, usual)
 
 
@@ -89,7 +91,8 @@ def test_round_trip_as_differences(known: Initialization, monkeypatch: pytest.Mo
     data = codec.encode(image, options)
     header, payload, chunks = container.unpack(data)
     assert Architecture.of(header) == SMALL
-    assert [(chunk.kind, chunk.required, chunk.data[:8]) for chunk in chunks] == [(1, True, known.identity)]
+    assert [(chunk.kind, chunk.required) for chunk in chunks] == [(1, True), (7, False)]
+    assert chunks[0].data[:8] == known.identity
     decoded = pillow_inr.decode(data)
     assert psnr(image, decoded) == pytest.approx(reports[-1][2], abs=1.0)
     # Without the differences the same symbols are another network.
