@@ -8,17 +8,20 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
-from . import container, plugin
+from . import container, metadata, plugin
 from .config import EncodeOptions
 from .errors import FormatError
+from .metadata import Metadata
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .decoding import Box, Size
     from .initialization import Initialization
+    from .samples import Samples
 
-    ImageLike = Image.Image | NDArray[np.uint8]
+    ImageLike = Image.Image | NDArray[np.generic]
 
 Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
 """The bytes of a file, its path, or a file object open for reading."""
@@ -28,8 +31,10 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
     """Fit a network to an image and return the .inr file.
 
     Args:
-        image: a Pillow image, or a uint8 array of shape (height, width) or (height, width, 1..4).
-        options: the fields of `EncodeOptions`, such as width=48, depth=4.
+        image: a Pillow image, or an array of uint8, uint16 or float32 (float64 and float16 are stored as float32) of
+            shape (height, width) or (height, width, 1..64).
+        options: the fields of `EncodeOptions`, such as width=48, depth=4; and exif, icc_profile, xmp, comment, dpi,
+            which are those of a Pillow image unless given; None leaves them out.
     Raises:
         TypeError: there is no such option.
         ValueError: an option's value or the array is not allowed.
@@ -37,41 +42,44 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
         BackendError: TensorFlow is not there or not usable.
         FitError: the fit diverged.
     """
+    named = {name: options.pop(name) for name in metadata.NAMES if name in options}
     checked = EncodeOptions(**{name: value for name, value in options.items() if value is not None})
     from . import codec
 
-    return codec.encode(_to_pixels(image), checked)
-
-
-def _to_pixels(image: "ImageLike") -> "NDArray[np.uint8]":
     if isinstance(image, Image.Image):
-        return plugin.to_pixels(image)
+        return codec.encode(plugin.to_samples(image), checked, plugin.metadata_of(image, named))
     import numpy as np
 
-    array = np.asarray(image)
-    return array[:, :, np.newaxis] if array.ndim == 2 else array
+    return codec.encode(np.asarray(image), checked, Metadata.of(named, {}))
 
 
-def decode(source: Source) -> "NDArray[np.uint8]":
-    """Decode an .inr file to an array; needs NumPy and constriction, not TensorFlow.
+def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = None) -> "Samples":
+    """Decode an .inr file, or a region of it at any resolution, to an array; needs no TensorFlow.
 
+    Args:
+        size: width and height of the result; by default one pixel for each of the image's in the box.
+        box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
     Returns:
-        uint8, shape (height, width) for grey, else (height, width, channels): grey and alpha, RGB or RGBA.
+        uint8, uint16 or float32, as was stored; shape (height, width), or (height, width, channels) of an image of
+        several channels or an array that had this axis.
     Raises:
         FormatError: the file is damaged, or not an .inr file that this release reads.
+        ValueError: the size is not two positive integers or larger than Pillow's limit, or the box is not a region
+            within the image.
     """
-    from . import codec
+    from . import decoding
 
     data = _read(source)
-    columns, rows = container.read_header(data)[0].size
-    limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and columns * rows > 2 * limit:  # where Image.open refuses, too
-        raise FormatError(
-            f"header: {columns}x{rows} pixels are more than {2 * limit} (twice PIL.Image.MAX_IMAGE_PIXELS, "
-            "which can be raised or set to None)"
-        )
-    pixels = codec.decode(data)
-    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+    header, _ = container.read_header(data)
+    region = decoding.check_box(box, header.size)
+    chosen = decoding.check_size(size, region)
+    try:
+        plugin.check_pixels(chosen)
+    except ValueError as error:
+        # The whole image: it is the file that asks for too much.
+        raise (FormatError(f"header: {error}") if size is None and box is None else error) from error
+    samples = decoding.read_network(data).pixels(chosen, region)
+    return samples.reshape(samples.shape[:2] + header.shape[2:])
 
 
 def register_initialization(source: "str | os.PathLike[str] | Initialization") -> "Initialization":

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 # What a single file can fail with; anything else is a defect of ours and shows its traceback.
 _FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError)
 _PATHS = click.Path(path_type=Path)
-# Up to this size the PSNR printed is that of the file; above, the fit's estimate from the pixels it saw last.
-EXACT_PSNR_PIXELS = 4_000_000
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -102,25 +100,16 @@ def encode(inputs: tuple[Path, ...], out: Path | None, force: bool, quiet: bool,
     def encode_one(source: Path, target: Path) -> None:
         image = _load(source)
         start = time.perf_counter()
-        psnr = 0.0
-        with progress.bar(source.name, console, transient=console.is_terminal) as show, held_back():
-
-            def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float) -> None:
-                nonlocal psnr
-                psnr = psnr_db
-                show(step, steps, psnr_db, bits_per_pixel)
-
-            with warnings.catch_warnings(record=True) as notes:
-                warnings.simplefilter("always", UserWarning)
-                data = api.encode(image, **{**vars(options), "progress": report})
+        bar = progress.bar(source.name, console, transient=console.is_terminal)
+        with bar as show, held_back(), warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", UserWarning)
+            data = api.encode(image, **{**vars(options), "progress": show})
         seconds = time.perf_counter() - start
         for note in notes:
             console.print(f"{escape(str(source))}: {note.message}", style="yellow", soft_wrap=True)
         api.write_atomically(target, data)
         rate = metrics.bits_per_pixel(len(data), *image.size)
-        # Decoding a large image would take longer than anybody wants to wait for a figure that the fit knows nearly.
-        if image.width * image.height <= EXACT_PSNR_PIXELS:
-            psnr = metrics.psnr_db(metrics.mse(plugin.to_pixels(image), api.decode(data)), peak=255.0)
+        psnr = Image.open(io.BytesIO(data)).info["psnr"]
         figures = f"{len(data):,} bytes  {rate:.3f} bpp  {psnr:.2f} dB  {seconds:.1f} s"
         console.print(f"{escape(str(target))}  {figures}", soft_wrap=True)
 
@@ -172,11 +161,11 @@ def info(inputs: tuple[Path, ...]) -> None:
 
     def row(source: Path) -> None:
         header = api.read_header(source)
-        facts = plugin.facts(header)
+        facts = plugin.facts(header, ())
         table.add_row(
             escape(str(source)),
             f"{header.size[0]}×{header.size[1]}",
-            header.mode,
+            plugin.mode_of(header),
             f"{facts['model']} {header.width}×{header.depth}",
             facts["encoding"],
             f"{facts['weights']:,}",
@@ -287,10 +276,12 @@ def _images_in(folder: Path) -> dict[Path, tuple[int, int]]:
 
 def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
     """The images' RGB pixels, in another order each time round."""
+    import numpy as np
+
     order = random.Random(seed)
     while True:
         for path in order.sample(paths, len(paths)):
-            yield plugin.to_pixels(_load(path).convert("RGB"))
+            yield np.asarray(_load(path).convert("RGB"))
 
 
 def _load(source: Path, formats: list[str] | None = None) -> Image.Image:

@@ -1,10 +1,11 @@
-"""Pixels <-> the bytes of an .inr file: fit, quantize, code, pack; and the way back, without TensorFlow."""
+"""Pixels -> the bytes of an .inr file: fit, quantize, code, measure, pack. The way back is `decoding`."""
 
 import math
 import time
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,19 +13,25 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, initialization, metrics, normal_form, quantization, siren
+from . import container, entropy, initialization, metrics, normal_form, quantization, samples
 from .architecture import Architecture
 from .config import QUALITY_WIDTHS, WEIGHTS_PER_PIXEL, EncodeOptions, Plan, make_plan, plan_for_weights
-from .errors import BackendError, FormatError
+from .decoding import WORK_MAX, read_network, references_of
+from .errors import BackendError
 from .initialization import Initialization
+from .metadata import Metadata, psnr_chunk
+from .pixels import axis_coordinates
 from .progress import bar
+from .samples import Samples, Scale
+from .siren import Grid
 
 if TYPE_CHECKING:
     from .training import Fitted
 
-# Multiplications that decoding a file may take: some twenty minutes of four cores. A 50-megapixel image with the
-# largest network that `quality` chooses takes a tenth of it.
-WORK_MAX = 10**14
+# Pixels on which a file's PSNR is measured at most: that of a larger image comes from every n-th row and column.
+PSNR_PIXELS = 1 << 19
+# What of a time limit is kept for that: multiplications a second of one slow core or several.
+PSNR_SPEED = 3e10
 # The search for a PSNR: how many fits it may take, how far above the goal is near enough, what twice the weights bring
 # on photographs, and how far one fit may lead away from the next.
 PSNR_FITS = 4
@@ -33,58 +40,108 @@ DB_PER_DOUBLING = 2.3
 PSNR_DOUBLINGS_MAX = 3.0
 
 
-def encode(image: NDArray[np.uint8], options: EncodeOptions) -> bytes:
+def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadata | None = None) -> bytes:
     """Fit a network to an image and pack it into an .inr file.
 
     Args:
-        image: uint8, shape (height, width, channels) with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels.
+        array: uint8, uint16 or float32, shape (height, width) or (height, width, 1..64 channels); uint8 of two to
+            four channels is grey and alpha, RGB, RGBA. float16 and float64 become float32, truth values 0 and 255.
+        metadata: to be stored beside the image.
     Returns:
         The whole file.
     Raises:
-        ValueError: the array is not such an image.
+        ValueError: the array is not such an image, or holds infinities or NaN.
         BackendError: TensorFlow is not there or not usable.
         FitError: the fit diverged.
     """
-    _check_image(image)
+    image = _Image.of(samples.as_samples(array), metadata or Metadata())
     deadline = None if options.time_limit is None else time.perf_counter() + options.time_limit
     if options.psnr is not None:
         return _encode_to_psnr(image, options, options.psnr, deadline)
-    height, width, channels = image.shape
-    return _encode_plan(image, make_plan(options, (width, height), channels), options, deadline)
+    return _encode_plan(image, make_plan(options, image.size, image.channels), options, deadline).data
 
 
-class _Trial(NamedTuple):
-    """One fit of the search for a PSNR."""
+@dataclass(frozen=True)
+class _Image:
+    """What is to be stored."""
 
-    weights: float
-    psnr_db: float
+    samples: Samples
+    """Shape (height, width, channels)."""
+    pixel_format: int
+    sample_format: container.SampleFormat | None
+    metadata: Metadata
+
+    @classmethod
+    def of(cls, array: Samples, metadata: Metadata) -> "_Image":
+        pixel_format, sample_format = samples.format_of(array)
+        return cls(array.reshape(*array.shape[:2], -1), pixel_format, sample_format, metadata)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.samples.shape[1], self.samples.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Samples per pixel."""
+        return int(self.samples.shape[2])
+
+    def header(self, plan: Plan, payload_bytes: int = 0, chunks_bytes: int = 0) -> container.Header:
+        """The header of this image's file."""
+        return container.Header(
+            size=self.size,
+            pixel_format=self.pixel_format,
+            samples=self.sample_format,
+            encoding=container.ENCODING_FOURIER if plan.frequencies else container.ENCODING_NONE,
+            frequencies=plan.frequencies,
+            growth=plan.growth,
+            width=plan.width,
+            depth=plan.depth,
+            payload_bytes=payload_bytes,
+            chunks_bytes=chunks_bytes,
+        )
+
+    def psnr_db(self, data: bytes) -> float:
+        """PSNR of a file against this image, relative to the range of the samples."""
+        width, height = self.size
+        every = math.ceil(math.sqrt(width * height / PSNR_PIXELS))
+        across, down = (axis_coordinates(length, max(self.size))[::every] for length in self.size)
+        scale = Scale.of(container.read_header(data)[0])
+        decoded = read_network(data).evaluate(Grid(across, down))
+        return metrics.psnr_db(metrics.mse(self.samples[::every, ::every], decoded, scale.to_values))
+
+
+class _Encoded(NamedTuple):
+    """One fit, packed."""
+
     data: bytes
+    weights: float
+    """Number of the network's weights."""
+    psnr_db: float
 
 
-def _encode_to_psnr(image: NDArray[np.uint8], options: EncodeOptions, goal: float, deadline: float | None) -> bytes:
+def _encode_to_psnr(image: _Image, options: EncodeOptions, goal: float, deadline: float | None) -> bytes:
     """The smallest of a few files whose PSNR reaches the goal; else the best, and a warning."""
-    height, width, channels = image.shape
-    below: _Trial | None = None
-    above: _Trial | None = None
-    weights = WEIGHTS_PER_PIXEL * width * height
+    below: _Encoded | None = None
+    above: _Encoded | None = None
+    weights = WEIGHTS_PER_PIXEL * math.prod(image.size)
     widths: set[int] = set()
     for left in range(PSNR_FITS, 0, -1):
-        plan = plan_for_weights(options, (width, height), channels, weights)
+        plan = plan_for_weights(options, image.size, image.channels, weights)
         # Widths are few. One that missed the goal by little comes up again: the next one then.
         most = above.weights if above else math.inf
         while plan.width in widths and plan.weights < most and plan.width < QUALITY_WIDTHS[1]:
             weights *= 1.1
-            plan = plan_for_weights(options, (width, height), channels, weights)
+            plan = plan_for_weights(options, image.size, image.channels, weights)
         if plan.width in widths:
             break
         widths.add(plan.width)
         now = time.perf_counter()
-        data = _encode_plan(image, plan, options, None if deadline is None else now + (deadline - now) / left)
-        trial = _Trial(plan.weights, metrics.psnr_db(metrics.mse(image, decode(data)), peak=255.0), data)
+        trial = _encode_plan(image, plan, options, None if deadline is None else now + (deadline - now) / left)
         if trial.psnr_db < goal:
             below = trial if below is None or trial.psnr_db > below.psnr_db else below
         else:
-            above = trial if above is None or len(data) < len(above.data) else above
+            above = trial if above is None or len(trial.data) < len(above.data) else above
             if trial.psnr_db < goal + PSNR_TOLERANCE:
                 break
         weights = _next_weights(below, above, goal + PSNR_TOLERANCE / 2)
@@ -95,7 +152,7 @@ def _encode_to_psnr(image: NDArray[np.uint8], options: EncodeOptions, goal: floa
     return best.data
 
 
-def _next_weights(below: _Trial | None, above: _Trial | None, goal: float) -> float:
+def _next_weights(below: _Encoded | None, above: _Encoded | None, goal: float) -> float:
     """Weights at which the PSNR should meet the goal: on the line in log(weights) through the trials beside it."""
     if below is not None and above is not None:
         share = (goal - below.psnr_db) / (above.psnr_db - below.psnr_db)
@@ -106,62 +163,75 @@ def _next_weights(below: _Trial | None, above: _Trial | None, goal: float) -> fl
     return float(trial.weights * 2 ** min(max(doublings, -PSNR_DOUBLINGS_MAX), PSNR_DOUBLINGS_MAX))
 
 
-def _encode_plan(image: NDArray[np.uint8], plan: Plan, options: EncodeOptions, deadline: float | None) -> bytes:
+def _encode_plan(image: _Image, plan: Plan, options: EncodeOptions, deadline: float | None) -> _Encoded:
     """Fit the network of a plan and pack it."""
-    height, width, channels = image.shape
-    header = _header(plan, (width, height), channels)
+    header = image.header(plan)
     architecture = Architecture.of(header)
+    width, height = image.size
     if architecture.weight_count * width * height > WORK_MAX:
         raise ValueError(f"a network of {plan.width}x{plan.depth} is too large for an image of {width}x{height} pixels")
+    if deadline is not None:
+        deadline -= architecture.weight_count * min(width * height, PSNR_PIXELS) / PSNR_SPEED
     init = options.init if isinstance(options.init, Initialization) else None
     fitting = _fitting()
+    overhead_bytes = _frame_bytes(image, plan, init)
     budget = None
     if plan.budget_bytes is not None:
-        room = plan.budget_bytes - _frame_bytes(plan, (width, height), channels, init)
+        room = plan.budget_bytes - overhead_bytes
         least = len(_coded(_blank(fitting, architecture), coarser=quantization.STEP_INDEX_MAX))
         if room < least:
-            needed = plan.budget_bytes - room + least
-            raise ValueError(f"this image takes at least {needed} bytes, got a target of {plan.budget_bytes}")
+            raise ValueError(_too_small(image, overhead_bytes + least, plan.budget_bytes))
         budget = fitting.Budget(room, lambda fitted: len(_coded(fitted, init)))
     progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
     with progress as report:
         fitted = fitting.fit(
-            image,
+            image.samples,
             architecture,
+            scale=Scale.of(header),
             steps=plan.steps,
             rate_weight=plan.rate_weight,
             seed=options.seed,
             deadline=deadline,
             initial=init.weights if init else None,
             device=options.device,
-            overhead_bytes=header.file_bytes + entropy.side_information_bytes(architecture.shapes),
+            overhead_bytes=overhead_bytes + entropy.side_information_bytes(architecture.shapes),
             budget=budget,
             report=report,
         )
     payload = _coded(fitted, init) if budget is None else _coded_within(fitted, init, budget.bytes)
     chunks = _chunks(init, fitted.differences)
-    return container.pack(_header(plan, (width, height), channels, len(payload), len(chunks)), payload, chunks)
+    psnr_db = image.psnr_db(_pack(image, plan, payload, chunks))
+    data = _pack(image, plan, payload, [*chunks, *image.metadata.to_chunks(), psnr_chunk(psnr_db)])
+    return _Encoded(data, plan.weights, psnr_db)
 
 
-def _references(init: Initialization | None, differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
-    """What is added to each tensor's dequantized symbols."""
-    return [init.weights[index] if init and chosen else np.float32(0) for index, chosen in enumerate(differences)]
+def _pack(image: _Image, plan: Plan, payload: bytes, chunks: Sequence[container.Chunk]) -> bytes:
+    packed = container.pack_chunks(chunks)
+    return container.pack(image.header(plan, len(payload), len(packed)), payload, packed)
 
 
-def _chunks(init: Initialization | None, differences: Sequence[bool]) -> bytes:
-    """Packed chunks; a file none of whose tensors is differences does not need the initialization."""
+def _chunks(init: Initialization | None, differences: Sequence[bool]) -> list[container.Chunk]:
+    """The chunk of an initialization; a file none of whose tensors is differences does not need one."""
     if init is None or not any(differences):
-        return b""
+        return []
     data = initialization.pack_reference(init.identity, differences)
-    return container.pack_chunks((container.Chunk(container.CHUNK_INITIALIZATION, data, required=True),))
+    return [container.Chunk(container.CHUNK_INITIALIZATION, data, required=True)]
 
 
-def _frame_bytes(plan: Plan, size: tuple[int, int], channels: int, init: Initialization | None) -> int:
-    """What a file of the plan's budget holds beside its payload, at most."""
-    assert plan.budget_bytes is not None
-    longest = plan.budget_bytes // 4 * 4
-    chunks = _chunks(init, [True] * len(init.weights)) if init else b""
-    return _header(plan, size, channels, longest, len(chunks)).file_bytes - longest
+def _frame_bytes(image: _Image, plan: Plan, init: Initialization | None) -> int:
+    """What a file of the plan holds beside its payload, at most."""
+    longest = (plan.budget_bytes or container.PART_BYTES_MAX) // 4 * 4
+    chunks = _chunks(init, [True] * len(init.weights)) if init else []
+    return len(_pack(image, plan, b"", [*chunks, *image.metadata.to_chunks(), psnr_chunk(0.0)])) + (
+        len(container.pack_varint(longest)) - 1
+    )
+
+
+def _too_small(image: _Image, least: int, budget: int) -> str:
+    """What to say of a budget that nothing fits into."""
+    metadata = len(container.pack_chunks(image.metadata.to_chunks()))
+    hint = f", {metadata} of them metadata (exif=None and so on leave it out)" if metadata else ""
+    return f"this image takes at least {least} bytes{hint}, got a target of {budget}"
 
 
 def _coded(fitted: "Fitted", init: Initialization | None = None, rounding: float = 0.5, coarser: int = 0) -> bytes:
@@ -173,7 +243,7 @@ def _coded(fitted: "Fitted", init: Initialization | None = None, rounding: float
     """
     steps = [quantization.step_index(step) + coarser for step in fitted.steps]
     indices = [min(index, quantization.STEP_INDEX_MAX) for index in steps]
-    references = _references(init, fitted.differences)
+    references = references_of(init, fitted.differences)
     symbols = [
         quantization.quantize(weights - reference, quantization.step_size(index), rounding)
         for weights, reference, index in zip(fitted.weights, references, indices, strict=True)
@@ -201,59 +271,6 @@ def _blank(fitting: ModuleType, architecture: Architecture) -> "Fitted":
     return blank
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
-    """Decode an .inr file; NumPy and constriction only.
-
-    Returns:
-        uint8, shape (height, width, channels).
-    Raises:
-        FormatError: the file is damaged, or not an .inr file that this release reads.
-        MissingInitializationError: its weights are differences from an initialization that is not known here.
-    """
-    header, payload, chunks = container.unpack(data)
-    architecture = Architecture.of(header)
-    work = architecture.weight_count * header.size[0] * header.size[1]
-    if work > WORK_MAX:
-        raise FormatError(
-            f"header: decoding {header.size[0]}x{header.size[1]} pixels with {architecture.weight_count} weights takes "
-            f"{work:.1e} multiplications, more than the {WORK_MAX:.0e} allowed (pillow_inr.codec.WORK_MAX)"
-        )
-    references = _named_references(architecture, chunks)
-    weights = [
-        quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index), reference)
-        for tensor, reference in zip(
-            entropy.decode_tensors(payload, architecture.shapes, header.coding), references, strict=True
-        )
-    ]
-    return siren.synthesize(architecture, weights, header.size)
-
-
-def _named_references(
-    architecture: Architecture, chunks: Sequence[container.Chunk]
-) -> list[NDArray[np.float32] | np.float32]:
-    """`_references` of the initialization that a file names, if it names one (docs/format.md section 7)."""
-    tensors = len(architecture.shapes)
-    found = [chunk for chunk in chunks if chunk.kind == container.CHUNK_INITIALIZATION]
-    if not found:
-        return _references(None, [False] * tensors)
-    if len(found) > 1 or not found[0].required:
-        raise FormatError("chunks: there must be at most one of kind 1, the initialization, marked as required")
-    identity, differences = initialization.read_reference(found[0].data, tensors)
-    init = initialization.find(identity)
-    if init.architecture != architecture:
-        raise FormatError(f"chunks: the initialization {identity.hex()} is for another network than the header's")
-    return _references(init, differences)
-
-
-def _check_image(image: NDArray[np.uint8]) -> None:
-    if image.dtype != np.uint8:
-        raise ValueError(f"image must be an array of uint8, got {image.dtype}")
-    if image.ndim != 3 or not 1 <= image.shape[2] <= len(container.MODES):
-        raise ValueError(f"image must have the shape (height, width, 1..4 channels), got {image.shape}")
-    if not image.size:
-        raise ValueError(f"cannot encode an empty image, got the shape {image.shape}")
-
-
 def _fitting() -> ModuleType:
     try:
         from . import fit
@@ -262,19 +279,3 @@ def _fitting() -> ModuleType:
             f"fitting a network needs Keras on TensorFlow, which cannot be imported here: {error}"
         ) from error
     return fit
-
-
-def _header(
-    plan: Plan, size: tuple[int, int], channels: int, payload_bytes: int = 0, chunks_bytes: int = 0
-) -> container.Header:
-    return container.Header(
-        size=size,
-        pixel_format=channels - 1,
-        encoding=container.ENCODING_FOURIER if plan.frequencies else container.ENCODING_NONE,
-        frequencies=plan.frequencies,
-        growth=plan.growth,
-        width=plan.width,
-        depth=plan.depth,
-        payload_bytes=payload_bytes,
-        chunks_bytes=chunks_bytes,
-    )

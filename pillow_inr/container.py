@@ -4,7 +4,10 @@ Moves plain integers and bytes. Knows no network, no entropy model and no pixels
 only, so that opening a file stays cheap. Every rule here is one of docs/format.md, whose sections are cited.
 """
 
+import math
+import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import DamagedFileError, FormatError, UnsupportedFileError
@@ -12,9 +15,8 @@ from .errors import DamagedFileError, FormatError, UnsupportedFileError
 # First byte above 0x7F and CR LF inside, so that a transfer in text mode is noticed (format.md section 2).
 MAGIC = b"\x89INR\r\n"
 FORMAT_VERSION = 1
-# What is read of a file for its header: the longest one has 34 bytes; a few more, so that an integer which goes on too
-# long is named as that and not as the end of the file.
-HEADER_MAX_BYTES = 40
+# What is read of a file for its header: the longest one has 550 bytes, most have 24.
+HEADER_MAX_BYTES = 1024
 INRIMAGE = b"#INRIMAGE-4#"
 INRIMAGE_COMPLAINT = "this is an INRIMAGE-4 volume, another format that shares the extension .inr"
 CRC_BYTES = 4
@@ -36,15 +38,44 @@ GROWTH_MAX = 355
 # Part lengths stay below 1 GiB.
 PART_BYTES_MAX = (1 << 30) - 1
 
-MODES = (
-    "L",
-    "LA",
-    "RGB",
-    "RGBA",
-)  # pixel format 0..3 (format.md section 3); the band count of each is its length
+MODES = ("L", "LA", "RGB", "RGBA")  # pixel format 0..3 (format.md section 3); the band count of each is its length
+PIXEL_FORMAT_SAMPLES = 4
+DTYPES = ("uint8", "uint16", "float32")  # sample types 0..2 of pixel format 4
+_SAMPLE_STRUCTS = ("<B", "<H", "<f")
+CHANNELS_MAX = 64
 _REQUIRED_CHUNK = 0x80
 CHUNK_INITIALIZATION = 1  # required: without it the weights mean nothing (docs/format.md section 7)
 _KNOWN_REQUIRED = frozenset({CHUNK_INITIALIZATION})
+
+
+@dataclass(frozen=True)
+class SampleFormat:
+    """What pixel format 4 says of its samples (docs/format.md section 3).
+
+    Raises:
+        FormatError: a field is outside its range.
+    """
+
+    dtype: str
+    """One of DTYPES."""
+    channels: int
+    """1..64, or 0 for an array of shape (height, width) without an axis of channels."""
+    ranges: tuple[tuple[float, float], ...]
+    """Lowest and highest value: of all samples, or of each channel in turn."""
+
+    def __post_init__(self) -> None:
+        _check("channels", self.channels, 0, CHANNELS_MAX)
+        for low, high in self.ranges:
+            if not -math.inf < low <= high < math.inf:
+                raise FormatError(f"header: the samples range from {low} to {high}, expected finite and rising numbers")
+
+    def pack(self) -> bytes:
+        """The fields as bytes."""
+        number = struct.Struct(_SAMPLE_STRUCTS[DTYPES.index(self.dtype)])
+        several = len(self.ranges) > 1
+        exact = float if self.dtype == "float32" else int
+        bounds = b"".join(number.pack(exact(bound)) for pair in self.ranges for bound in pair)
+        return bytes([DTYPES.index(self.dtype), self.channels, several]) + bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +89,7 @@ class Header:
     size: tuple[int, int]
     """Image width and height in pixels, each 1..16777215."""
     pixel_format: int
-    """Index into MODES."""
+    """0..3, index into MODES, or PIXEL_FORMAT_SAMPLES."""
     encoding: int
     """ENCODING_NONE or ENCODING_FOURIER."""
     frequencies: int
@@ -74,11 +105,14 @@ class Header:
     model: int = MODEL_SIREN
     coding: int = CODING_SHAPED
     """CODING_LAPLACE, as releases before it wrote, or CODING_SHAPED."""
+    samples: SampleFormat | None = None
+    """Of pixel format 4, and of no other."""
 
     def __post_init__(self) -> None:
         _check("image width", self.size[0], 1, SIDE_MAX)
         _check("image height", self.size[1], 1, SIDE_MAX)
-        _check("pixel format", self.pixel_format, 0, len(MODES) - 1)
+        _check("pixel format", self.pixel_format, 0, PIXEL_FORMAT_SAMPLES)
+        assert (self.samples is not None) == (self.pixel_format == PIXEL_FORMAT_SAMPLES)
         _check("encoding", self.encoding, ENCODING_NONE, ENCODING_FOURIER)
         fourier = self.encoding == ENCODING_FOURIER
         _check("frequencies", self.frequencies, *((1, FREQUENCIES_MAX) if fourier else (0, 0)))
@@ -92,14 +126,22 @@ class Header:
         _check("chunks length", self.chunks_bytes, 0, PART_BYTES_MAX)
 
     @property
-    def mode(self) -> str:
-        """Pillow's name of the pixel format."""
-        return MODES[self.pixel_format]
-
-    @property
     def channels(self) -> int:
         """Samples per pixel."""
-        return len(self.mode)
+        return len(MODES[self.pixel_format]) if self.samples is None else self.samples.channels or 1
+
+    @property
+    def dtype(self) -> str:
+        """NumPy's name of a sample's type: "uint8", "uint16" or "float32"."""
+        return "uint8" if self.samples is None else self.samples.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the image as an array: (height, width) or (height, width, channels)."""
+        rows = self.size[::-1]
+        if self.samples is None:
+            return rows if self.channels == 1 else (*rows, self.channels)
+        return (*rows, self.channels) if self.samples.channels else rows
 
     @property
     def file_bytes(self) -> int:
@@ -115,7 +157,9 @@ class Header:
                 bytes([FORMAT_VERSION, self.model]),
                 pack_varint(self.size[0]),
                 pack_varint(self.size[1]),
-                bytes([self.pixel_format, self.encoding]),
+                bytes([self.pixel_format]),
+                self.samples.pack() if self.samples else b"",
+                bytes([self.encoding]),
                 fourier,
                 pack_varint(self.width),
                 bytes([self.depth, self.coding]),
@@ -211,6 +255,8 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
         raise UnsupportedFileError(f"header: model {name} is not known to this release, which reads siren")
     size = reader.varint("image width"), reader.varint("image height")
     pixel_format = reader.byte("pixel format")
+    _check("pixel format", pixel_format, 0, PIXEL_FORMAT_SAMPLES)
+    samples = _read_samples(reader) if pixel_format == PIXEL_FORMAT_SAMPLES else None
     encoding = reader.byte("encoding")
     frequencies, growth = 0, GROWTH_MIN
     if encoding == ENCODING_FOURIER:
@@ -233,13 +279,26 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
         width=width,
         depth=depth,
         coding=coding,
+        samples=samples,
         payload_bytes=reader.varint("payload length"),
         chunks_bytes=reader.varint("chunks length"),
     )
     return header, reader.position
 
 
-def pack_chunks(chunks: tuple[Chunk, ...]) -> bytes:
+def _read_samples(reader: _Reader) -> SampleFormat:
+    sample_type = reader.byte("sample type")
+    _check("sample type", sample_type, 0, len(DTYPES) - 1)
+    channels = reader.byte("channels")
+    _check("channels", channels, 0, CHANNELS_MAX)
+    several = reader.byte("ranges")
+    _check("ranges", several, 0, 1 if channels > 1 else 0)
+    number = struct.Struct(_SAMPLE_STRUCTS[sample_type])
+    bounds = [number.unpack(reader.take(number.size, "range"))[0] for _ in range(2 * (channels if several else 1))]
+    return SampleFormat(DTYPES[sample_type], channels, tuple(zip(bounds[::2], bounds[1::2], strict=True)))
+
+
+def pack_chunks(chunks: Sequence[Chunk]) -> bytes:
     """Chunks as bytes, in order (docs/format.md section 6)."""
     return b"".join(
         bytes([chunk.kind | (_REQUIRED_CHUNK if chunk.required else 0)]) + pack_varint(len(chunk.data)) + chunk.data
@@ -247,7 +306,12 @@ def pack_chunks(chunks: tuple[Chunk, ...]) -> bytes:
     )
 
 
-def _read_chunks(data: bytes) -> tuple[Chunk, ...]:
+def read_chunks(data: bytes) -> tuple[Chunk, ...]:
+    """Undo `pack_chunks`.
+
+    Raises:
+        FormatError, DamagedFileError, UnsupportedFileError: as `unpack`.
+    """
     reader = _Reader(data, "chunks")
     chunks = []
     while reader.position < len(data):
@@ -289,4 +353,4 @@ def unpack(data: bytes) -> tuple[Header, bytes, tuple[Chunk, ...]]:
     if zlib.crc32(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:], "little"):
         raise DamagedFileError("the file is damaged: its checksum does not fit its bytes")
     end = start + header.payload_bytes
-    return header, data[start:end], _read_chunks(data[end:-CRC_BYTES])
+    return header, data[start:end], read_chunks(data[end:-CRC_BYTES])

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .architecture import Architecture
 from .errors import BackendError, FitError
 from .metrics import psnr_db
+from .samples import Samples, Scale
 from .training import BATCH_PIXELS, WEIGHT_DECAY, Fitted, Trainer, peak_rate
 
 Report = Callable[[int, int, float, float], object]
@@ -60,9 +61,10 @@ class Budget:
 
 
 def fit(
-    image: NDArray[np.uint8],
+    image: Samples,
     architecture: Architecture,
     *,
+    scale: Scale,
     steps: int,
     rate_weight: float,
     seed: int = 0,
@@ -76,7 +78,8 @@ def fit(
     """Fit a SIREN to an image under mean squared error + rate_weight * bits per pixel.
 
     Args:
-        image: uint8, shape (height, width, channels).
+        image: shape (height, width, channels).
+        scale: makes network values of the samples; their mean squared error is the distortion.
         steps: optimizer steps, >= 1; fewer are made when the deadline comes first.
         rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
@@ -95,7 +98,7 @@ def fit(
         rate = peak_rate(architecture.width)
         for attempt in range(ATTEMPTS):
             caution = 2.0**attempt
-            trainer.start(image, rate_weight, seed, rate / math.sqrt(caution), WEIGHT_DECAY * caution, initial)
+            trainer.start(image, scale, rate_weight, seed, rate / math.sqrt(caution), WEIGHT_DECAY * caution, initial)
             call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // CONTROLS + 1)
             schedule = _Schedule(steps, call_steps, deadline)
             patient = attempt == ATTEMPTS - 1
@@ -112,7 +115,7 @@ IDLE_MAX = 8
 
 
 @contextmanager
-def _borrowed_trainer(image: NDArray[np.uint8], architecture: Architecture, device: str | None) -> Iterator[Trainer]:
+def _borrowed_trainer(image: Samples, architecture: Architecture, device: str | None) -> Iterator[Trainer]:
     """A trainer for images like this one, an idle one if there is one."""
     height, width, _ = image.shape
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))

@@ -15,6 +15,7 @@ from .architecture import Architecture
 from .errors import FitError
 from .fit import device_name
 from .initialization import Initialization
+from .samples import Scale
 from .training import Trainer
 
 Report = Callable[[int, int, float], object]
@@ -76,6 +77,7 @@ def _learn(
     side = 1 << (longest_side - 1).bit_length()
     trainer = Trainer(architecture, min(training.BATCH_PIXELS, side * side), side)
     initial: list[NDArray[np.float32]] | None = None
+    scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
     rate = RATE_RATIO * training.peak_rate(architecture.width)
     mean_psnr = None
     for index in range(rounds):
@@ -84,7 +86,7 @@ def _learn(
             position = max(position, (time.perf_counter() - started) / time_limit)
         if position >= 1.0:
             break
-        trainer.start(next(images), 0.0, seed + index, rate, training.WEIGHT_DECAY, initial)
+        trainer.start(next(images), scale, 0.0, seed + index, rate, training.WEIGHT_DECAY, initial)
         if initial is None:
             # What all fits of the first seed would start from, apart from the image's mean colour.
             initial = trainer.result(1.0, 0.0).weights

@@ -1,7 +1,8 @@
 """Rate and distortion figures; knows neither files nor networks."""
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,9 +19,15 @@ def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
     return 8.0 * file_bytes / (width * height)
 
 
-def mse(reference: "NDArray[np.uint8]", decoded: "NDArray[np.uint8]") -> float:
-    """Mean squared error over all samples of two uint8 images of one shape (height first), in squared levels."""
+def mse(
+    reference: "NDArray[Any]", decoded: "NDArray[Any]", to_values: "Callable[[NDArray[Any]], NDArray[np.float32]]"
+) -> float:
+    """Mean squared error over all samples of two images of one shape, height first.
+
+    Args:
+        to_values: what the samples of a row stand for; the error is in squares of its unit.
+    """
     # Row by row: a float copy of a 50-megapixel image would take over a gigabyte.
-    pairs = zip(reference.reshape(decoded.shape), decoded, strict=True)
-    total = sum(float(((a.astype("f4") - b.astype("f4")) ** 2).sum(dtype="f8")) for a, b in pairs)
+    pairs = zip(reference, decoded, strict=True)
+    total = sum(float(((to_values(a) - to_values(b)) ** 2).sum(dtype="f8")) for a, b in pairs)
     return total / decoded.size

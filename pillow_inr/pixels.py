@@ -1,24 +1,28 @@
-"""The pixel grid: where its samples lie in the network's plane, and levels <-> network values."""
+"""The plane of the network: where an image's pixels, or the points between them, lie in it."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = 255
 
-
-def axis_coordinates(length: int, longer: int, indices: range | None = None) -> NDArray[np.float64]:
-    """Positions of the pixel centres along one axis.
+def axis_coordinates(
+    length: int, longer: int, start: float = 0.0, stop: float | None = None, count: int | None = None
+) -> NDArray[np.float64]:
+    """Positions along one axis of the centres of equal cells; by default of the pixels.
 
     Args:
         length: pixels along this axis, >= 1.
         longer: pixels along the longer axis; one scale for both, so that a non-square image is not stretched.
-        indices: consecutive pixels wanted; by default all.
+        start: where the cells begin, in pixels from the image's edge.
+        stop: where they end, by default at the other edge.
+        count: of cells, by default one a pixel.
     Returns:
-        float64, one position each, symmetric about 0; the image's longer side spans -1..1 from edge to edge.
+        float64, shape (count,), symmetric about 0 for a whole image, whose longer side spans -1..1 from edge to edge.
     Source: docs/format.md section 5.
     """
-    wanted = range(length) if indices is None else indices
-    return (2.0 * np.arange(wanted.start, wanted.stop) + 1.0 - length) / longer
+    end = length if stop is None else stop
+    cells = length if count is None else count
+    in_pixels = start + (np.arange(cells) + 0.5) * ((end - start) / cells)
+    return (2.0 * in_pixels - length) / longer
 
 
 def encode_axis(positions: NDArray[np.float64], frequencies: int, growth: int) -> NDArray[np.float32]:
@@ -34,13 +38,3 @@ def encode_axis(positions: NDArray[np.float64], frequencies: int, growth: int) -
     """
     angles = positions[:, None] * (np.pi * (growth / 100.0) ** np.arange(frequencies))
     return np.concatenate([positions[:, None], np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)
-
-
-def to_levels(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Network values to uint8 levels, same shape: rint(255 * clip(value, 0, 1)), ties to even.
-
-    Overwrites `values`. Source: docs/format.md section 5.
-    """
-    np.clip(values, 0.0, 1.0, out=values)
-    np.multiply(values, np.float32(LEVELS), out=values)
-    return np.rint(values, out=values).astype(np.uint8)

@@ -4,29 +4,39 @@ Imports neither NumPy nor the codec until pixels are needed: registering must co
 """
 
 import io
+import math
+from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from . import container, metrics
+from . import container, metadata, metrics
 from .architecture import Architecture
 from .config import EncodeOptions
 from .errors import BackendError, DamagedFileError, FitError, FormatError, UnsupportedFileError
+from .metadata import Metadata
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL._imaging import PixelAccess
 
+    from .decoding import Box, Network, Size
+    from .samples import Samples
+
 FORMAT = "INR"
 EXTENSION = ".inr"
 MIME = "image/x-inr"
 
-# What a mode that the file cannot hold is turned into first. Modes neither here nor in container.MODES have no
-# meaning as 8-bit colours and are refused: converting them would lose most of what they hold.
+# Modes that are stored as they are, and what the others are turned into first. A mode that is in neither has no meaning
+# as colours of 8 or 16 bits and is refused: converting it would lose most of what it holds.
+_STORED = (*container.MODES, "I;16", "F")
 _CONVERTED = {
     "P": "RGB",
     "1": "L",
+    "I;16B": "I;16",
+    "I;16L": "I;16",
+    "I;16N": "I;16",
     "La": "LA",
     "PA": "RGBA",
     "RGBa": "RGBA",
@@ -55,14 +65,17 @@ def _accept(prefix: bytes) -> bool | str:
 
 
 class InrImageFile(ImageFile.ImageFile):
-    """An .inr file: opening it reads the header, the first access to pixels evaluates the network."""
+    """An .inr file: opening it reads header and metadata, the first access to pixels evaluates the network."""
 
     format = FORMAT
     format_description = "Implicit neural representation"
     n_frames = 1
     is_animated = False
-    # Bytes still to be decoded. A class-level default, for an unpickled image never ran _open.
-    _pending_bytes = 0
+    # Class-level defaults, for an unpickled image never ran _open.
+    _header: container.Header | None = None
+    _data: bytes | None = None
+    """The whole file, once it was read: a few kilobytes, from which any region can be rendered."""
+    _loaded = False
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -70,57 +83,161 @@ class InrImageFile(ImageFile.ImageFile):
         if not prefix.startswith(container.MAGIC):
             raise SyntaxError("not an .inr file")
         try:
-            header, _ = container.read_header(prefix)
+            header, header_bytes = container.read_header(prefix)
+            self.fp.seek(header_bytes + header.payload_bytes)
+            chunks = container.read_chunks(self._read_exactly(header.chunks_bytes))
+            known = facts(header, chunks) | Metadata.from_chunks(chunks).info()
         except (DamagedFileError, UnsupportedFileError) as error:
             raise OSError(str(error)) from error
         except FormatError as error:
             # Not SyntaxError: Pillow would drop its text, and no other format starts with our signature.
             raise UnidentifiedImageError(str(error)) from error
+        self._header = header
         self._size = header.size
-        self._mode = header.mode
-        self._pending_bytes = header.file_bytes
-        self.info.update(facts(header))
+        self._mode = mode_of(header)
+        self.info.update(known)
+
+    def _read_exactly(self, count: int) -> bytes:
+        assert self.fp is not None
+        data = self.fp.read(min(count, self._available()))
+        if len(data) < count:
+            raise DamagedFileError("the file is cut off in its chunks")
+        return data
+
+    def _available(self) -> int:
+        """Bytes from here to the end: a header may claim gigabytes, and no more than there is shall be asked for."""
+        assert self.fp is not None
+        here = self.fp.tell()
+        end = self.fp.seek(0, io.SEEK_END)
+        self.fp.seek(here)
+        return end - here
+
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Load fewer pixels, of the whole image: as many as fit into `size`. The mode stays.
+
+        Returns:
+            Mode and box of the image to come; None when pixels are there already, or `size` would not be smaller.
+        """
+        if self._loaded or self._header is None or size is None:
+            return None
+        columns, rows = self._header.size
+        scale = min(size[0] / columns, size[1] / rows)
+        if not 0 < scale < 1:
+            return None
+        self._size = max(1, math.ceil(columns * scale - 1e-9)), max(1, math.ceil(rows * scale - 1e-9))
+        return self.mode, (0, 0, float(self._size[0]), float(self._size[1]))
 
     def load(self) -> "PixelAccess | None":
-        """Decode the pixels, once."""
-        if self._pending_bytes:
-            from . import codec
-
-            data = self._read()
-            try:
-                pixels = codec.decode(data)
-            except FormatError as error:
-                raise OSError(str(error)) from error
+        """Evaluate the network on all pixels, once."""
+        if self._header is not None and not self._loaded:
+            samples = self._evaluate(self.size, None)
             self.load_prepare()
-            self.frombytes(memoryview(pixels))  # type: ignore[arg-type]  # any buffer will do
-            self._pending_bytes = 0
+            self.frombytes(memoryview(_as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
+            self._loaded = True
             if self._exclusive_fp and self.fp is not None:
                 self.fp.close()
             self.fp = None
         return super().load()
 
+    def render(self, size: "Size | None" = None, box: "Box | None" = None) -> Image.Image:
+        """Evaluate a region of the image at any resolution; neither loads nor changes this image.
+
+        Args:
+            size: width and height of the result; by default one pixel for each of the image's in the box.
+            box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
+        Returns:
+            A new image of the file's mode. Enlarged, the network is evaluated between the image's pixels; reduced,
+            each pixel is the mean of several points.
+        Raises:
+            ValueError: the size is not two positive integers or larger than Pillow's limit on pixels, the box is not
+                a region within the image, or the image was closed before anything was read.
+            OSError: the file is damaged, or its evaluation takes too much work.
+        """
+        if self._header is None:
+            raise ValueError("render needs the .inr file, of which this image holds nothing")
+        from . import decoding
+
+        region = decoding.check_box(box, self._header.size)
+        size = decoding.check_size(size, region)
+        check_pixels(size)
+        samples = self._evaluate(size, region)
+        mode = mode_of(self._header)
+        return Image.frombytes(mode, size, memoryview(_as_mode(samples, mode, self._header)))  # type: ignore[arg-type]
+
+    def _evaluate(self, size: "Size", box: "Box | None") -> "Samples":
+        from . import decoding
+
+        try:
+            network: Network = decoding.read_network(self._whole_file())
+            return network.pixels(size, box)
+        except FormatError as error:
+            raise OSError(str(error)) from error
+
+    def _whole_file(self) -> bytes:
+        if self._data is None:
+            if self.fp is None or getattr(self.fp, "closed", False):
+                raise ValueError("Operation on closed image")
+            assert self._header is not None
+            self.fp.seek(0)
+            self._data = self.fp.read(min(self._header.file_bytes, self._available()))
+        return self._data
+
     def verify(self) -> None:
         """Compare the checksum without decoding; as with other formats, reopen the file to use it."""
-        if self._pending_bytes:
+        if self._header is not None and not self._loaded:
             try:
-                container.unpack(self._read())
+                container.unpack(self._whole_file())
             except FormatError as error:
                 raise SyntaxError(str(error)) from error
         super().verify()
 
-    def _read(self) -> bytes:
-        if self.fp is None:
-            raise ValueError("Operation on closed image")
-        # A header may claim gigabytes: ask for no more than there is.
-        available = self.fp.seek(0, io.SEEK_END)
-        self.fp.seek(0)
-        return self.fp.read(min(self._pending_bytes, available))
+    def __getstate__(self) -> list[Any]:
+        return [*super().__getstate__(), self._data]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        self._loaded = True
+        self._data = state.pop()
+        if self._data is not None:
+            self._header = container.read_header(self._data)[0]
+        super().__setstate__(state)
 
 
-def facts(header: container.Header) -> dict[str, Any]:
-    """What a header tells of its file, as it stands in `Image.info`."""
+def mode_of(header: container.Header) -> str:
+    """Pillow's mode of a file. Colours of 16 bits or floating point, for which it has none, become those of 8 bits.
+
+    Raises:
+        UnsupportedFileError: the file has more channels than any mode.
+    """
+    if header.channels > len(container.MODES):
+        raise UnsupportedFileError(
+            f"the file holds {header.channels} channels of {header.dtype}, for which Pillow has no mode: "
+            "pillow_inr.decode and imageio give them as an array"
+        )
+    if header.channels == 1:
+        return {"uint8": "L", "uint16": "I;16", "float32": "F"}[header.dtype]
+    return container.MODES[header.channels - 1]
+
+
+def _as_mode(samples: "Samples", mode: str, header: container.Header) -> "Samples":
+    """Samples of a file as those of its mode, contiguous."""
+    import numpy as np
+
+    if samples.dtype == np.uint8 or mode in ("I;16", "F"):
+        return samples
+    if samples.dtype == np.uint16:
+        return (samples // 257).astype(np.uint8)  # black to black, white to white
+    assert header.samples is not None
+    # Floating point is 0..1 by custom; what goes beyond is shown from its lowest to its highest value.
+    low = min(0.0, *(low for low, _ in header.samples.ranges))
+    high = max(1.0, *(high for _, high in header.samples.ranges))
+    levels: Samples = np.rint((samples - low) * (255.0 / (high - low))).astype(np.uint8)
+    return levels
+
+
+def facts(header: container.Header, chunks: Sequence[container.Chunk]) -> dict[str, Any]:
+    """What header and chunks tell of a file, as it stands in `Image.info`."""
     architecture = Architecture.of(header)
-    return {
+    known = {
         "model": "siren",
         "width": header.width,
         "depth": header.depth,
@@ -128,11 +245,32 @@ def facts(header: container.Header) -> dict[str, Any]:
         "weights": architecture.weight_count,
         "bits_per_pixel": metrics.bits_per_pixel(header.file_bytes, *header.size),
         "format_version": container.FORMAT_VERSION,
+        "dtype": header.dtype,
+        "channels": header.channels,
     }
+    if header.samples is not None:
+        ranges = header.samples.ranges
+        known["range"] = ranges[0] if len(ranges) == 1 else ranges
+    psnr_db = metadata.read_psnr(chunks)
+    return known if psnr_db is None else known | {"psnr": psnr_db}
 
 
-def to_pixels(image: Image.Image) -> "NDArray[np.uint8]":
-    """The samples of an image, shape (height, width, channels), after the conversion that its mode needs.
+def check_pixels(size: "Size") -> None:
+    """Hold a size that the caller chose to Pillow's limit.
+
+    Raises:
+        ValueError: it has more than twice as many pixels as PIL.Image.MAX_IMAGE_PIXELS, where Image.open refuses, too.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and size[0] * size[1] > 2 * limit:
+        raise ValueError(
+            f"{size[0]}x{size[1]} pixels are more than {2 * limit} (twice PIL.Image.MAX_IMAGE_PIXELS, "
+            "which can be raised or set to None)"
+        )
+
+
+def to_samples(image: Image.Image) -> "NDArray[np.generic]":
+    """The samples of an image, shape (height, width) or (height, width, 2..4), after the conversion its mode needs.
 
     Raises:
         OSError: an .inr file cannot hold the image's mode.
@@ -142,21 +280,37 @@ def to_pixels(image: Image.Image) -> "NDArray[np.uint8]":
 
     if not (image.width and image.height):
         raise ValueError("cannot write empty image as INR")
+    mode = _stored_mode(image)
+    if mode not in _STORED:
+        raise OSError(f"cannot write mode {image.mode} as INR")
+    return np.asarray(image if mode in (image.mode, "I;16") else image.convert(mode))
+
+
+def _stored_mode(image: Image.Image) -> str:
     mode = _CONVERTED.get(image.mode, image.mode)
     if mode in _WITH_ALPHA and "transparency" in image.info:
         mode = _WITH_ALPHA[mode]  # one colour, or entries of a palette, are transparent
-    if mode not in container.MODES:
-        raise OSError(f"cannot write mode {image.mode} as INR")
-    pixels = np.asarray(image if image.mode == mode else image.convert(mode))
-    return pixels.reshape(image.height, image.width, -1)
+    return mode
+
+
+def metadata_of(image: Image.Image, keywords: Mapping[str, Any]) -> Metadata:
+    """What is to be stored beside an image: what the keywords say, and what the image itself has otherwise."""
+    info: dict[Any, Any] = dict(image.info)
+    profile = info.get("icc_profile")
+    # Converting leaves the profile of the colours that were: one of CMYK would spoil every picture shown with it.
+    space = b"RGB " if _stored_mode(image).startswith("RGB") else b"GRAY"
+    if isinstance(profile, bytes) and profile[16:20] != space:
+        del info["icc_profile"]
+    return Metadata.of(keywords, info)
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     from . import codec
 
     options = EncodeOptions.from_keywords(image.encoderinfo)
+    beside = metadata_of(image, image.encoderinfo)
     try:
-        data = codec.encode(to_pixels(image), options)
+        data = codec.encode(to_samples(image), options, beside)
     except (BackendError, FitError) as error:
         raise OSError(f"cannot write INR: {error}") from error
     # Written once, at the end: an error before this leaves nothing half-written.

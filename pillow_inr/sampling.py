@@ -1,4 +1,4 @@
-"""Draws the pixels of each optimizer step from the uint8 image itself, so that a large image costs no more memory."""
+"""Draws the pixels of each optimizer step from the image as it is, so that a large one costs no more memory."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-Draw = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]
+from .samples import Samples, Scale
+
+Draw = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
 
 class Sampler:
@@ -18,10 +20,18 @@ class Sampler:
     pixels as the image has takes all of them, some twice.
     """
 
-    def __init__(self, image: NDArray[np.uint8], batch: int, steps: int, seed: int) -> None:
-        """Args: image, shape (height, width, channels); batch, pixels of a step; steps of a draw; seed of the draws."""
+    def __init__(self, image: Samples, scale: Scale, batch: int, steps: int, seed: int) -> None:
+        """Start drawing.
+
+        Args:
+            image: shape (height, width, channels); `scale` makes network values of its samples.
+            batch: pixels of a step.
+            steps: of a draw.
+            seed: of the draws.
+        """
         height, self.width, channels = image.shape
         self.samples = image.reshape(-1, channels)
+        self.scale = scale
         runs = np.arange(batch + 1) * (height * self.width) // batch
         self.starts = runs[:-1]
         self.lengths = np.maximum(np.diff(runs), 1)
@@ -33,7 +43,7 @@ class Sampler:
         self.next = self.pool.submit(self._draw)
 
     def draw(self) -> Draw:
-        """Columns and rows, shape (steps, batch), and samples, shape (steps, batch, channels)."""
+        """Columns and rows, shape (steps, batch), and network values, shape (steps, batch, channels)."""
         ready = self.next.result()
         self.next = self.pool.submit(self._draw)
         return ready
@@ -41,7 +51,7 @@ class Sampler:
     def _draw(self) -> Draw:
         index = self.starts + np.stack([next(self.offsets) for _ in range(self.steps)])
         rows, columns = np.divmod(index, self.width)
-        return columns.astype(np.int32), rows.astype(np.int32), self.samples[index]
+        return columns.astype(np.int32), rows.astype(np.int32), self.scale.to_values(self.samples[index])
 
     def _offsets(self) -> Iterator[NDArray[np.int64]]:
         """Place of the pixel in each run, step by step: one order for all, from a start of each run's own."""

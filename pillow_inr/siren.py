@@ -14,15 +14,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import W0, Architecture
-from .pixels import axis_coordinates, encode_axis, to_levels
+from .pixels import encode_axis
+from .samples import Samples, Scale
 
-# Pixels evaluated at once by a thread: 1 MB for a layer of 64 units, which stays in a core's cache.
+# Points evaluated at once by a thread: 1 MB for a layer of 64 units, which stays in a core's cache.
 BLOCK_PIXELS = 4096
 # Multiplications up to which OpenBLAS makes a product on the calling thread.
 TILE_WORK = 1 << 18
 TILE_ROWS = (4, 256)
 # More threads than this do not pay: memory, at most a few blocks a thread, is bounded with them.
 THREADS_MAX = 16
+
+
+class Grid(NamedTuple):
+    """Points of the network's plane, as the product of two axes; each pixel is the mean of `points` x `points`."""
+
+    across: NDArray[np.float64]
+    """Positions along x, as `pixels.axis_coordinates` gives them, `points` for each column."""
+    down: NDArray[np.float64]
+    """The same along y."""
+    points: int = 1
 
 
 class _Block(NamedTuple):
@@ -34,29 +45,27 @@ class _Block(NamedTuple):
     bottom: int
 
 
-def synthesize(
-    architecture: Architecture, weights: Sequence[NDArray[np.float32]], size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    """Evaluate the network on the pixel grid of an image.
+def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]], grid: Grid, scale: Scale) -> Samples:
+    """Evaluate the network on a grid.
 
     Args:
         weights: kernels and biases as `Architecture.shapes` lists them, float32.
-        size: image width and height in pixels.
+        scale: what makes samples of network values, which are limited to 0..1 first.
     Returns:
-        uint8, shape (height, width, channels).
+        Shape (height, width, channels), of the scale's type.
     Source: docs/format.md section 5.
     """
-    width, height = size
-    pixels = np.empty((height, width, architecture.channels), np.uint8)
-    layers = _Layers(architecture, weights)
-    blocks = list(_blocks(size))
+    width, height = len(grid.across) // grid.points, len(grid.down) // grid.points
+    pixels: Samples = np.empty((height, width, architecture.channels), scale.dtype)
+    layers = _Layers(architecture, weights, scale)
+    blocks = list(_blocks((width, height), BLOCK_PIXELS // grid.points**2))
     threads = min(_cores(), THREADS_MAX, len(blocks)) if layers.tile else 1
     if threads == 1:
-        layers.fill(pixels, blocks)
+        layers.fill(pixels, grid, blocks)
     else:
         with ThreadPoolExecutor(threads) as pool:
             # Interleaved, so that all work on one part of the image and end together.
-            for done in [pool.submit(layers.fill, pixels, blocks[index::threads]) for index in range(threads)]:
+            for done in [pool.submit(layers.fill, pixels, grid, blocks[index::threads]) for index in range(threads)]:
                 done.result()
     return pixels
 
@@ -66,11 +75,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _blocks(size: tuple[int, int]) -> Iterator[_Block]:
-    """The image in blocks of at most BLOCK_PIXELS pixels, in reading order within its columns."""
+def _blocks(size: tuple[int, int], most: int) -> Iterator[_Block]:
+    """The image in blocks of at most `most` pixels, at least one, in reading order within its columns."""
     width, height = size
-    columns = min(width, BLOCK_PIXELS)
-    rows = max(1, BLOCK_PIXELS // columns)
+    columns = max(1, min(width, most))
+    rows = max(1, most // columns)
     for left in range(0, width, columns):
         for top in range(0, height, rows):
             yield _Block(left, min(left + columns, width), top, min(top + rows, height))
@@ -79,8 +88,9 @@ def _blocks(size: tuple[int, int]) -> Iterator[_Block]:
 class _Layers:
     """A network made ready for evaluation: the frequency factor is part of its weights."""
 
-    def __init__(self, architecture: Architecture, weights: Sequence[NDArray[np.float32]]) -> None:
+    def __init__(self, architecture: Architecture, weights: Sequence[NDArray[np.float32]], scale: Scale) -> None:
         self.architecture = architecture
+        self.scale = scale
         sine = [np.float32(W0) * tensor for tensor in weights[:-2]]
         self.kernel, self.bias = sine[0], sine[1]
         # As many rows as keep the product of a hidden layer below TILE_WORK; 0 where they would be too few to be fast,
@@ -89,35 +99,37 @@ class _Layers:
         self.tile = rows if rows >= TILE_ROWS[0] else 0
         self.others = [*zip(sine[2::2], sine[3::2], strict=True), (weights[-2], weights[-1])]
 
-    def fill(self, pixels: NDArray[np.uint8], blocks: Sequence[_Block]) -> None:
+    def fill(self, pixels: Samples, grid: Grid, blocks: Sequence[_Block]) -> None:
         """Evaluate the network on blocks of `pixels`, shape (height, width, channels)."""
-        height, width, channels = pixels.shape
+        channels = pixels.shape[2]
         units = len(self.bias)
         tile = self.tile or BLOCK_PIXELS
-        room = -(-BLOCK_PIXELS // tile)
-        shape = (room, tile, units)
+        most = max((block.right - block.left) * (block.bottom - block.top) for block in blocks) * grid.points**2
+        shape = (-(-most // tile), tile, units)
         values, spare = np.zeros(shape, np.float32), np.empty(shape, np.float32)
-        output = np.empty((room, tile, channels), np.float32)
+        output = np.empty((*shape[:2], channels), np.float32)
         column_terms: dict[int, NDArray[np.float32]] = {}
         features = self.architecture.axis_features
         for block in blocks:
             # The features of a pixel are those of its column beside those of its row, so the first layer's affine map
             # is a sum of one term each: columns + rows products instead of columns * rows.
             if block.left not in column_terms:
-                across = self._axis_features(range(block.left, block.right), width, pixels)
-                column_terms = {block.left: across @ self.kernel[:features]}
+                positions = grid.across[block.left * grid.points : block.right * grid.points]
+                column_terms = {block.left: self._features(positions) @ self.kernel[:features]}
             across = column_terms[block.left]
-            down = self._axis_features(range(block.top, block.bottom), height, pixels) @ self.kernel[features:]
+            positions = grid.down[block.top * grid.points : block.bottom * grid.points]
+            down = self._features(positions) @ self.kernel[features:]
             rows, columns = len(down), len(across)
             used = values.reshape(-1, units)[: rows * columns]
             np.add(across, (down + self.bias)[:, None], out=used.reshape(rows, columns, units))
             tiles = -(-rows * columns // tile)
             result = self._evaluate(values[:tiles], spare[:tiles], output[:tiles])
-            levels = to_levels(result.reshape(-1, channels)[: rows * columns])
-            pixels[block.top : block.bottom, block.left : block.right] = levels.reshape(rows, columns, channels)
+            colours = result.reshape(-1, channels)[: rows * columns]
+            np.clip(colours, 0.0, 1.0, out=colours)
+            means = _means(colours.reshape(rows, columns, channels), grid.points)
+            pixels[block.top : block.bottom, block.left : block.right] = self.scale.to_samples(means)
 
-    def _axis_features(self, indices: range, length: int, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        positions = axis_coordinates(length, max(pixels.shape[:2]), indices)
+    def _features(self, positions: NDArray[np.float64]) -> NDArray[np.float32]:
         return encode_axis(positions, self.architecture.frequencies, self.architecture.growth)
 
     def _evaluate(
@@ -131,3 +143,13 @@ class _Layers:
             target += bias
             values, spare = target, values
         return output
+
+
+def _means(values: NDArray[np.float32], points: int) -> NDArray[np.float32]:
+    """Means over squares of `points` x `points` of the first two axes."""
+    if points == 1:
+        return values
+    rows, columns, channels = values.shape
+    squares = values.reshape(rows // points, points, columns // points, points, channels)
+    means: NDArray[np.float32] = squares.mean(axis=(1, 3))
+    return means

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from .architecture import Architecture
 from .metrics import psnr_db
 from .network import build_model
-from .pixels import LEVELS, axis_coordinates, encode_axis
+from .pixels import axis_coordinates, encode_axis
+from .samples import Samples, Scale
 from .sampling import Sampler
 
 # Pixels a step sees. At equal time half of it is worse by a tenth of the rate, twice as many by some percent on small
@@ -78,8 +79,8 @@ class _Call(NamedTuple):
     columns: tf.Tensor
     """Of the pixels of each step, shape (call_steps, batch), int32; `rows` likewise."""
     rows: tf.Tensor
-    samples: tf.Tensor
-    """Of those pixels, shape (call_steps, batch, channels), uint8."""
+    values: tf.Tensor
+    """Network values to reach there, shape (call_steps, batch, channels), float32."""
     across: tf.Tensor
     """Features of every column, shape (longest_side, axis features), float32; `down` of every row."""
     down: tf.Tensor
@@ -138,7 +139,8 @@ class Trainer:
 
     def start(
         self,
-        image: NDArray[np.uint8],
+        image: Samples,
+        scale: Scale,
         rate_weight: float,
         seed: int,
         rate: float,
@@ -149,7 +151,7 @@ class Trainer:
         height, width, channels = image.shape
         self.pixels = width * height
         self.release()
-        self.sampler = Sampler(image, self.batch, self.call_steps, seed)
+        self.sampler = Sampler(image, scale, self.batch, self.call_steps, seed)
         self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
         self.rate = tf.constant(rate, tf.float32)
         self.decay = tf.constant(decay, tf.float32)
@@ -157,7 +159,7 @@ class Trainer:
         fresh = initial or build_model(self.architecture, seed).trainable_variables
         for variable, value in (*zip(self.weights, fresh, strict=True), *self.fresh_state):
             variable.assign(value)
-        sample = image.reshape(-1, channels)[:: max(1, self.pixels // 65536)].astype(np.float32) / LEVELS
+        sample = scale.to_values(image.reshape(-1, channels)[:: max(1, self.pixels // 65536)])
         self.variance = float(sample.var(axis=0).mean())
         self.layers[-1].bias.assign(sample.mean(axis=0))
         self.initial = None if initial is None else list(initial)
@@ -229,12 +231,12 @@ class Trainer:
         """
         assert self.sampler is not None
         function = self._rate_steps if in_rate_phase else self._float_steps
-        columns, rows, samples = self.sampler.draw()
+        columns, rows, values = self.sampler.draw()
         across, down = self.tables
         call = _Call(
             columns=tf.constant(columns),
             rows=tf.constant(rows),
-            samples=tf.constant(samples),
+            values=tf.constant(values),
             across=across,
             down=down,
             bit_weight=tf.constant(self.rate_weight / self.pixels, tf.float32),
@@ -257,7 +259,7 @@ class Trainer:
             self._set_learning_rates(call, index)
             features = self._features(call, index)
             with tf.GradientTape() as tape:
-                mse = self._distortion(features, call.samples[index], [weight.value for weight in self.weights])
+                mse = self._distortion(features, call.values[index], [weight.value for weight in self.weights])
             self.optimizer.apply(tape.gradient(mse, self.weights), self.weights)
             total += mse
             index += 1
@@ -273,7 +275,7 @@ class Trainer:
             features = self._features(call, index)
             with tf.GradientTape() as tape:
                 rounded, rate_bits = self._quantized(self.log_steps)
-                mse = self._distortion(features, call.samples[index], rounded)
+                mse = self._distortion(features, call.values[index], rounded)
                 loss = mse + call.bit_weight * rate_bits
             gradients = tape.gradient(loss, variables)
             self.optimizer.apply(gradients[:-1], self.weights)
@@ -299,11 +301,11 @@ class Trainer:
         self.optimizer.weight_decay = call.decay
         self.step_optimizer.learning_rate = STEP_RATE * cosine
 
-    def _distortion(self, values: tf.Tensor, samples: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:
+    def _distortion(self, values: tf.Tensor, wanted: tf.Tensor, weights: Sequence[Any]) -> tf.Tensor:
         """Mean squared error over one batch. No clamp here: it would leave bright pixels without a gradient."""
         for layer, kernel, bias in zip(self.layers, weights[::2], weights[1::2], strict=True):
             values, _ = layer.stateless_call([kernel, bias], [], values)
-        return tf.reduce_mean(tf.square(values - tf.cast(samples, tf.float32) / LEVELS))
+        return tf.reduce_mean(tf.square(values - wanted))
 
     def _quantized(self, log_steps: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Weights rounded to their steps, gradients passed straight through, and their rate in bits."""

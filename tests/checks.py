@@ -1,19 +1,28 @@
 """Assertions and images that several test modules share."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pillow_inr import container
+from pillow_inr import container, siren
+from pillow_inr.architecture import Architecture
 from pillow_inr.errors import FormatError
+from pillow_inr.pixels import axis_coordinates
+from pillow_inr.samples import Scale
 
 VECTORS = Path(__file__).parent / "vectors"
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 # A fit short enough for a test: quality is judged by benchmarks, not here.
 QUICK = {"width": 8, "depth": 2, "steps": 40}
+
+
+# Of 8-bit RGB.
+LEVELS = Scale("uint8", 3, ((0.0, 255.0),))
 
 
 def header(**changes: object) -> container.Header:
@@ -46,10 +55,26 @@ def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255**2 / mse)) if mse else float("inf")
 
 
+def synthesize(
+    architecture: Architecture, weights: Sequence[NDArray[np.float32]], size: tuple[int, int], points: int = 1
+) -> NDArray[np.uint8]:
+    """The image of a network as 8-bit colours, shape (height, width, channels)."""
+    across, down = (axis_coordinates(length, max(size), count=length * points) for length in size)
+    scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
+    return siren.synthesize(architecture, weights, siren.Grid(across, down, points), scale)
+
+
 def check_rejects(data: bytes, match: str | None = None) -> None:
     """Taking the file apart fails with FormatError and nothing else."""
     with pytest.raises(FormatError, match=match):
         container.unpack(data)
+
+
+def with_chunks(data: bytes, *chunks: container.Chunk) -> bytes:
+    """The file with these chunks instead of its own."""
+    parsed, payload, _ = container.unpack(data)
+    packed = container.pack_chunks(chunks)
+    return container.pack(replace(parsed, chunks_bytes=len(packed)), payload, packed)
 
 
 def with_checksum(data: bytes) -> bytes:

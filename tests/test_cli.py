@@ -12,8 +12,9 @@ from PIL import Image
 
 from pillow_inr import api
 from pillow_inr.cli import main
+from pillow_inr.metadata import psnr_chunk
 
-from .checks import VECTORS, gradient
+from .checks import VECTORS, gradient, with_chunks
 
 RGB = VECTORS / "rgb.inr"
 QUICK = ["--width", "8", "--depth", "2", "--steps", "40"]
@@ -124,7 +125,7 @@ def test_goals_reach_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     def encode(image: Image.Image, **options: Any) -> bytes:
         asked.append({name: value for name, value in options.items() if value is not None})
-        return RGB.read_bytes()
+        return with_chunks(RGB.read_bytes(), psnr_chunk(30.0))
 
     monkeypatch.setattr(api, "encode", encode)
     goals = {"--target-bytes": 900, "--bpp": 0.5, "--psnr": 31.5, "--quality": 7}

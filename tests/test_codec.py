@@ -6,7 +6,6 @@ import tracemalloc
 import warnings
 from collections import namedtuple
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -75,12 +74,12 @@ def test_every_truncation_and_bit_flip_of_a_vector(name: str) -> None:
     data = _vector(name)
     for length in range(len(data)):
         with pytest.raises(FormatError):
-            codec.decode(data[:length])
+            pillow_inr.decode(data[:length])
     for bit in range(8 * len(data)):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(FormatError):
-            codec.decode(bytes(damaged))
+            pillow_inr.decode(bytes(damaged))
 
 
 @pytest.mark.parametrize("name", ["plain", "plain_coding1"])
@@ -91,7 +90,7 @@ def test_bit_flips_in_the_payload_under_a_repaired_checksum(name: str) -> None:
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         try:
-            assert codec.decode(with_checksum(bytes(damaged))).dtype == np.uint8
+            assert pillow_inr.decode(with_checksum(bytes(damaged))).dtype == np.uint8
         except FormatError:
             continue
 
@@ -102,7 +101,7 @@ def test_too_much_work_is_refused_before_any_is_done() -> None:
     payload = entropy.encode_tensors([entropy.CodedTensor(np.zeros(shape, np.int32), 144) for shape in shapes])
     assert len(payload) == huge.payload_bytes
     with pytest.raises(FormatError, match="multiplications"):
-        codec.decode(container.pack(huge, payload))
+        pillow_inr.decode(container.pack(huge, payload))
     with pytest.raises(ValueError, match="too large for an image"):
         codec.encode(np.broadcast_to(np.uint8(0), (9000, 9000, 3)), EncodeOptions(width=1024, depth=15))
 
@@ -115,7 +114,7 @@ def test_memory_does_not_follow_a_long_side() -> None:
     )
     data = container.pack(header(**{**vars(long), "payload_bytes": len(payload)}), payload)
     tracemalloc.start()
-    codec.decode(data)
+    pillow_inr.decode(data)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3 * 2**22 + 60e6
@@ -124,8 +123,11 @@ def test_memory_does_not_follow_a_long_side() -> None:
 @pytest.mark.parametrize(
     ("array", "match"),
     [
-        (np.zeros((2, 2, 3), np.float32), "uint8, got float32"),
-        (np.zeros((2, 2, 5), np.uint8), r"\(2, 2, 5\)"),
+        (np.zeros((2, 2, 3), np.int32), "uint8, uint16 or float32, got int32"),
+        (np.zeros((2, 2, 65), np.uint8), r"\(2, 2, 65\)"),
+        (np.zeros((2, 2, 0), np.uint8), r"\(2, 2, 0\)"),
+        (np.full((2, 2), np.nan, np.float32), "finite"),
+        (np.full((2, 2), 1e300), "finite"),
         (np.zeros((2,), np.uint8), r"\(2,\)"),
         (np.zeros((0, 2, 3), np.uint8), "empty"),
     ],
@@ -147,7 +149,7 @@ def test_without_tensorflow_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("encoding", ["fourier", "none"])
 def test_round_trip(channels: int, encoding: str) -> None:
     image = gradient(23, 17, channels)
-    decoded = codec.decode(codec.encode(image, EncodeOptions(encoding=encoding, **{**QUICK, "steps": 400})))
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(encoding=encoding, **{**QUICK, "steps": 400})))
     assert decoded.shape == image.shape
     assert psnr(image, decoded) > 15
 
@@ -161,14 +163,14 @@ def test_bytes_agree_with_the_last_report() -> None:
     estimated = reports[-1][3] * 64 * 48 / 8
     # The estimate knows one Laplace model a tensor, not what coding 1 saves beyond it: most in small networks.
     assert -0.01 * len(data) - 8 <= estimated - len(data) <= 0.15 * len(data) + 8
-    assert reports[-1][2] == pytest.approx(psnr(image, codec.decode(data)), abs=2.0)
+    assert reports[-1][2] == pytest.approx(psnr(image, pillow_inr.decode(data)), abs=2.0)
 
 
 @pytest.mark.keras
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (1, 700), (700, 1)])
 def test_tiny_and_thin_images(size: tuple[int, int]) -> None:
     image = gradient(*size)
-    decoded = codec.decode(codec.encode(image, EncodeOptions(effort=1)))
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(effort=1)))
     assert decoded.shape == image.shape
     assert psnr(image, decoded) > 30
 
@@ -177,7 +179,7 @@ def test_tiny_and_thin_images(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("level", [0, 100, 255])
 def test_flat_images(level: int) -> None:
     image = np.full((60, 90, 3), level, np.uint8)
-    assert psnr(image, codec.decode(codec.encode(image, EncodeOptions(width=16, depth=3, effort=2)))) > 40
+    assert psnr(image, pillow_inr.decode(codec.encode(image, EncodeOptions(width=16, depth=3, effort=2)))) > 40
 
 
 @pytest.mark.keras
@@ -186,7 +188,7 @@ def test_a_bright_screenshot_does_not_collapse() -> None:
     image[20:24, 10:150] = 30
     image[60:90, 40:120] = (220, 235, 255)
     assert image.mean() > 225
-    decoded = codec.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
     constant = np.broadcast_to(np.rint(image.mean((0, 1))).astype(np.uint8), image.shape)
     assert psnr(image, decoded) > psnr(image, constant) + 5
 
@@ -195,7 +197,7 @@ def test_a_bright_screenshot_does_not_collapse() -> None:
 def test_fully_transparent_parts_keep_their_place() -> None:
     image = np.zeros((60, 80, 4), np.uint8)
     image[15:45, 20:60] = (200, 60, 90, 255)
-    decoded = codec.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
     assert (decoded[2:12, :, 3] < 64).all()
     assert (decoded[22:38, 28:52, 3] > 192).all()
 
@@ -249,7 +251,7 @@ def test_a_budget_is_kept_whatever_the_fit_returns(
         monkeypatch.setattr(codec, "_fitting", lambda seed=seed: FakeFit(seed, spread=10.0 ** (seed % 3 - 1)))
         data = codec.encode(image, EncodeOptions(target_bytes=budget, **options))
         assert len(data) <= budget
-        assert codec.decode(data).shape == image.shape
+        assert pillow_inr.decode(data).shape == image.shape
 
 
 def test_the_least_size_is_exact_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,7 +277,7 @@ def test_a_budget_holds_the_chunk_of_an_initialization_too(monkeypatch: pytest.M
         monkeypatch.setattr(codec, "_fitting", lambda seed=seed: FakeFit(seed, differences=True))
         data = codec.encode(image, EncodeOptions(init=init, target_bytes=least + 20 * seed))
         assert len(data) <= least + 20 * seed
-        assert codec.decode(data).shape == image.shape
+        assert pillow_inr.decode(data).shape == image.shape
 
 
 def test_what_fits_is_coded_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,29 +320,28 @@ def test_budgets_are_kept_by_short_fits() -> None:
         image = noise if seed % 2 else smooth[:height]
         data = codec.encode(image, EncodeOptions(target_bytes=budget, steps=60, seed=seed))
         assert len(data) <= budget
-        assert codec.decode(data).shape == image.shape
+        assert pillow_inr.decode(data).shape == image.shape
 
 
 class FakeSearch:
-    """In place of `_encode_plan` and what measures its files: PSNR and bytes follow from a plan's weights."""
+    """In place of `_encode_plan`: PSNR and bytes follow from a plan's weights."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at_1000: float, per_doubling: float, limit: float = 99) -> None:
         self.at_1000, self.per_doubling, self.limit = at_1000, per_doubling, limit
         self.weights: list[int] = []
         self.deadlines: list[float | None] = []
         monkeypatch.setattr(codec, "_encode_plan", self.encode_plan)
-        monkeypatch.setattr(codec, "decode", lambda data: self.psnr(len(data)))
-        measure = SimpleNamespace(mse=lambda image, decoded: decoded, psnr_db=lambda mse, peak: mse)
-        monkeypatch.setattr(codec, "metrics", measure)
 
     def psnr(self, weights: int) -> float:
         return min(self.at_1000 + self.per_doubling * math.log2(weights / 1000), self.limit)
 
-    def encode_plan(self, image: np.ndarray, plan: Plan, options: EncodeOptions, deadline: float | None) -> bytes:
+    def encode_plan(
+        self, image: np.ndarray, plan: Plan, options: EncodeOptions, deadline: float | None
+    ) -> codec._Encoded:
         self.weights.append(plan.weights)
         self.deadlines.append(deadline)
         assert plan.budget_bytes is None
-        return bytes(plan.weights)
+        return codec._Encoded(bytes(plan.weights), plan.weights, self.psnr(plan.weights))
 
     def encode(self, goal: float, **options: Any) -> bytes:
         image = np.broadcast_to(np.uint8(0), (512, 768, 3))
@@ -394,7 +395,8 @@ def test_a_time_limit_becomes_a_deadline(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(codec, "_fitting", lambda: fake)
     start = time.perf_counter()
     codec.encode(gradient(20, 10), EncodeOptions(time_limit=50))
-    assert start + 50 <= fake.arguments["deadline"] <= time.perf_counter() + 50
+    # Less what measuring the PSNR will take, which is next to nothing here.
+    assert start + 49.9 <= fake.arguments["deadline"] <= time.perf_counter() + 50
     codec.encode(gradient(20, 10), EncodeOptions())
     assert fake.arguments["deadline"] is None
     assert fake.arguments["budget"] is None
@@ -419,7 +421,7 @@ def test_a_psnr_is_searched_for_by_fits() -> None:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", "psnr=")
         data = codec.encode(image, EncodeOptions(psnr=90, steps=20, depth=1))
-    reached = psnr(image, codec.decode(data))
+    reached = psnr(image, pillow_inr.decode(data))
     assert [str(warning.message) for warning in caught] == [
         f"psnr=90 dB was not reached: the file has {reached:.2f} dB"
     ]

@@ -8,16 +8,37 @@ from pillow_inr.errors import DamagedFileError, FormatError, UnsupportedFileErro
 
 from .checks import check_rejects, header, with_checksum
 
+NUMBERS = {
+    "uint8": st.integers(0, 255),
+    "uint16": st.integers(0, 65535),
+    "float32": st.floats(allow_nan=False, allow_infinity=False, width=32),
+}
+
+
+def _sample_formats(dtype: str) -> st.SearchStrategy[container.SampleFormat]:
+    bounds = st.tuples(NUMBERS[dtype], NUMBERS[dtype]).map(lambda pair: tuple(map(float, sorted(pair))))
+    ranges = st.integers(0, 64).flatmap(
+        lambda channels: st.tuples(
+            st.just(channels),
+            st.lists(bounds, min_size=1, max_size=1)
+            | st.lists(bounds, min_size=max(channels, 1), max_size=max(channels, 1)),
+        )
+    )
+    return ranges.map(lambda drawn: container.SampleFormat(dtype, drawn[0], tuple(drawn[1])))
+
+
 headers = st.builds(
-    lambda fourier, **fields: container.Header(
+    lambda fourier, pixels, **fields: container.Header(
+        pixel_format=pixels if isinstance(pixels, int) else container.PIXEL_FORMAT_SAMPLES,
+        samples=None if isinstance(pixels, int) else pixels,
         encoding=container.ENCODING_FOURIER if fourier else container.ENCODING_NONE,
         frequencies=fourier[0] if fourier else 0,
         growth=fourier[1] if fourier else 100,
         **fields,
     ),
+    pixels=st.integers(0, 3) | st.sampled_from(container.DTYPES).flatmap(_sample_formats),
     fourier=st.none() | st.tuples(st.integers(1, 32), st.integers(100, 355)),
     size=st.tuples(st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1)),
-    pixel_format=st.integers(0, 3),
     width=st.integers(1, 1024),
     depth=st.integers(1, 15),
     payload_bytes=st.integers(0, (1 << 28) - 1).map(lambda words: 4 * words),
@@ -61,6 +82,46 @@ def test_variable_length_integers_by_hand() -> None:
     assert container.pack_varint(128) == b"\x80\x01"
 
 
+def test_header_of_a_stack_byte_by_byte() -> None:
+    stack = container.SampleFormat("uint16", 5, ((1.0, 2.0), (0.0, 65535.0), (3.0, 3.0), (0.0, 256.0), (258.0, 515.0)))
+    data = header(pixel_format=4, samples=stack).pack()
+    expected = bytes.fromhex(
+        "04"  # pixel format: samples
+        "01 05 01"  # uint16, 5 channels, a range each
+        "0100 0200  0000 ffff  0300 0300  0000 0001  0201 0302"  # lowest and highest, little-endian
+        "01"  # Fourier encoding, as in any header
+    )
+    assert data[10 : 10 + len(expected)] == expected
+    plane = header(pixel_format=4, samples=container.SampleFormat("float32", 0, ((-1.0, 0.5),)))
+    assert plane.pack()[10:22] == bytes.fromhex("04 02 00 00  000080bf 0000003f")
+    assert (plane.shape, plane.channels, plane.dtype) == ((3, 5), 1, "float32")
+    assert header(pixel_format=4, samples=container.SampleFormat("uint8", 1, ((0.0, 9.0),))).shape == (3, 5, 1)
+    assert header(pixel_format=0).shape == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "match"),
+    [
+        (10, 5, r"pixel format is 5, expected 0\.\.4"),
+        (11, 3, r"sample type is 3, expected 0\.\.2"),
+        (12, 65, r"channels is 65, expected 0\.\.64"),
+        (13, 1, r"ranges is 1, expected 0\.\.0"),
+        (16, 0xC0, "range from -1.0 to -2.0"),  # highest -2
+        (21, 0x7F, "finite"),  # highest above all numbers
+    ],
+)
+def test_malformed_sample_formats_are_refused(position: int, value: int, match: str) -> None:
+    data = bytearray(header(pixel_format=4, samples=container.SampleFormat("float32", 1, ((-1.0, 0.5),))).pack())
+    if position == 16:
+        data[18:22] = bytes.fromhex("000000c0")
+    elif position == 21:
+        data[18:22] = bytes.fromhex("0000807f")
+    else:
+        data[position] = value
+    with pytest.raises(FormatError, match=match):
+        container.read_header(bytes(data))
+
+
 @given(headers)
 def test_header_round_trip(original: container.Header) -> None:
     data = original.pack()
@@ -76,7 +137,6 @@ def test_overhead_of_a_plain_rgb_photograph() -> None:
 @pytest.mark.parametrize(
     ("field", "low", "high"),
     [
-        ("pixel_format", 0, 3),
         ("frequencies", 1, 32),
         ("growth", 100, 355),
         ("width", 1, 1024),

@@ -18,7 +18,7 @@ from pillow_inr import fit, quantization, training
 from pillow_inr.architecture import Architecture
 from pillow_inr.errors import BackendError, FitError
 
-from .checks import gradient
+from .checks import LEVELS, gradient
 
 pytestmark = pytest.mark.keras
 
@@ -27,7 +27,7 @@ SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, growth=150)
 
 def _fit(image: np.ndarray, **changes: object) -> fit.Fitted:
     arguments: dict = {"steps": 60, "rate_weight": 1e-4, **changes}
-    return fit.fit(image, SMALL, **arguments)
+    return fit.fit(image, SMALL, scale=LEVELS, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ class Starts:
         start = training.Trainer.start
 
         def noted(trainer: training.Trainer, image: np.ndarray, *arguments: Any) -> None:
-            self.made.append(arguments[2:4])
+            self.made.append(arguments[3:5])
             start(trainer, image, *arguments)
 
         monkeypatch.setattr(training.Trainer, "start", noted)

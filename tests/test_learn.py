@@ -90,13 +90,13 @@ def test_round_trip_as_differences(known: Initialization, monkeypatch: pytest.Mo
     header, payload, chunks = container.unpack(data)
     assert Architecture.of(header) == SMALL
     assert [(chunk.kind, chunk.required, chunk.data[:8]) for chunk in chunks] == [(1, True, known.identity)]
-    decoded = codec.decode(data)
+    decoded = pillow_inr.decode(data)
     assert psnr(image, decoded) == pytest.approx(reports[-1][2], abs=1.0)
     # Without the differences the same symbols are another network.
-    assert psnr(codec.decode(container.pack(_without_chunks(header), payload)), decoded) < 25
+    assert psnr(pillow_inr.decode(container.pack(_without_chunks(header), payload)), decoded) < 25
     monkeypatch.setattr(initialization, "_registered", {})
     with pytest.raises(MissingInitializationError, match=known.identity.hex()):
-        codec.decode(data)
+        pillow_inr.decode(data)
 
 
 def _without_chunks(header: container.Header) -> container.Header:
@@ -123,12 +123,12 @@ def test_files_that_misuse_an_initialization_are_refused(known: Initialization) 
         )
         return container.pack(header, payload, packed)
 
-    assert codec.decode(file(SMALL, right)).shape == (4, 5, 3)
+    assert pillow_inr.decode(file(SMALL, right)).shape == (4, 5, 3)
     for chunks in ([right, right], [container.Chunk(1, flags)]):
         with pytest.raises(FormatError, match="at most one"):
-            codec.decode(file(SMALL, *chunks))
+            pillow_inr.decode(file(SMALL, *chunks))
     with pytest.raises(FormatError, match="another network"):
-        codec.decode(file(Architecture(**{**vars(SMALL), "growth": 151}), right))
+        pillow_inr.decode(file(Architecture(**{**vars(SMALL), "growth": 151}), right))
 
 
 def test_options_that_do_not_fit_are_refused(known: Initialization, tmp_path: Path) -> None:

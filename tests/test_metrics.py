@@ -16,8 +16,8 @@ def test_mse_counts_all_samples() -> None:
     black = np.zeros((2, 3, 3), np.uint8)
     other = black.copy()
     other[0, 0, 0] = 6
-    assert metrics.mse(black, other) == pytest.approx(2.0)
-    assert metrics.mse(black[:, :, 0], other[:, :, 0]) == pytest.approx(6.0)
+    assert metrics.mse(black, other, np.float32) == pytest.approx(2.0)
+    assert metrics.mse(black[:, :, 0], other[:, :, 0], lambda samples: samples / np.float32(2)) == pytest.approx(1.5)
 
 
 def test_rate_is_that_of_the_file() -> None:

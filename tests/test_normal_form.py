@@ -2,9 +2,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillow_inr import quantization, siren
+from pillow_inr import quantization
 from pillow_inr.architecture import Architecture
 from pillow_inr.normal_form import normalize
+
+from .checks import synthesize
 
 
 def _network(seed: int, architecture: Architecture) -> list[np.ndarray]:
@@ -36,7 +38,7 @@ def test_the_image_stays(seed: int, depth: int) -> None:
     symbols = _network(seed, architecture)
 
     def pixels(tensors: list[np.ndarray]) -> np.ndarray:
-        return siren.synthesize(architecture, [quantization.dequantize(t, 2.0**-7) for t in tensors], (11, 7))
+        return synthesize(architecture, [quantization.dequantize(t, 2.0**-7) for t in tensors], (11, 7))
 
     difference = np.abs(pixels(symbols).astype(int) - pixels(normalize(symbols)))
     assert difference.max() <= 1

@@ -1,6 +1,6 @@
 import numpy as np
 
-from pillow_inr.pixels import axis_coordinates, encode_axis, to_levels
+from pillow_inr.pixels import axis_coordinates, encode_axis
 
 
 def test_pixel_centres_by_hand() -> None:
@@ -19,6 +19,9 @@ def test_features_by_hand() -> None:
     assert encode_axis(np.array([0.25]), 0, 100).tolist() == [[0.25]]
 
 
-def test_levels_are_clipped_and_rounded_once() -> None:
-    values = np.array([-1.0, 0.0, 0.5 / 255, 1.5 / 255, 2.0, np.inf, -np.inf], np.float32)
-    assert to_levels(values).tolist() == [0, 0, 0, 2, 255, 255, 0]
+def test_points_between_pixels_by_hand() -> None:
+    # Two points a pixel; the right half alone; half as many points as pixels; a region that begins inside a pixel.
+    assert axis_coordinates(2, 2, count=4).tolist() == [-0.75, -0.25, 0.25, 0.75]
+    assert axis_coordinates(4, 4, 2, 4, 2).tolist() == axis_coordinates(4, 4)[2:].tolist()
+    assert axis_coordinates(4, 4, count=2).tolist() == [-0.5, 0.5]
+    assert axis_coordinates(4, 4, 0.5, 1.5, 1).tolist() == [-0.5]

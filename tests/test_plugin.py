@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_inr
-from pillow_inr import codec, container, plugin
+from pillow_inr import codec, container, decoding, plugin
 from pillow_inr.errors import BackendError
 
 from .checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
@@ -47,13 +47,15 @@ def test_info_says_what_the_file_knows() -> None:
             "weights": 635,
             "bits_per_pixel": 8 * RGB.stat().st_size / (image.width * image.height),
             "format_version": 1,
+            "dtype": "uint8",
+            "channels": 3,
         }
     with Image.open(VECTORS / "plain.inr") as image:
         assert image.info["encoding"] == "none"
 
 
 def test_opening_reads_the_header_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "decode", lambda data: pytest.fail("decoded"))
+    monkeypatch.setattr(decoding, "read_network", lambda data: pytest.fail("decoded"))
     data = RGB.read_bytes()
     header_bytes = container.read_header(data)[1]
     # With nothing behind the header, opening still works, and so does Pillow's own limit on pixels.
@@ -169,7 +171,7 @@ def test_newer_versions_and_bad_headers_are_named() -> None:
         Image.open(io.BytesIO(bytes(data)))
     data[6] = 1
     data[10] = 9
-    with pytest.raises(UnidentifiedImageError, match=r"pixel format is 9, expected 0\.\.3"):
+    with pytest.raises(UnidentifiedImageError, match=r"pixel format is 9, expected 0\.\.4"):
         Image.open(io.BytesIO(bytes(data)))
 
 
@@ -185,10 +187,9 @@ def test_other_files_named_inr(tmp_path: Path) -> None:
         plugin.InrImageFile(io.BytesIO(b"text"))
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
-def test_modes_without_meaning_are_refused(mode: str, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=f"cannot write mode {mode} as INR"):
-        Image.new(mode, (4, 4)).save(tmp_path / "x.inr")
+def test_modes_without_meaning_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot write mode I as INR"):
+        Image.new("I", (4, 4)).save(tmp_path / "x.inr")
     assert not (tmp_path / "x.inr").exists()
 
 
@@ -233,13 +234,13 @@ def test_bad_options_are_named_before_any_work(options: dict, match: str, tmp_pa
 )
 def test_conversion_of_modes(mode: str, expected: str) -> None:
     image = Image.new(mode, (5, 4))
-    assert plugin.to_pixels(image).shape == (4, 5, len(expected))
+    assert plugin.to_samples(image).shape == ((4, 5, len(expected)) if len(expected) > 1 else (4, 5))
 
 
 def test_transparent_palettes_become_alpha() -> None:
     image = Image.new("P", (5, 4), 1)
     image.info["transparency"] = 1
-    pixels = plugin.to_pixels(image)
+    pixels = plugin.to_samples(image)
     assert pixels.shape == (4, 5, 4)
     assert (pixels[:, :, 3] == 0).all()
 
@@ -247,10 +248,10 @@ def test_transparent_palettes_become_alpha() -> None:
 def test_a_transparent_colour_becomes_alpha() -> None:
     image = Image.new("RGB", (5, 4), (1, 2, 3))
     image.info["transparency"] = (1, 2, 3)
-    assert (plugin.to_pixels(image)[:, :, 3] == 0).all()
+    assert (plugin.to_samples(image)[:, :, 3] == 0).all()
     image = Image.new("L", (5, 4), 9)
     image.info["transparency"] = 9
-    assert (plugin.to_pixels(image)[:, :, 1] == 0).all()
+    assert (plugin.to_samples(image)[:, :, 1] == 0).all()
 
 
 def test_an_unusable_backend_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +265,9 @@ def test_an_unusable_backend_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_header_that_claims_gigabytes_gets_what_there_is() -> None:
     huge = header(payload_bytes=2**30 - 4, chunks_bytes=2**30 - 1).pack()
+    with pytest.raises(OSError, match="cut off"):
+        Image.open(io.BytesIO(huge)).load()
+    huge = header(payload_bytes=2**30 - 4, chunks_bytes=0).pack()
     with pytest.raises(OSError, match="cut off"):
         Image.open(io.BytesIO(huge)).load()
     with pytest.raises(SyntaxError, match="cut off"):

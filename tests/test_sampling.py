@@ -4,11 +4,11 @@ import numpy as np
 
 from pillow_inr.sampling import Sampler
 
-from .checks import gradient
+from .checks import LEVELS, gradient
 
 
 def _draw(image: np.ndarray, batch: int, steps: int, seed: int) -> tuple[np.ndarray, ...]:
-    with contextlib.closing(Sampler(image, batch, steps, seed)) as sampler:
+    with contextlib.closing(Sampler(image, LEVELS, batch, steps, seed)) as sampler:
         return sampler.draw()
 
 
@@ -17,7 +17,7 @@ def test_a_step_takes_one_pixel_of_every_run() -> None:
     columns, rows, samples = _draw(image, 16, 50, seed=1)
     assert columns.shape == rows.shape == (50, 16)
     assert samples.shape == (50, 16, 3)
-    np.testing.assert_array_equal(samples, image[rows, columns])
+    np.testing.assert_array_equal(samples, image[rows, columns] * np.float32(1 / 255))
     # 240 pixels in 16 runs of 15, in reading order.
     np.testing.assert_array_equal((rows * 20 + columns) // 15, np.tile(np.arange(16), (50, 1)))
     # Over the steps every pixel has its turn.
@@ -34,7 +34,7 @@ def test_a_pass_takes_every_pixel_of_a_run_once() -> None:
 
 
 def test_passes_go_on_from_draw_to_draw() -> None:
-    with contextlib.closing(Sampler(gradient(20, 12), 16, 4, seed=3)) as sampler:
+    with contextlib.closing(Sampler(gradient(20, 12), LEVELS, 16, 4, seed=3)) as sampler:
         draws = [sampler.draw() for _ in range(4)]
     index = np.concatenate([rows * 20 + columns for columns, rows, _ in draws])
     assert len(np.unique(index[:15])) == 240
@@ -51,7 +51,7 @@ def test_runs_of_unequal_length_lose_no_pixel() -> None:
 def test_a_batch_as_large_as_the_image_takes_each_pixel_once() -> None:
     columns, rows, samples = _draw(gradient(4, 4), 16, 3, seed=1)
     np.testing.assert_array_equal(rows * 4 + columns, np.tile(np.arange(16), (3, 1)))
-    np.testing.assert_array_equal(samples, np.tile(gradient(4, 4).reshape(1, 16, 3), (3, 1, 1)))
+    np.testing.assert_allclose(255 * samples, np.tile(gradient(4, 4).reshape(1, 16, 3), (3, 1, 1)), rtol=1e-6)
 
 
 def test_a_batch_larger_than_the_image_takes_all_of_it() -> None:
@@ -67,7 +67,7 @@ def test_the_seed_fixes_the_draws() -> None:
 
 
 def test_draws_differ_and_follow_from_the_seed() -> None:
-    with contextlib.closing(Sampler(gradient(20, 12), 16, 3, seed=5)) as sampler:
+    with contextlib.closing(Sampler(gradient(20, 12), LEVELS, 16, 3, seed=5)) as sampler:
         first, second = sampler.draw()[0], sampler.draw()[0]
     assert (first != second).any()
     np.testing.assert_array_equal(first, _draw(gradient(20, 12), 16, 3, seed=5)[0])

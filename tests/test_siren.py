@@ -7,6 +7,8 @@ from pillow_inr import siren
 from pillow_inr.architecture import Architecture
 from pillow_inr.quantization import STEP_INDEX_MAX, SYMBOL_MAX, step_size
 
+from .checks import synthesize
+
 PLAIN = Architecture(width=3, depth=2, channels=2, frequencies=0, growth=100)
 ENCODED = Architecture(width=6, depth=3, channels=3, frequencies=4, growth=150)
 
@@ -48,7 +50,7 @@ def test_shapes_and_count_by_hand() -> None:
 def test_synthesis_agrees_with_plain_python(architecture: Architecture, size: tuple[int, int]) -> None:
     weights = _weights(architecture)
     weights[-1] += 0.5
-    pixels = siren.synthesize(architecture, weights, size)
+    pixels = synthesize(architecture, weights, size)
     assert pixels.shape == (size[1], size[0], architecture.channels)
     assert pixels.dtype == np.uint8
     for row in range(size[1]):
@@ -61,9 +63,9 @@ def test_synthesis_agrees_with_plain_python(architecture: Architecture, size: tu
 @pytest.mark.parametrize("block", [1, 7, 40, 10**6])
 def test_pixels_do_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = _weights(ENCODED)
-    whole = siren.synthesize(ENCODED, weights, (37, 23)).astype(int)
+    whole = synthesize(ENCODED, weights, (37, 23)).astype(int)
     monkeypatch.setattr(siren, "BLOCK_PIXELS", block)
-    parts = siren.synthesize(ENCODED, weights, (37, 23)).astype(int)
+    parts = synthesize(ENCODED, weights, (37, 23)).astype(int)
     assert np.abs(parts - whole).max() <= 1
     assert (parts != whole).mean() <= 1e-3
 
@@ -71,4 +73,22 @@ def test_pixels_do_not_depend_on_the_block(block: int, monkeypatch: pytest.Monke
 def test_the_largest_weights_a_file_can_hold_overflow_nowhere() -> None:
     largest = np.float32(SYMBOL_MAX * step_size(STEP_INDEX_MAX))
     weights = [np.full(shape, largest) for shape in ENCODED.shapes]
-    assert siren.synthesize(ENCODED, weights, (4, 4)).shape == (4, 4, 3)
+    assert synthesize(ENCODED, weights, (4, 4)).shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("points", [2, 3, 5])
+@pytest.mark.parametrize("block", [10, 4096])
+def test_a_pixel_of_several_points_is_their_mean(points: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = _weights(ENCODED)
+    weights[-1] += 0.5
+    fine = synthesize(ENCODED, weights, (14 * points, 9 * points)).astype(float)
+    monkeypatch.setattr(siren, "BLOCK_PIXELS", block)
+    means = fine.reshape(9, points, 14, points, 3).mean(axis=(1, 3))
+    assert np.abs(synthesize(ENCODED, weights, (14, 9), points) - means).max() <= 1.0
+
+
+def test_values_are_limited_before_they_are_averaged() -> None:
+    """A point brighter than white is white: it must not outshine its neighbours."""
+    weights = [np.zeros(shape, np.float32) for shape in PLAIN.shapes]
+    weights[-1] += np.float32([5.0, -5.0])
+    assert synthesize(PLAIN, weights, (2, 2), 2).tolist() == [[[255, 0]] * 2] * 2

@@ -1,0 +1,168 @@
+"""The bytes of an .inr file -> a network -> pixels of any region at any resolution; NumPy and constriction only."""
+
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import container, entropy, initialization, quantization, siren
+from .architecture import Architecture
+from .errors import FormatError
+from .initialization import Initialization
+from .pixels import axis_coordinates
+from .samples import Samples, Scale
+from .siren import Grid
+
+# Multiplications that evaluating a network may take: some twenty minutes of four cores. A 50-megapixel image with the
+# largest network that `quality` chooses takes a tenth of it.
+WORK_MAX = 10**14
+# Reducing an image averages points in each pixel, or details alias: one for every SPACING pixels of the image along
+# each axis, but beyond a reduction to REDUCTION_FREE no more than take REDUCTION_WORK multiplications in all (a
+# twentieth of a second on four cores), so that a thumbnail of a large image stays cheap. Measured in
+# docs/experiments.md section 10.
+SPACING = 2
+POINTS_MAX = 16
+REDUCTION_FREE = 8
+REDUCTION_WORK = 3e9
+
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A file's network and what is needed to evaluate it."""
+
+    header: container.Header
+    architecture: Architecture
+    weights: list[NDArray[np.float32]]
+    """Kernels and biases as `Architecture.shapes` lists them."""
+    chunks: tuple[container.Chunk, ...]
+
+    def pixels(self, size: Size | None = None, box: Box | None = None) -> Samples:
+        """Evaluate a region of the image at a resolution.
+
+        Args:
+            size: width and height of the result; by default one pixel for each of the image's in the box.
+            box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
+        Returns:
+            Shape (height, width, channels), of the file's sample type. Enlarged, the network is evaluated between the
+            image's pixels; reduced, each pixel is the mean of several points.
+        Raises:
+            ValueError: the size is not two positive integers, or the box is empty or not within the image.
+            FormatError: it would take too many multiplications.
+        """
+        x0, y0, x1, y1 = check_box(box, self.header.size)
+        width, height = check_size(size, (x0, y0, x1, y1))
+        points = self._points((width, height), max((x1 - x0) / width, (y1 - y0) / height))
+        columns, rows = self.header.size
+        longer = max(columns, rows)
+        return self.evaluate(
+            Grid(
+                axis_coordinates(columns, longer, x0, x1, width * points),
+                axis_coordinates(rows, longer, y0, y1, height * points),
+                points,
+            )
+        )
+
+    def evaluate(self, grid: Grid) -> Samples:
+        """Samples on a grid, shape (height, width, channels).
+
+        Raises:
+            FormatError: it would take too many multiplications.
+        """
+        self._check_work(len(grid.across), len(grid.down))
+        return siren.synthesize(self.architecture, self.weights, grid, Scale.of(self.header))
+
+    def _points(self, size: Size, reduction: float) -> int:
+        """Points along each axis of a pixel of the result, when a pixel covers `reduction` pixels of the image."""
+        points = max(1, min(math.ceil(reduction / SPACING), POINTS_MAX))
+        affordable = math.isqrt(int(REDUCTION_WORK / (self.architecture.weight_count * math.prod(size))))
+        least = min(points, 2) if reduction <= REDUCTION_FREE else 1
+        return max(least, min(points, affordable))
+
+    def _check_work(self, columns: int, rows: int) -> None:
+        work = self.architecture.weight_count * columns * rows
+        if work > WORK_MAX:
+            raise FormatError(
+                f"evaluating {columns}x{rows} points with {self.architecture.weight_count} weights takes {work:.1e} "
+                f"multiplications, more than the {WORK_MAX:.0e} allowed (pillow_inr.decoding.WORK_MAX)"
+            )
+
+
+def check_box(box: Box | None, size: Size) -> Box:
+    """The region of an image of this size that a box names.
+
+    Raises:
+        ValueError: it is not four numbers, empty, or not within the image.
+    """
+    if box is None:
+        return 0.0, 0.0, float(size[0]), float(size[1])
+    try:
+        x0, y0, x1, y1 = map(float, box)
+    except (TypeError, ValueError):
+        raise ValueError(f"box must be four numbers (left, upper, right, lower), got {box!r}") from None
+    if not (0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]):
+        raise ValueError(f"box must be a region within the image of {size[0]}x{size[1]} pixels, got {box!r}")
+    return x0, y0, x1, y1
+
+
+def check_size(size: Size | None, box: Box) -> Size:
+    """Width and height in pixels of what shows a box.
+
+    Raises:
+        ValueError: they are not two positive integers that an image can have.
+    """
+    if size is None:
+        return max(1, round(box[2] - box[0])), max(1, round(box[3] - box[1]))
+    try:
+        width, height = map(operator.index, size)
+    except (TypeError, ValueError):
+        raise ValueError(f"size must be two integers (width, height), got {size!r}") from None
+    if not (1 <= width <= container.SIDE_MAX and 1 <= height <= container.SIDE_MAX):
+        raise ValueError(f"size must be two integers in 1..{container.SIDE_MAX}, got {size!r}")
+    return width, height
+
+
+def read_network(data: bytes) -> Network:
+    """The network in a file.
+
+    Raises:
+        FormatError: the file is damaged, or not an .inr file that this release reads.
+        MissingInitializationError: its weights are differences from an initialization that is not known here.
+    """
+    header, payload, chunks = container.unpack(data)
+    architecture = Architecture.of(header)
+    references = _named_references(architecture, chunks)
+    weights = [
+        quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index), reference)
+        for tensor, reference in zip(
+            entropy.decode_tensors(payload, architecture.shapes, header.coding), references, strict=True
+        )
+    ]
+    return Network(header, architecture, weights, chunks)
+
+
+def references_of(init: Initialization | None, differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
+    """What is added to each tensor's dequantized symbols."""
+    return [init.weights[index] if init and chosen else np.float32(0) for index, chosen in enumerate(differences)]
+
+
+def _named_references(
+    architecture: Architecture, chunks: Sequence[container.Chunk]
+) -> list[NDArray[np.float32] | np.float32]:
+    """`references_of` the initialization that a file names, if it names one (docs/format.md section 7)."""
+    tensors = len(architecture.shapes)
+    found = [chunk for chunk in chunks if chunk.kind == container.CHUNK_INITIALIZATION]
+    if not found:
+        return references_of(None, [False] * tensors)
+    if len(found) > 1 or not found[0].required:
+        raise FormatError("chunks: there must be at most one of kind 1, the initialization, marked as required")
+    identity, differences = initialization.read_reference(found[0].data, tensors)
+    init = initialization.find(identity)
+    if init.architecture != architecture:
+        raise FormatError(f"chunks: the initialization {identity.hex()} is for another network than the header's")
+    return references_of(init, differences)
