@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import container, entropy, initialization, metrics, normal_form, quantization, samples
 from .architecture import Architecture
-from .config import QUALITY_WIDTHS, WEIGHTS_PER_PIXEL, EncodeOptions, Plan, make_plan, plan_for_weights
+from .config import QUALITY_WIDTHS, EncodeOptions, Plan, make_plan, plan_for_weights, usual_weights
 from .decoding import WORK_MAX, read_network, references_of
 from .errors import BackendError
 from .initialization import Initialization
@@ -124,7 +124,7 @@ def _encode_to_psnr(image: _Image, options: EncodeOptions, goal: float, deadline
     """The smallest of a few files whose PSNR reaches the goal; else the best, and a warning."""
     below: _Encoded | None = None
     above: _Encoded | None = None
-    weights = WEIGHTS_PER_PIXEL * math.prod(image.size)
+    weights = usual_weights(math.prod(image.size), image.channels)
     widths: set[int] = set()
     for left in range(PSNR_FITS, 0, -1):
         plan = plan_for_weights(options, image.size, image.channels, weights)

@@ -41,6 +41,9 @@ WEIGHTS_PER_PIXEL = 0.0245
 RATE_WEIGHT = 8e-3
 FACTOR_PER_10_POINTS = 1.5
 RATE_WEIGHT_POWER = 0.6
+# Channels beyond a picture's own: bands of a stack are alike, so that as many times their number would be too much and
+# the same for all of them too little. The number of weights grows by the root of their ratio, lambda falls by it.
+PICTURE_CHANNELS = 4
 # Coded bits per weight on that hull, about; what a file of a given size is planned with.
 BITS_PER_WEIGHT = 4.4
 QUALITY_WIDTHS = (8, 192)
@@ -196,7 +199,7 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> P
         budget = max(1, int(options.bpp * pixels / 8))
     if budget is None:
         quality = 50 if options.quality is None else options.quality
-        weights = WEIGHTS_PER_PIXEL * pixels * FACTOR_PER_10_POINTS ** ((quality - 50) / 10)
+        weights = usual_weights(pixels, channels) * FACTOR_PER_10_POINTS ** ((quality - 50) / 10)
     else:
         weights = 8 * budget / BITS_PER_WEIGHT
     return plan_for_weights(options, size, channels, weights, budget)
@@ -220,7 +223,7 @@ def plan_for_weights(
     fixed = learned.width if learned else options.width
     width = fixed or _width_for(weights, linear, depth, widths)
     count, least = ((depth - 1) * units**2 + linear * units for units in (width, fixed or widths[0]))
-    usual = WEIGHTS_PER_PIXEL * pixels
+    usual = usual_weights(pixels, channels)
     # A width larger than the image asks for means that the caller wants it used, and a tiny image has no smaller one:
     # there a bit must not cost as if it were one of few. By the image, not by `weights`: these lower lambda less than
     # they would lower the excess, so that a better quality would come out worse.
@@ -231,10 +234,19 @@ def plan_for_weights(
         frequencies=frequencies,
         growth=growth,
         steps=options.steps or _steps(options, count, pixels),
-        rate_weight=RATE_WEIGHT / (weights / usual) ** RATE_WEIGHT_POWER / excess,
+        rate_weight=RATE_WEIGHT / _more_channels(channels) / (weights / usual) ** RATE_WEIGHT_POWER / excess,
         weights=count,
         budget_bytes=budget_bytes,
     )
+
+
+def usual_weights(pixels: int, channels: int) -> float:
+    """Weights at quality 50."""
+    return WEIGHTS_PER_PIXEL * pixels * _more_channels(channels)
+
+
+def _more_channels(channels: int) -> float:
+    return math.sqrt(max(1.0, channels / PICTURE_CHANNELS))
 
 
 def learned_architecture(options: EncodeOptions) -> "Architecture | None":

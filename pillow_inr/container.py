@@ -4,11 +4,13 @@ Moves plain integers and bytes. Knows no network, no entropy model and no pixels
 only, so that opening a file stays cheap. Every rule here is one of docs/format.md, whose sections are cited.
 """
 
+import io
 import math
 import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import IO
 
 from .errors import DamagedFileError, FormatError, UnsupportedFileError
 
@@ -284,6 +286,25 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
         chunks_bytes=reader.varint("chunks length"),
     )
     return header, reader.position
+
+
+def read_outline(file: IO[bytes]) -> tuple[Header, tuple[Chunk, ...]]:
+    """Header and chunks of a file, without its payload; the checksum, which covers that, is not compared.
+
+    Args:
+        file: open for reading and seekable; the .inr file begins at 0.
+    Raises:
+        FormatError, DamagedFileError, UnsupportedFileError: as `unpack`.
+    """
+    file.seek(0)
+    header, header_bytes = read_header(file.read(HEADER_MAX_BYTES))
+    start = header_bytes + header.payload_bytes
+    # A header may claim gigabytes: no more than there is shall be asked for.
+    available = file.seek(0, io.SEEK_END) - start
+    file.seek(start)
+    if max(available, 0) < header.chunks_bytes:
+        raise DamagedFileError(f"the file is cut off: {start + available} bytes of {header.file_bytes}")
+    return header, read_chunks(file.read(header.chunks_bytes))
 
 
 def _read_samples(reader: _Reader) -> SampleFormat:

@@ -79,13 +79,10 @@ class InrImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        prefix = self.fp.read(container.HEADER_MAX_BYTES)
-        if not prefix.startswith(container.MAGIC):
+        if not self.fp.read(len(container.MAGIC)).startswith(container.MAGIC):
             raise SyntaxError("not an .inr file")
         try:
-            header, header_bytes = container.read_header(prefix)
-            self.fp.seek(header_bytes + header.payload_bytes)
-            chunks = container.read_chunks(self._read_exactly(header.chunks_bytes))
+            header, chunks = container.read_outline(self.fp)
             known = facts(header, chunks) | Metadata.from_chunks(chunks).info()
         except (DamagedFileError, UnsupportedFileError) as error:
             raise OSError(str(error)) from error
@@ -96,21 +93,6 @@ class InrImageFile(ImageFile.ImageFile):
         self._size = header.size
         self._mode = mode_of(header)
         self.info.update(known)
-
-    def _read_exactly(self, count: int) -> bytes:
-        assert self.fp is not None
-        data = self.fp.read(min(count, self._available()))
-        if len(data) < count:
-            raise DamagedFileError("the file is cut off in its chunks")
-        return data
-
-    def _available(self) -> int:
-        """Bytes from here to the end: a header may claim gigabytes, and no more than there is shall be asked for."""
-        assert self.fp is not None
-        here = self.fp.tell()
-        end = self.fp.seek(0, io.SEEK_END)
-        self.fp.seek(here)
-        return end - here
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
         """Load fewer pixels, of the whole image: as many as fit into `size`. The mode stays.
@@ -178,8 +160,9 @@ class InrImageFile(ImageFile.ImageFile):
             if self.fp is None or getattr(self.fp, "closed", False):
                 raise ValueError("Operation on closed image")
             assert self._header is not None
+            available = self.fp.seek(0, io.SEEK_END)
             self.fp.seek(0)
-            self._data = self.fp.read(min(self._header.file_bytes, self._available()))
+            self._data = self.fp.read(min(self._header.file_bytes, available))
         return self._data
 
     def verify(self) -> None:
@@ -206,10 +189,11 @@ def mode_of(header: container.Header) -> str:
     """Pillow's mode of a file. Colours of 16 bits or floating point, for which it has none, become those of 8 bits.
 
     Raises:
-        UnsupportedFileError: the file has more channels than any mode.
+        UnidentifiedImageError: the file has more channels than any mode.
     """
     if header.channels > len(container.MODES):
-        raise UnsupportedFileError(
+        # This error lets imageio go on to our own plugin.
+        raise UnidentifiedImageError(
             f"the file holds {header.channels} channels of {header.dtype}, for which Pillow has no mode: "
             "pillow_inr.decode and imageio give them as an array"
         )

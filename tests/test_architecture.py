@@ -76,6 +76,18 @@ ALLOWED: dict[str, set[str]] = {
         "samples",  # a name for annotations
         "PIL",
     },
+    "imageio_plugin": {
+        "api",
+        "container",
+        "decoding",
+        "errors",
+        "metadata",
+        "plugin",
+        "samples",
+        "PIL",
+        "imageio",
+    },
+    "numcodecs_codec": {"api", "config", "container", "numcodecs"},
     "api": {
         "codec",
         "config",

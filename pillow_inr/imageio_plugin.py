@@ -1,0 +1,127 @@
+"""imageio's plugin "inr": reads and writes what Pillow has no mode for, and any region at any resolution.
+
+imageio imports this module when it first meets an .inr file. The registration is `imageio_support`'s.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO
+from types import EllipsisType
+from typing import Any, NoReturn
+
+import numpy as np
+from imageio.core.request import URI_BYTES, InitializationError, IOMode, Request
+from imageio.core.v3_plugin_api import ImageProperties, PluginV3
+from imageio.plugins.pillow import PillowPlugin
+from PIL import ExifTags, Image
+
+from . import api, container, plugin
+from .decoding import Box, Size
+from .errors import BackendError, FitError, FormatError
+from .metadata import Metadata
+from .samples import Samples
+
+
+class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
+    """One .inr file, read or written."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        if request.mode.io_mode == IOMode.write:
+            if (request.extension or request.format_hint or "").lower() != plugin.EXTENSION:
+                raise InitializationError(f"the plugin inr writes {plugin.EXTENSION} files only")
+            return
+        if not request.firstbytes.startswith(container.MAGIC):
+            raise InitializationError("this is not an .inr file")
+        self._data: bytes = request.get_file().read()
+        try:
+            self._header, self._chunks = container.read_outline(BytesIO(self._data))
+        except FormatError as error:
+            self._refuse(error)
+
+    def read(
+        self,
+        *,
+        index: int | EllipsisType | None = None,
+        size: Size | None = None,
+        box: Box | None = None,
+        **for_pillow: Any,
+    ) -> Samples:
+        """The image as an array, or a region of it at any resolution.
+
+        Args:
+            index: 0 or None; `...` adds an axis of length 1 in front.
+            size, box: as for `pillow_inr.decode`.
+            for_pillow: mode, rotate and whatever else imageio's Pillow plugin takes: that reads the file then, so that
+                there may be no size and box beside them.
+        Raises:
+            OSError: the file is damaged.
+            ValueError: there is no such image, or size or box are not allowed.
+        """
+        _check_index(index)
+        if for_pillow:
+            if size is not None or box is not None:
+                raise ValueError(f"size and box exclude {', '.join(for_pillow)}")
+            pixels: Samples = PillowPlugin(Request(self._data, "ri")).read(index=0, **for_pillow)
+        else:
+            try:
+                pixels = api.decode(self._data, size=size, box=box)
+            except FormatError as error:
+                self._refuse(error)
+        return pixels[np.newaxis] if index is Ellipsis else pixels
+
+    def iter(self, **arguments: Any) -> Iterator[Samples]:
+        """The one image."""
+        yield self.read(**arguments)
+
+    def write(self, ndimage: Any, *, is_batch: bool = False, **options: Any) -> bytes | None:
+        """Encode an image; the options are those of `pillow_inr.encode`.
+
+        Args:
+            ndimage: what `pillow_inr.encode` takes, or a list with one such array.
+            is_batch: whether the first axis is one of several images, of which there must be one.
+        Returns:
+            The file for the target "<bytes>", otherwise None.
+        Raises:
+            TypeError, ValueError: as `pillow_inr.encode`; or there are several images.
+            OSError: the fit is not possible here, or failed.
+        """
+        if isinstance(ndimage, list | tuple) or is_batch:
+            if len(ndimage) != 1:
+                raise ValueError(f"an .inr file holds one image, got {len(ndimage)}")
+            ndimage = ndimage[0]
+        try:
+            data = api.encode(np.asarray(ndimage), **options)
+        except (BackendError, FitError) as error:
+            raise OSError(f"cannot write INR: {error}") from error
+        # Only now: asking for the file empties it.
+        self.request.get_file().write(data)
+        return data if self.request._uri_type == URI_BYTES else None
+
+    def properties(self, index: int | EllipsisType | None = None) -> ImageProperties:
+        """Shape and type of the image, without decoding it."""
+        _check_index(index)
+        batch = index is Ellipsis
+        shape = (1, *self._header.shape) if batch else self._header.shape
+        return ImageProperties(
+            shape=shape, dtype=np.dtype(self._header.dtype), n_images=1 if batch else None, is_batch=batch
+        )
+
+    def metadata(self, index: int | EllipsisType | None = None, exclude_applied: bool = True) -> dict[str, Any]:
+        """What `Image.info` has, Pillow's mode if there is one, and the EXIF tags by name; without decoding."""
+        _check_index(index)
+        metadata = Metadata.from_chunks(self._chunks)
+        known = plugin.facts(self._header, self._chunks) | metadata.info()
+        if self._header.channels <= len(container.MODES):
+            known["mode"] = plugin.mode_of(self._header)
+        exif = Image.Exif()
+        exif.load(metadata.exif or b"")
+        return known | {ExifTags.TAGS[tag]: value for tag, value in exif.items() if tag in ExifTags.TAGS}
+
+    def _refuse(self, error: FormatError) -> NoReturn:
+        self.request.finish()
+        raise OSError(str(error)) from error
+
+
+def _check_index(index: int | EllipsisType | None) -> None:
+    if index not in (None, 0, Ellipsis):
+        raise ValueError(f"an .inr file holds one image, there is none of index {index}")

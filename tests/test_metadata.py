@@ -1,0 +1,118 @@
+import io
+import math
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from pillow_inr import metadata
+from pillow_inr.container import Chunk
+from pillow_inr.errors import FormatError
+from pillow_inr.metadata import Metadata, psnr_chunk, read_psnr
+
+texts = st.none() | st.binary(max_size=200)
+
+
+@given(st.builds(Metadata, exif=texts, icc_profile=texts, xmp=texts, comment=texts, dpi=st.none()))
+def test_round_trip(original: Metadata) -> None:
+    chunks = original.to_chunks()
+    assert Metadata.from_chunks([Chunk(100, b"other"), *chunks]) == original
+    assert set(original.info()) == {name for name in metadata.NAMES if getattr(original, name) is not None}
+    assert not any(chunk.required for chunk in chunks)
+
+
+def test_chunks_by_hand() -> None:
+    chunks = Metadata(comment=b"hello", dpi=(72.0, 300.0)).to_chunks()
+    assert [(chunk.kind, chunk.required) for chunk in chunks] == [(5, False), (6, False)]
+    assert zlib.decompress(chunks[0].data) == b"hello"
+    assert chunks[1].data == bytes.fromhex("00009042 00009643")
+    assert Metadata().to_chunks() == []
+
+
+def test_keywords_come_before_info_and_none_drops() -> None:
+    info = {"exif": b"old", "xmp": b"x", "comment": b"c", "dpi": (72, 72), "unrelated": 1}
+    assert Metadata.of({}, info) == Metadata(exif=b"old", xmp=b"x", comment=b"c", dpi=(72.0, 72.0))
+    assert Metadata.of({"exif": b"new", "xmp": None, "quality": 3}, info) == Metadata(
+        exif=b"new", comment=b"c", dpi=(72.0, 72.0)
+    )
+    assert Metadata.of(dict.fromkeys(metadata.NAMES), info) == Metadata()
+
+
+def test_what_pillow_users_pass_is_taken() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    taken = Metadata.of({"exif": exif, "xmp": "<x/>", "comment": "grüße", "dpi": (299.9994, 300)}, {})
+    assert taken.exif == exif.tobytes()
+    assert (taken.xmp, taken.comment) == (b"<x/>", "grüße".encode())
+    assert taken.dpi == (pytest.approx(299.9994), 300)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "match"),
+    [
+        ({"exif": 5}, "exif must be bytes, got 5"),
+        ({"dpi": 72}, "dpi must be two positive numbers, got 72"),
+        ({"dpi": (0, 72)}, "dpi"),
+        ({"dpi": (72, math.inf)}, "dpi"),
+        ({"dpi": (72, 72, 72)}, "dpi"),
+        ({"dpi": (1e-60, 72)}, "dpi"),
+        ({"dpi": (1e60, 72)}, "dpi"),
+    ],
+)
+def test_bad_keywords_are_named_and_bad_info_is_left_out(keywords: dict, match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Metadata.of(keywords, {})
+    assert Metadata.of({}, keywords) == Metadata()
+
+
+def test_text_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "TEXT_BYTES_MAX", 10)
+    with pytest.raises(ValueError, match="more than 10"):
+        Metadata.of({"exif": bytes(11)}, {})
+    assert Metadata.from_chunks([Chunk(2, zlib.compress(bytes(10)))]).exif == bytes(10)
+    with pytest.raises(FormatError, match="exif is longer than 10 bytes"):
+        Metadata.from_chunks([Chunk(2, zlib.compress(bytes(10**6)))])
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        Chunk(2, b"not compressed"),
+        Chunk(3, zlib.compress(b"cut off")[:-1]),
+        Chunk(4, zlib.compress(b"x") + b"more"),
+        Chunk(5, b""),
+        Chunk(6, bytes(7)),
+        Chunk(6, bytes(8)),
+        Chunk(6, bytes.fromhex("0000c07f 00009642")),
+    ],
+)
+def test_malformed_chunks_are_refused(chunk: Chunk) -> None:
+    with pytest.raises(FormatError, match="chunks: "):
+        Metadata.from_chunks([chunk])
+
+
+def test_of_several_chunks_the_first_counts() -> None:
+    assert Metadata.from_chunks([Chunk(5, zlib.compress(b"a")), Chunk(5, b"?")]).comment == b"a"
+
+
+def test_psnr() -> None:
+    assert psnr_chunk(28.125).data == (2812).to_bytes(2, "little")
+    assert read_psnr([psnr_chunk(28.12)]) == 28.12
+    assert read_psnr([psnr_chunk(math.inf)]) == math.inf
+    assert read_psnr([psnr_chunk(-3.0)]) == 0.0
+    assert read_psnr([psnr_chunk(1e9)]) == 655.34
+    assert read_psnr([]) is None
+    with pytest.raises(FormatError, match="psnr has 1 bytes"):
+        read_psnr([Chunk(7, b"x")])
+
+
+def test_pillows_own_formats_give_what_is_stored() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "JPEG", exif=exif, comment="note", dpi=(96, 96), xmp=b"<x/>")
+    opened = Image.open(stream)
+    kept = Metadata.of({}, opened.info)
+    assert (kept.exif, kept.comment, kept.dpi, kept.xmp) == (opened.info["exif"], b"note", (96.0, 96.0), b"<x/>")
