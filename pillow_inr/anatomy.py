@@ -9,6 +9,8 @@ from . import container, entropy, quantization
 from .architecture import Architecture
 from .metadata import CHUNK_NAMES
 
+_LABELS = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP", "psnr": "PSNR"}
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -47,6 +49,11 @@ class Part:
     name: str
     bytes: int
     """Its kind and its length included, where it is a chunk."""
+
+    @property
+    def label(self) -> str:
+        """The name as it is written in text."""
+        return _LABELS.get(self.name, self.name)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Tags of TIFF for what Pillow takes under a name of its own in other formats.
 _TIFF_XMP = 700
 _TIFF_COMMENT = 270
+# Modes of more than 8 bits a sample.
+_DEEP = ("I;16", "F")
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> "Size | None":
@@ -130,36 +132,58 @@ def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None"
 
 
 def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str]:
+    header = api.read_header(source)
+    if header.channels > len(container.MODES):
+        raise OSError(f"{header.channels} channels of {header.dtype}, for which Pillow has no mode: use --format npy")
     with Image.open(source, formats=[plugin.FORMAT]) as opened:
         assert isinstance(opened, plugin.InrImageFile)
         image = opened.render(size, box)
         image.info.update({name: opened.info[name] for name in NAMES if name in opened.info})
     image = ImageOps.exif_transpose(image)
-    file_format = Image.registered_extensions()[target.suffix.lower()]
+    return _save(
+        image, Image.registered_extensions()[target.suffix.lower()]
+    ), f"{image.width}×{image.height} {image.mode}"
+
+
+def _save(image: Image.Image, file_format: str) -> bytes:
     stream = io.BytesIO()
     try:
         image.save(stream, file_format, **_metadata(image, file_format))
     except OSError as error:
         if "cannot write mode" in str(error):
-            raise OSError(f"{error}: .tif and .npy hold every pixel as it is") from error
+            raise OSError(_refusal(image.mode, file_format)) from error
         raise
-    return stream.getvalue(), f"{image.width}×{image.height} {image.mode}"
+    if image.mode in _DEEP and file_format in Image.OPEN:
+        # Some formats turn what they cannot hold into 8 bits, of which nothing is left to be seen.
+        with Image.open(stream) as written:
+            if written.mode in ("L", "RGB"):
+                raise OSError(_refusal(image.mode, file_format))
+    return stream.getvalue()
+
+
+def _refusal(mode: str, file_format: str) -> str:
+    others = ".tif and .npy hold such samples" if mode in _DEEP else ".png, .webp and .tif hold transparency"
+    return f"cannot write mode {mode} as {file_format}: {others}"
 
 
 def _metadata(image: Image.Image, file_format: str) -> dict[str, Any]:
     """Keywords of `Image.save` that keep an image's metadata; a format ignores those it has no place for."""
     keywords = {name: image.info[name] for name in NAMES if name in image.info}
-    xmp, comment = keywords.get("xmp"), keywords.get("comment")
+    xmp, comment = keywords.get("xmp"), keywords.get("comment", b"").decode(errors="replace")
     if file_format == "PNG":
         text = PngInfo()
-        if xmp is not None:
+        if xmp:
             text.add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
-        if comment is not None:
-            text.add_itxt("Comment", comment.decode(errors="replace"))
+        if comment:
+            text.add_itxt("Comment", comment)
         keywords["pnginfo"] = text
     if file_format == "TIFF":
-        tags = {_TIFF_XMP: xmp, _TIFF_COMMENT: comment and comment.decode(errors="replace")}
-        keywords["tiffinfo"] = {tag: value for tag, value in tags.items() if value is not None}
+        tags = image.getexif()
+        if xmp:
+            tags[_TIFF_XMP] = xmp
+        if comment:
+            tags[_TIFF_COMMENT] = comment
+        keywords["tiffinfo"] = tags
     return keywords
 
 

@@ -233,6 +233,8 @@ def complain(path: Path, error: BaseException) -> None:
 
 def reason(error: BaseException) -> str:
     """What an error says, without what the system adds to it."""
+    if isinstance(error, UnidentifiedImageError) and str(error).startswith("cannot identify"):
+        return "not an image that Pillow can open"  # without its path once more
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text or type(error).__name__
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# What is left of a title before a bar: more would leave no room for the bar on 80 columns.
+TITLE_LENGTH = 22
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
@@ -94,8 +97,9 @@ def fit(
         metadata: names of metadata to leave out, as None.
     """
     bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
+    short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
     with (
-        progress.bar(title, bars, transient=True) as report,
+        progress.bar(short, bars, transient=True) as report,
         held_back(),
         warnings.catch_warnings(record=True) as notes,
     ):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import anatomy, cli_files, container, plugin
-from .anatomy import Anatomy, Tensor
+from .anatomy import Anatomy, Part, Tensor
 from .architecture import Architecture
 from .cli_files import Item, Run
 from .metadata import NAMES, Metadata
+
+# Lines are never folded: names stay whole, for grep, and a terminal breaks the line of a long one by itself.
+LINE_WIDTH = 10_000
 
 
 @click.command(epilog="Example: pillow-inr info photos --json | jq '.[] | {file, bytes, psnr}'")
@@ -31,8 +33,7 @@ def info(inputs: tuple[str, ...], as_json: bool) -> None:
     run = Run(items)
     found: list[tuple[Path, Anatomy]] = []
     run.each(lambda item: found.append((item.source, _dissect(item))))
-    # As wide as it is where no terminal sets a limit, so that grep finds whole names.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    console = Console(highlight=False, width=LINE_WIDTH)
     if as_json:
         click.echo(json.dumps([describe(path, file) for path, file in found], indent=2, ensure_ascii=False))
     elif len(items) == 1 and found:
@@ -112,26 +113,24 @@ def _metadata_names(file: Anatomy) -> str:
 
 def _table(found: list[tuple[Path, Anatomy]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("file", overflow="fold")
-    for heading in ("size", "pixels", "network", "weights", "bytes", "bpp", "dB"):
-        table.add_column(heading, justify="left" if heading in ("size", "pixels") else "right", no_wrap=True)
+    for heading in ("size", "pixels", "network", "bytes", "bpp", "dB"):
+        table.add_column(heading, justify="left" if heading in ("size", "pixels") else "right")
     with_metadata = any(_metadata_names(file) for _, file in found)
     if with_metadata:
         table.add_column("metadata")
+    table.add_column("file")
     for path, file in found:
         header = file.header
         facts = plugin.facts(header, file.chunks)
         row = (
-            escape(str(path)),
             f"{header.size[0]}×{header.size[1]}",
             _pixels(header),
             f"{header.width}×{header.depth}",
-            f"{facts['weights']:,}",
             f"{header.file_bytes:,}",
             f"{facts['bits_per_pixel']:.3f}",
             _psnr(facts),
         )
-        table.add_row(*row, *([_metadata_names(file)] if with_metadata else []))
+        table.add_row(*row, *([_metadata_names(file)] if with_metadata else []), escape(str(path)))
     return table
 
 
@@ -161,7 +160,7 @@ def _lines(path: Path, file: Anatomy) -> list[tuple[str, str]]:
     lines += [
         ("PSNR", "not in the file" if psnr == "-" else psnr if psnr == "exact" else f"{psnr} dB"),
         ("bytes", f"{header.file_bytes:,}, {facts['bits_per_pixel']:.3f} bits per pixel"),
-        ("parts", ", ".join(f"{part.name.replace('_', ' ')} {part.bytes:,}" for part in file.parts)),
+        ("parts", ", ".join(f"{part.label} {part.bytes:,}" for part in file.parts)),
     ]
     if beside := Metadata.from_chunks(file.chunks).info():
         lines.append(("metadata", ", ".join(_metadatum(*entry) for entry in beside.items())))
@@ -186,8 +185,7 @@ def _range(bounds: Any) -> str:
 def _metadatum(name: str, value: Any) -> str:
     if name == "dpi":
         return "×".join(f"{number:g}" for number in value) + " dpi"
-    label = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP"}.get(name, name)
-    return f"{label} {len(value):,} bytes"
+    return f"{Part(name, len(value)).label} {len(value):,} bytes"
 
 
 def _bits_per_weight(file: Anatomy) -> float:

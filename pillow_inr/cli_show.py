@@ -115,7 +115,7 @@ def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
             f"{result.bytes:,}" + "*" * result.too_large,
             f"{metrics.bits_per_pixel(result.bytes, *size):.3f}",
             "exact" if result.psnr_db == math.inf else f"{result.psnr_db:.2f}",
-            "-" if result.seconds is None else f"{result.seconds:.2f}",
+            "-" if result.seconds is None else f"{result.seconds:.3f}",
         )
     return table
 

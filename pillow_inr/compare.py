@@ -21,6 +21,8 @@ LOOK_AHEAD = 3
 # The crop of the picture: this part of the image's sides, and these limits in pixels.
 CROP_PART = 0.2
 CROP_SIDES = (48, 240)
+# The part of the room for the crop that is left free along each edge.
+EDGE_PART = 0.04
 # The picture: inches of a panel's longer side, pixels of an inch, and the shape that its columns are chosen for.
 PANEL_INCHES = 4.2
 DPI = 110
@@ -206,8 +208,12 @@ def detailed_region(image: Image.Image) -> tuple[int, int, int, int]:
     sums = np.zeros((rows + 1, columns + 1))
     sums[1:, 1:] = np.sqrt(changes).cumsum(axis=0).cumsum(axis=1)
     boxes = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    top, left = np.unravel_index(int(boxes.argmax()), boxes.shape)
-    return int(left), int(top), int(left) + width, int(top) + height
+    # Scans and screenshots have hard lines along their edges.
+    below, beside = (int(EDGE_PART * length) for length in (rows - height, columns - width))
+    inner = boxes[below : len(boxes) - below, beside : boxes.shape[1] - beside]
+    row, column = divmod(int(inner.argmax()), inner.shape[1])
+    left, top = column + beside, row + below
+    return left, top, left + width, top + height
 
 
 def picture(original: Image.Image, results: Sequence[Result]) -> bytes:
@@ -245,12 +251,17 @@ def _caption(entry: Result) -> str:
 
 
 def _columns(panels: int, aspect: float) -> int:
-    """Columns with which a picture of so many panels, each an image above its crop, comes nearest to its shape."""
+    """Columns with which a picture of so many panels, each an image above its crop, comes near to its shape.
 
-    def shape(columns: int) -> float:
-        return abs(math.log(columns * aspect / (2 * -(-panels // columns)) / PICTURE_ASPECT))
+    An empty place is as bad as being 1.6 times too wide or too tall.
+    """
 
-    return min(range(1, panels + 1), key=shape)
+    def badness(columns: int) -> float:
+        blocks = -(-panels // columns)
+        shape = columns * aspect / (2 * blocks)
+        return abs(math.log(shape / PICTURE_ASPECT)) + 0.5 * (columns * blocks - panels)
+
+    return min(range(1, panels + 1), key=badness)
 
 
 def _show(axis: "Axes", image: Image.Image, interpolation: str) -> None:

@@ -70,10 +70,11 @@ def _draw_images(figure: "SubFigure", pixels: NDArray[Any], original: NDArray[An
         error = np.abs(pixels.astype(np.float64) - original).mean(axis=2)
         top = peak or float(np.quantile(error, 0.995)) or 1.0
         drawn = axes[1].imshow(error, cmap="magma", vmin=0, vmax=top)
-        axes[1].set_title(
-            "absolute error, mean over channels" if pixels.shape[2] > 1 else "absolute error", fontsize=10
-        )
-        figure.colorbar(drawn, ax=axes[1], extend="max", shrink=0.9)
+        unit = " in levels" if pixels.dtype.kind == "u" else ""
+        mean = ", mean over channels" if pixels.shape[2] > 1 else ""
+        axes[1].set_title(f"absolute error{unit}{mean}", fontsize=10)
+        scale = figure.colorbar(drawn, cax=axes[1].inset_axes((1.02, 0.0, 0.03, 1.0)), extend="max")
+        scale.ax.tick_params(labelsize=8)
     for axis in axes:
         axis.set_axis_off()
 
@@ -118,7 +119,7 @@ def _draw_histogram(axis: "Axes", layer: Layer) -> None:
     edges = np.arange(-reach, reach + per_bin + 1, per_bin) - 0.5
     axis.hist(np.clip(symbols, edges[0], edges[-1]), bins=edges.tolist(), color=COLOUR)
     axis.tick_params(labelsize=7)
-    axis.locator_params(axis="both", nbins=5)
+    axis.locator_params(axis="both", nbins=5, integer=True)
 
 
 def _draw_bits(figure: "SubFigure", file: Anatomy) -> None:
@@ -141,7 +142,7 @@ def _draw_bits(figure: "SubFigure", file: Anatomy) -> None:
 
 
 def _other_names(file: Anatomy) -> list[str]:
-    return [part.name.replace("_", " ") for part in file.parts if part.name != "weights"]
+    return [part.label for part in file.parts if part.name != "weights"]
 
 
 def _other_bytes(file: Anatomy) -> list[float]:
