@@ -47,8 +47,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         if target.suffix.lower() != plugin.EXTENSION:
             raise ValueError(f"{target} does not end in {plugin.EXTENSION}: other programs would not know it")
         image = _read(item.source, strip)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1:
+        if isinstance(image, Image.Image) and (frames := cli_files.frame_count(item.source)) > 1:
             console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
         start = time.perf_counter()
         title = f"{run.count}{item.source.name}"

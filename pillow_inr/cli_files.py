@@ -41,6 +41,11 @@ class Item:
     problem: str | None = None
     """Why there is nothing to work on."""
 
+    @classmethod
+    def named(cls, path: str | Path) -> "Item":
+        """The file of this path, whether it is there or not."""
+        return cls(Path(path), PurePath(Path(path).name))
+
 
 def output_options(command: _Command) -> _Command:
     """Options of the commands that write files."""
@@ -107,7 +112,7 @@ def _expand(text: str, accepts: Callable[[Path], bool], wanted: str) -> list[Ite
         found = [Item(file, file.relative_to(path)) for file in _files_below(path) if accepts(file)]
         return found or [Item(path, PurePath(path.name), f"no {wanted} in this folder")]
     if path.exists() or not glob.has_magic(text):
-        return [Item(path, PurePath(path.name))]
+        return [Item.named(path)]
     root = _before_wildcards(path)
     matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 (absolute ones, too)
     files = dict.fromkeys(file for match in matches for file in (_files_below(match) if match.is_dir() else [match]))
@@ -228,7 +233,9 @@ class Run:
 
 def complain(path: Path, error: BaseException) -> None:
     """Print in one line what went wrong with a file."""
-    _print_error(f"{path}: {reason(error)}")
+    other = getattr(error, "filename", None)
+    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{os.fsdecode(other)}: "
+    _print_error(f"{path}: {where}{reason(error)}")
 
 
 def reason(error: BaseException) -> str:
@@ -257,6 +264,12 @@ def load(source: Path) -> Image.Image:
         raise
     except Exception as error:  # Pillow's plugins raise whatever they like on damaged files
         raise OSError(f"cannot be read: {error}") from error
+
+
+def frame_count(source: Path) -> int:
+    """How many images a file holds."""
+    with Image.open(source) as image:
+        return getattr(image, "n_frames", 1)
 
 
 def load_array(source: Path) -> "NDArray[np.generic]":

@@ -60,7 +60,7 @@ def learn(
     The weights suit one network on RGB images. They help fits of fewer than about a hundred steps.
     """
     options = cli_fit.checked(keywords)
-    item = Item(folder, folder)
+    item = Item.named(folder)
     outputs = Outputs(out, ".npz", [item], force)
     console = cli_files.console(quiet)
     run = Run([item])

@@ -49,7 +49,7 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
     not larger. The fit's options are those of encode; what is transparent is compared on white.
     """
     options = cli_fit.checked(keywords)
-    item = Item(Path(image), Path(image))
+    item = Item.named(image)
     outputs = Outputs(out, ".compare.png", [item], force)
     console = cli_files.console(quiet)
     run = Run([item])
@@ -89,6 +89,7 @@ def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, conso
         seconds = time.perf_counter() - start
         return comparison.measure(original, data, label=_OURS, setting=_setting(options), seconds=seconds)
     try:
+        api.read_header(inr)  # other formats would open as well
         return comparison.measure(original, inr.read_bytes(), label=_OURS, setting=inr.name)
     except (OSError, ValueError) as error:
         raise ValueError(f"{inr}: {cli_files.reason(error)}") from error
@@ -132,7 +133,7 @@ def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
 def view(file: str, original: str | None, out: str | None, force: bool, quiet: bool, init: tuple[str, ...]) -> None:
     """Plot an .inr file: its image, the error, histograms of its weights, the bytes of its layers."""
     cli_files.register_initializations(init)
-    item = Item(Path(file), Path(file))
+    item = Item.named(file)
     outputs = Outputs(out, ".view.png", [item], force)
     console = cli_files.console(quiet)
     run = Run([item])

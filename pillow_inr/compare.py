@@ -23,8 +23,10 @@ CROP_PART = 0.2
 CROP_SIDES = (48, 240)
 # The part of the room for the crop that is left free along each edge.
 EDGE_PART = 0.04
-# The picture: inches of a panel's longer side, pixels of an inch, and the shape that its columns are chosen for.
+# The picture: inches of an image's longer side and of a caption, pixels of an inch, the shape that its columns are
+# chosen for.
 PANEL_INCHES = 4.2
+CAPTION_INCHES = 2.2
 DPI = 110
 PICTURE_ASPECT = 1.6
 
@@ -223,11 +225,12 @@ def picture(original: Image.Image, results: Sequence[Result]) -> bytes:
 
     box = detailed_region(original)
     panels = [(f"original\n{original.width}×{original.height}", original), *((_caption(r), r.image) for r in results)]
-    columns = _columns(len(panels), original.width / original.height)
-    blocks = -(-len(panels) // columns)
     longer = max(original.size)
     width, height = (PANEL_INCHES * side / longer for side in original.size)
-    figure = Figure(figsize=(columns * (width + 0.1), blocks * (2 * height + 0.65)), dpi=DPI, layout="constrained")
+    width, height = max(width, CAPTION_INCHES) + 0.1, 2 * height + 0.65
+    columns = _columns(len(panels), width / height)
+    blocks = -(-len(panels) // columns)
+    figure = Figure(figsize=(columns * width, blocks * height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2 * blocks, columns, squeeze=False)
     for axis in axes.flat:
@@ -245,20 +248,20 @@ def picture(original: Image.Image, results: Sequence[Result]) -> bytes:
 
 
 def _caption(entry: Result) -> str:
-    mark = " (its smallest)" if entry.too_large else ""
+    mark = ", its smallest" if entry.too_large else ""
     psnr = "exact" if entry.psnr_db == math.inf else f"{entry.psnr_db:.2f} dB"
-    return f"{entry.label}\n{entry.bytes:,} bytes{mark}, {psnr}"
+    return f"{entry.label}{mark}\n{entry.bytes:,} bytes, {psnr}"
 
 
 def _columns(panels: int, aspect: float) -> int:
-    """Columns with which a picture of so many panels, each an image above its crop, comes near to its shape.
+    """Columns with which a picture of so many panels, of this ratio of width to height, comes near to its shape.
 
     An empty place is as bad as being 1.6 times too wide or too tall.
     """
 
     def badness(columns: int) -> float:
         blocks = -(-panels // columns)
-        shape = columns * aspect / (2 * blocks)
+        shape = columns * aspect / blocks
         return abs(math.log(shape / PICTURE_ASPECT)) + 0.5 * (columns * blocks - panels)
 
     return min(range(1, panels + 1), key=badness)
