@@ -1,7 +1,12 @@
-"""Fitting on the command line: the options of an encode, the bar while it runs, what it warns of."""
+"""Fitting on the command line: the options of an encode, the bar while it runs, what it warns of, Ctrl-C."""
 
+import atexit
+import os
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -9,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
-from . import api, progress
+from . import api, cli_files, progress
 from .config import EFFORT_SECONDS, ENCODINGS, EncodeOptions
 from .container import DEPTH_MAX, WIDTH_MAX
 from .native_log import held_back
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 TITLE_LENGTH = 22
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
+_T = TypeVar("_T")
 
 
 def encode_options(command: _Command) -> _Command:
@@ -104,7 +110,39 @@ def fit(
         warnings.catch_warnings(record=True) as notes,
     ):
         warnings.simplefilter("always", UserWarning)
-        data = api.encode(image, **{**vars(options), "progress": report}, **metadata)
+        data = in_background(lambda: api.encode(image, **{**vars(options), "progress": report}, **metadata))
     for note in notes:
         console.print(f"{escape(title)}: {note.message}", style="yellow")
     return data
+
+
+def in_background(work: Callable[[], _T]) -> _T:
+    """The result of work on another thread, while this one waits for Ctrl-C.
+
+    TensorFlow calls Python from C++ here and there; a KeyboardInterrupt raised in such a call is lost, or aborts the
+    process. Here it is met at once.
+    """
+    future: Future[_T] = Future()
+
+    def do() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    thread = threading.Thread(target=do, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.2)  # without a limit, Windows would not tell of Ctrl-C
+    except KeyboardInterrupt:
+        atexit.register(_leave)
+        raise
+    return future.result()
+
+
+def _leave() -> None:
+    """End the process before Python takes down what the other thread still works with."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(cli_files.INTERRUPTED)

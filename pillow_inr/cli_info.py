@@ -16,7 +16,7 @@ from .architecture import Architecture
 from .cli_files import Item, Run
 from .metadata import NAMES, Metadata
 
-# Lines are never folded: names stay whole, for grep, and a terminal breaks the line of a long one by itself.
+# Lines of a table are not folded: names stay whole, for grep, and a terminal breaks the line of a long one by itself.
 LINE_WIDTH = 10_000
 
 
@@ -33,13 +33,12 @@ def info(inputs: tuple[str, ...], as_json: bool) -> None:
     run = Run(items)
     found: list[tuple[Path, Anatomy]] = []
     run.each(lambda item: found.append((item.source, _dissect(item))))
-    console = Console(highlight=False, width=LINE_WIDTH)
     if as_json:
         click.echo(json.dumps([describe(path, file) for path, file in found], indent=2, ensure_ascii=False))
     elif len(items) == 1 and found:
-        _print_listing(console, *found[0])
+        _print_listing(*found[0])
     elif found:
-        console.print(_table(found))
+        Console(highlight=False, width=LINE_WIDTH).print(_table(found))
     run.exit()
 
 
@@ -134,24 +133,25 @@ def _table(found: list[tuple[Path, Anatomy]]) -> Table:
     return table
 
 
-def _print_listing(console: Console, path: Path, file: Anatomy) -> None:
+def _print_listing(path: Path, file: Anatomy) -> None:
+    console = Console(highlight=False)
+    console.print(escape(str(path)), style="bold", soft_wrap=True)
     listing = Table(box=None, pad_edge=False, show_header=False)
     listing.add_column(style="bold")
-    listing.add_column(overflow="fold")
-    for name, value in _lines(path, file):
+    listing.add_column()
+    for name, value in _lines(file):
         listing.add_row(name, escape(value))
     console.print(listing)
     console.print()
     console.print(_layer_table(file))
 
 
-def _lines(path: Path, file: Anatomy) -> list[tuple[str, str]]:
+def _lines(file: Anatomy) -> list[tuple[str, str]]:
     header = file.header
     facts = plugin.facts(header, file.chunks)
     architecture = Architecture.of(header)
     pixels = _mode(header) or f"{header.channels} channel{'s' * (header.channels > 1)}"
     lines = [
-        ("file", str(path)),
         ("image", f"{header.size[0]}×{header.size[1]} pixels, {pixels}, {header.dtype}"),
     ]
     if "range" in facts:

@@ -77,16 +77,18 @@ def learn(
         )
         bars = Console(stderr=True, quiet=quiet or not console.is_terminal)
         with progress.bar("learning", bars, transient=True, unit="rounds") as report, held_back():
-            initialization = _learning().learn(
-                _endless(list(paths), seed),
-                architecture,
-                max(sides),
-                steps=steps,
-                rounds=rounds,
-                time_limit=time_limit,
-                seed=seed,
-                device=device,
-                report=report,
+            initialization = cli_fit.in_background(
+                lambda: _learning().learn(
+                    _endless(list(paths), seed),
+                    architecture,
+                    max(sides),
+                    steps=steps,
+                    rounds=rounds,
+                    time_limit=time_limit,
+                    seed=seed,
+                    device=device,
+                    report=report,
+                )
             )
         stream = io.BytesIO()
         initialization.save(stream)

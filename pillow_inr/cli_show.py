@@ -145,11 +145,11 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
         data = item.source.read_bytes()
         taken_apart = anatomy.dissect(data)
         network = decoding.read_network(data)
-        pixels = _pixels(network, whole=original is not None)
+        pixels = upright_pixels(network, whole=original is not None)
         reference = None
         if original is not None:
             try:
-                reference = _original(Path(original), pixels.shape)
+                reference = read_original(Path(original), pixels.shape)
             except cli_files.FILE_ERRORS as error:
                 raise ValueError(f"{original}: {cli_files.reason(error)}") from error
         plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
@@ -170,7 +170,7 @@ def _title(path: Path, network: "Network") -> str:
     )
 
 
-def _pixels(network: "Network", whole: bool) -> "Samples":
+def upright_pixels(network: "Network", whole: bool) -> "Samples":
     """The image upright, shape (height, width, channels); evaluated at fewer points where it is large."""
     size = network.header.size
     if not whole:
@@ -180,7 +180,7 @@ def _pixels(network: "Network", whole: bool) -> "Samples":
     return _turned(network.pixels(size), Metadata.from_chunks(network.chunks).exif)
 
 
-def _original(path: Path, shape: tuple[int, ...]) -> "NDArray[np.generic]":
+def read_original(path: Path, shape: tuple[int, ...]) -> "NDArray[np.generic]":
     """What was encoded, upright.
 
     Raises:

@@ -104,7 +104,7 @@ ALLOWED: dict[str, set[str]] = {
     "compare": {"metrics", "PIL", "matplotlib"},
     "plots": {"anatomy", "matplotlib"},
     "cli_files": {"api", "errors", "plugin", "PIL", "click", "rich"},
-    "cli_fit": {"api", "config", "container", "native_log", "progress", "PIL", "click", "rich"},
+    "cli_fit": {"api", "cli_files", "config", "container", "native_log", "progress", "PIL", "click", "rich"},
     "cli_encode": {"api", "cli_files", "cli_fit", "container", "metadata", "metrics", "plugin", "PIL", "click", "rich"},
     "cli_decode": {"api", "cli_files", "container", "decoding", "metadata", "plugin", "PIL", "click", "rich"},
     "cli_info": {"anatomy", "architecture", "cli_files", "container", "metadata", "plugin", "click", "rich"},
