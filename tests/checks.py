@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,11 +49,11 @@ def gradient(width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
     return np.rint(255 * np.stack(planes, axis=-1)).astype(np.uint8)
 
 
-def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
-    """PSNR in dB of two uint8 arrays, inf when they are equal."""
+def psnr(reference: NDArray[Any], decoded: NDArray[Any], peak: float = 255.0) -> float:
+    """PSNR in dB of two arrays, inf when they are equal."""
     assert reference.shape == decoded.shape
     mse = np.mean((reference.astype(float) - decoded.astype(float)) ** 2)
-    return float(10 * np.log10(255**2 / mse)) if mse else float("inf")
+    return float(10 * np.log10(peak**2 / mse)) if mse else float("inf")
 
 
 def synthesize(
@@ -62,6 +63,18 @@ def synthesize(
     across, down = (axis_coordinates(length, max(size), count=length * points) for length in size)
     scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
     return siren.synthesize(architecture, weights, siren.Grid(across, down, points), scale)
+
+
+def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: container.Header) -> None:
+    """Two decoders agree as docs/format.md section 5 says."""
+    assert decoded.dtype == header.dtype
+    difference = np.abs(decoded.astype(float) - expected)
+    if header.samples is None:
+        assert difference.max() <= 1
+        assert (difference > 0).mean() <= 1e-3
+    else:
+        low, high = np.array(header.samples.ranges).T
+        assert (difference <= 1e-4 * (high - low) + (0 if header.dtype == "float32" else 1)).all()
 
 
 def check_rejects(data: bytes, match: str | None = None) -> None:

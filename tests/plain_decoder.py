@@ -191,6 +191,20 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
+def chunks_by_kind(data: bytes) -> dict[int, bytes]:
+    """Data of the first chunk of each kind, bit 7 of which is kept; none that must be understood is unknown."""
+    kept: dict[int, bytes] = {}
+    at = 0
+    while at < len(data):
+        kind = data[at]
+        assert kind in {0x81, *range(1, 0x80)}
+        length, at = varint(data, at + 1)
+        kept.setdefault(kind, data[at : at + length])
+        at += length
+        assert at <= len(data)
+    return kept
+
+
 def identity(architecture: list[int], tensors: list[list[float]]) -> bytes:
     digest = hashlib.sha256(struct.pack("<5I", *architecture))
     for tensor in tensors:
@@ -200,16 +214,25 @@ def identity(architecture: list[int], tensors: list[list[float]]) -> bytes:
 
 def decode(
     data: bytes, initialization: tuple[list[int], list[list[float]]]
-) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[int]]]:
+) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[float]]]:
     """Width, height and samples per pixel; the tensors; the pixels, row by row."""
     assert data[:8] == bytes.fromhex("89494E520D0A 01 00")
     assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
     width, at = varint(data, 8)
     height, at = varint(data, at)
-    channels = data[at] + 1
+    pixel_format = data[at]
+    at += 1
+    channels, code, ranges = pixel_format + 1, "B", [(0, 255)]
+    if pixel_format == 4:
+        code, channels = "BHf"[data[at]], data[at + 1] or 1
+        count = channels if data[at + 2] else 1
+        bounds = struct.unpack_from(f"<{2 * count}{code}", data, at + 3)
+        ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
+        at += 3 + 2 * count * struct.calcsize(code)
+    ranges *= channels // len(ranges)
     frequencies, growth = 0, 100
-    encoding = data[at + 1]
-    at += 2
+    encoding = data[at]
+    at += 1
     if encoding:
         frequencies, growth = data[at], 100 + data[at + 1]
         at += 2
@@ -224,13 +247,12 @@ def decode(
     sizes = [size for rows, columns in shapes for size in ((rows, columns), (columns,))]
     tensors = decode_weights(data[at : at + payload_length], sizes, coding)
     weights = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
-    chunks = data[at + payload_length : -4]
-    if chunks:  # here only that of the initialization
-        assert chunks[0] == 0x81
-        length, start = varint(chunks, 1)
-        bits = int.from_bytes(chunks[start + 8 :], "little")
-        assert len(chunks) == start + length == start + 8 + -(-len(tensors) // 8)
-        assert chunks[start : start + 8] == identity(*initialization)
+    kept = chunks_by_kind(data[at + payload_length : -4])
+    if 0x81 in kept:
+        reference = kept[0x81]
+        bits = int.from_bytes(reference[8:], "little")
+        assert len(reference) == 8 + -(-len(tensors) // 8)
+        assert reference[:8] == identity(*initialization)
         assert initialization[0] == [units, depth, channels, frequencies, growth]
         weights = [
             [w + r for w, r in zip(weight, learned, strict=True)] if bits >> t & 1 else weight
@@ -253,5 +275,7 @@ def decode(
                 ]
                 if layer < depth:
                     h = [math.sin(30 * value) for value in h]
-            pixels.append([round(255 * min(max(value, 0), 1)) for value in h])
+            limited = [min(max(value, 0), 1) for value in h]
+            samples = [low + v * (high - low) for v, (low, high) in zip(limited, ranges, strict=True)]
+            pixels.append(samples if code == "f" else [round(sample) for sample in samples])
     return (width, height, channels), tensors, pixels

@@ -1,11 +1,13 @@
 """Makes one conformance vector: `python tests/vectors/make.py NAME MODE WIDTH DEPTH ENCODING COLUMNS ROWS [INIT]`.
 
-With the single argument NAME, one whose weights are drawn, not fitted: see `drawn`.
+MODE is one of Pillow's, or "bands": five channels of floating point, each with a range of its own. With the single
+argument NAME, one whose weights are drawn, not fitted: see `drawn`.
 
-Vectors are frozen: every later release must decode them, so this refuses to overwrite one. Those whose names do not end
-in `_coding1` were made when files had coding 0.
+Vectors are frozen: every later release must decode them, so this refuses to overwrite one. `grey`,
+`grey_alpha`, `rgb`, `rgba`, `plain` and `difference` were made when files had coding 0.
 """
 
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +24,21 @@ def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows:
     """An image of ramps, a disc and a ridge, encoded."""
     x, y = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(-1, 1, rows))
     planes = [(x + 1) / 2, (y + 1) / 2, x**2 + y**2 < 0.5, np.exp(-2 * (x - y) ** 2)]
-    order = {"L": [2], "LA": [0, 3], "RGB": [0, 1, 2], "RGBA": [0, 1, 2, 3]}[mode]
-    pixels = np.rint(255 * np.stack([planes[index] for index in order], axis=-1)).astype(np.uint8)
+    if mode == "bands":
+        pixels = np.stack([10.0**index * plane - 7 for index, plane in enumerate([*planes, x * y])], axis=-1)
+        pixels = pixels.astype(np.float32)
+    elif mode == "I;16":
+        pixels = np.rint(300 + 40000 * planes[3]).astype(np.uint16)
+    else:
+        order = {"L": [2], "LA": [0, 3], "RGB": [0, 1, 2], "RGBA": [0, 1, 2, 3]}[mode]
+        pixels = np.rint(255 * np.stack([planes[index] for index in order], axis=-1)).astype(np.uint8)
+        pixels = pixels.squeeze()
     learned = pillow_inr.register_initialization(init) if init else None
-    data = pillow_inr.encode(pixels, width=width, depth=depth, encoding=encoding, init=learned, steps=800)
-    error = np.mean((pillow_inr.decode(data).reshape(pixels.shape).astype(float) - pixels) ** 2)
-    print(f"{10 * np.log10(255**2 / error):.1f} dB")
+    metadata = {"exif": b"II*\0\x08\0\0\0\0\0\0\0\0\0", "xmp": "<x/>", "comment": "a vector", "dpi": (72, 300.5)}
+    data = pillow_inr.encode(
+        pixels, width=width, depth=depth, encoding=encoding, init=learned, steps=800, icc_profile=b"RGB ", **metadata
+    )
+    print(f"{Image.open(io.BytesIO(data)).info['psnr'] if mode != 'bands' else 0} dB")
     return data
 
 
@@ -59,12 +70,16 @@ def main() -> None:
     header, payload, _ = container.unpack(data)
     tensors = list(entropy.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
     path.write_bytes(data)
+    pixels = pillow_inr.decode(data)
     np.savez_compressed(
         folder / f"{name}.npz",
+        # Pillow cannot store every array.
+        **({"pixels": pixels} if header.samples else {}),
         step_indices=[tensor.step_index for tensor in tensors],
         symbols=np.concatenate([tensor.symbols.ravel() for tensor in tensors]),
     )
-    Image.fromarray(pillow_inr.decode(data), "LA" if header.mode == "LA" else None).save(folder / f"{name}.png")
+    if header.samples is None:
+        Image.fromarray(pixels).save(folder / f"{name}.png")
     print(f"{path}: {len(data)} bytes")
 
 
