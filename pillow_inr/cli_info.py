@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from .architecture import Architecture
 from .cli_files import Item, Run
 from .metadata import NAMES, Metadata
 
-# Lines of a table are not folded: names stay whole, for grep, and a terminal breaks the line of a long one by itself.
-LINE_WIDTH = 10_000
+# What stands beside the names of a listing, on 80 columns.
+VALUE_WIDTH = 68
 
 
 @click.command(epilog="Example: pillow-inr info photos --json | jq '.[] | {file, bytes, psnr}'")
@@ -38,7 +39,7 @@ def info(inputs: tuple[str, ...], as_json: bool) -> None:
     elif len(items) == 1 and found:
         _print_listing(*found[0])
     elif found:
-        Console(highlight=False, width=LINE_WIDTH).print(_table(found))
+        _print_table(found)
     run.exit()
 
 
@@ -110,27 +111,35 @@ def _metadata_names(file: Anatomy) -> str:
     return " ".join("icc" if part.name == "icc_profile" else part.name for part in file.parts if part.name in NAMES)
 
 
-def _table(found: list[tuple[Path, Anatomy]]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("size", "pixels", "network", "bytes", "bpp", "dB"):
-        table.add_column(heading, justify="left" if heading in ("size", "pixels") else "right")
-    with_metadata = any(_metadata_names(file) for _, file in found)
-    if with_metadata:
-        table.add_column("metadata")
-    table.add_column("file")
-    for path, file in found:
-        header = file.header
-        facts = plugin.facts(header, file.chunks)
-        row = (
-            f"{header.size[0]}×{header.size[1]}",
-            _pixels(header),
-            f"{header.width}×{header.depth}",
-            f"{header.file_bytes:,}",
-            f"{facts['bits_per_pixel']:.3f}",
-            _psnr(facts),
+def _print_table(found: list[tuple[Path, Anatomy]]) -> None:
+    """One line a file. Not a rich table: that would fold long names, or fill the lines of short ones up to them."""
+    heading = ("size", "pixels", "network", "bytes", "bpp", "dB", "metadata", "file")
+    rows = [heading, *(_row(path, file) for path, file in found)]
+    if not any(row[6] for row in rows[1:]):
+        rows = [(*row[:6], row[7]) for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    console = Console(highlight=False, soft_wrap=True)
+    for number, (*cells, name) in enumerate(rows):
+        padded = (
+            cell.rjust(width) if 2 <= column <= 5 else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )
-        table.add_row(*row, *([_metadata_names(file)] if with_metadata else []), escape(str(path)))
-    return table
+        console.print(escape("  ".join((*padded, name))), style=None if number else "bold")
+
+
+def _row(path: Path, file: Anatomy) -> tuple[str, ...]:
+    header = file.header
+    facts = plugin.facts(header, file.chunks)
+    return (
+        f"{header.size[0]}×{header.size[1]}",
+        _pixels(header),
+        f"{header.width}×{header.depth}",
+        f"{header.file_bytes:,}",
+        f"{facts['bits_per_pixel']:.3f}",
+        _psnr(facts),
+        _metadata_names(file),
+        str(path),
+    )
 
 
 def _print_listing(path: Path, file: Anatomy) -> None:
@@ -160,10 +169,10 @@ def _lines(file: Anatomy) -> list[tuple[str, str]]:
     lines += [
         ("PSNR", "not in the file" if psnr == "-" else psnr if psnr == "exact" else f"{psnr} dB"),
         ("bytes", f"{header.file_bytes:,}, {facts['bits_per_pixel']:.3f} bits per pixel"),
-        ("parts", ", ".join(f"{part.label} {part.bytes:,}" for part in file.parts)),
+        ("parts", _wrapped([f"{part.label} {part.bytes:,}" for part in file.parts])),
     ]
     if beside := Metadata.from_chunks(file.chunks).info():
-        lines.append(("metadata", ", ".join(_metadatum(*entry) for entry in beside.items())))
+        lines.append(("metadata", _wrapped([_metadatum(*entry) for entry in beside.items()])))
     encoding = "plain coordinates"
     if header.frequencies:
         encoding = f"{header.frequencies} Fourier frequencies an axis, ratio {header.growth / 100:.2f}"
@@ -173,6 +182,12 @@ def _lines(file: Anatomy) -> list[tuple[str, str]]:
         ("weights", f"{architecture.weight_count:,}, {_bits_per_weight(file):.2f} bits each"),
     ]
     return lines
+
+
+def _wrapped(entries: list[str]) -> str:
+    """Entries in lines that end between two of them."""
+    fixed = (entry.replace(" ", "\N{NO-BREAK SPACE}") for entry in entries)
+    return "\n".join(textwrap.wrap(", ".join(fixed), VALUE_WIDTH)).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def _range(bounds: Any) -> str:
