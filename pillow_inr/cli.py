@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from . import __version__, cli_files
+from . import __version__, cli_run
 from .cli_decode import decode
 from .cli_encode import encode
 from .cli_info import info
@@ -24,7 +24,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:  # outside the work on a file, which says more
             click.echo("pillow-inr: interrupted", err=True)
-            sys.exit(cli_files.INTERRUPTED)
+            sys.exit(cli_run.INTERRUPTED)
 
 
 @click.group(

@@ -9,8 +9,9 @@ from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 from rich.markup import escape
 
-from . import api, cli_files, container, plugin
-from .cli_files import ARRAY_SUFFIXES, Item, Outputs, Run
+from . import api, cli_files, cli_run, container, plugin
+from .cli_files import ARRAY_SUFFIXES, Item, Outputs
+from .cli_run import Run
 from .metadata import NAMES
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def decode(
         raise click.UsageError(f"--format: {_unknown(suffix)}")
     items = cli_files.find(inputs, cli_files.is_inr, ".inr file")
     outputs = Outputs(out, suffix, items, force)
-    console = cli_files.console(quiet)
+    console = cli_run.console(quiet)
     run = Run(items)
 
     def decode_one(item: Item) -> None:
@@ -103,8 +104,8 @@ def decode(
             console.print(f"{escape(str(target))}: {lost}", style="yellow")
 
     run.each(decode_one)
-    if len(items) > 1 and run.failed:
-        console.print(f"{run.done} of {len(items)} files  {run.failed} failed")
+    if len(items) > 1:
+        console.print(f"{run.done} of {len(items)} files{run.failures}")
     run.exit()
 
 

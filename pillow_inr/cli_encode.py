@@ -8,8 +8,9 @@ import click
 from PIL import Image, ImageOps
 from rich.markup import escape
 
-from . import api, cli_files, cli_fit, container, metrics, plugin
-from .cli_files import Item, Outputs, Run
+from . import api, cli_files, cli_fit, cli_run, container, metrics, plugin
+from .cli_files import Item, Outputs
+from .cli_run import Run
 from .metadata import NAMES, read_psnr
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
     options = cli_fit.checked(keywords)
     items = cli_files.find(inputs, cli_files.opens_as_image, "image")
     outputs = Outputs(out, plugin.EXTENSION, items, force)
-    console = cli_files.console(quiet)
+    console = cli_run.console(quiet)
     run = Run(items)
     written = 0
     started = time.perf_counter()
@@ -60,8 +61,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
 
     run.each(encode_one)
     if len(items) > 1:
-        failures = f"  {run.failed} failed" if run.failed else ""
-        console.print(f"{run.done} of {len(items)} files  {written:,} bytes{failures}  {_duration(started)}")
+        console.print(f"{run.done} of {len(items)} files  {written:,} bytes{run.failures}  {_duration(started)}")
     run.exit()
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
-from . import api, cli_files, progress
+from . import api, cli_run, progress
 from .config import EFFORT_SECONDS, ENCODINGS, EncodeOptions
 from .container import DEPTH_MAX, WIDTH_MAX
 from .native_log import held_back
@@ -112,7 +112,7 @@ def fit(
         warnings.simplefilter("always", UserWarning)
         data = in_background(lambda: api.encode(image, **{**vars(options), "progress": report}, **metadata))
     for note in notes:
-        console.print(f"{escape(title)}: {note.message}", style="yellow")
+        console.print(f"{escape(title)}: {escape(str(note.message))}", style="yellow")
     return data
 
 
@@ -145,4 +145,4 @@ def _leave() -> None:
     """End the process before Python takes down what the other thread still works with."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(cli_files.INTERRUPTED)
+    os._exit(cli_run.INTERRUPTED)

@@ -14,7 +14,8 @@ from rich.table import Table
 from . import anatomy, cli_files, container, plugin
 from .anatomy import Anatomy, Part, Tensor
 from .architecture import Architecture
-from .cli_files import Item, Run
+from .cli_files import Item
+from .cli_run import Run
 from .metadata import NAMES, Metadata
 
 # What stands beside the names of a listing, on 80 columns.

@@ -13,9 +13,10 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from rich.markup import escape
 
-from . import api, cli_files, cli_fit, progress
+from . import api, cli_files, cli_fit, cli_run, progress
 from .architecture import Architecture
-from .cli_files import Item, Outputs, Run
+from .cli_files import Item, Outputs
+from .cli_run import Run
 from .config import ENCODINGS, make_plan
 from .errors import BackendError
 from .native_log import held_back
@@ -62,7 +63,7 @@ def learn(
     options = cli_fit.checked(keywords)
     item = Item.named(folder)
     outputs = Outputs(out, ".npz", [item], force)
-    console = cli_files.console(quiet)
+    console = cli_run.console(quiet)
     run = Run([item])
 
     def learn_from(item: Item) -> None:

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import api, cli_files, cli_fit, metrics, plugin
-from .cli_files import Item, Outputs, Run
+from . import api, cli_files, cli_fit, cli_run, metrics, plugin
+from .cli_files import Item, Outputs
+from .cli_run import Run
 from .config import EncodeOptions
 from .metadata import NAMES, Metadata, read_psnr
 
@@ -49,9 +50,13 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
     not larger. The fit's options are those of encode; what is transparent is compared on white.
     """
     options = cli_fit.checked(keywords)
+    if inr is not None and _setting(options):
+        raise click.UsageError(
+            f"--inr means that nothing is fitted, but options of a fit are given: {_setting(options)}"
+        )
     item = Item.named(image)
     outputs = Outputs(out, ".compare.png", [item], force)
-    console = cli_files.console(quiet)
+    console = cli_run.console(quiet)
     run = Run([item])
 
     def compare_one(item: Item) -> None:
@@ -87,20 +92,21 @@ def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, conso
         bare = dict.fromkeys(NAMES)
         data = cli_fit.fit(original, options, title="fitting", console=console, **bare)
         seconds = time.perf_counter() - start
-        return comparison.measure(original, data, label=_OURS, setting=_setting(options), seconds=seconds)
+        return comparison.measure(
+            original, data, label=_OURS, setting=_setting(options) or "quality=50", seconds=seconds
+        )
     try:
         api.read_header(inr)  # other formats would open as well
         return comparison.measure(original, inr.read_bytes(), label=_OURS, setting=inr.name)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{inr}: {cli_files.reason(error)}") from error
+        raise ValueError(f"{inr}: {cli_run.reason(error)}") from error
 
 
 def _setting(options: EncodeOptions) -> str:
-    asked = {
-        name: getattr(options, name)
-        for name in ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
-    }
-    return " ".join(f"{name}={value:g}" for name, value in asked.items() if value is not None) or "defaults"
+    """What was asked of a fit, as the other formats' settings are shown; nothing for the defaults."""
+    names = ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
+    asked = {name: getattr(options, name) for name in names}
+    return " ".join(f"{name}={value:g}" for name, value in asked.items() if value is not None)
 
 
 def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
@@ -135,7 +141,7 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
     cli_files.register_initializations(init)
     item = Item.named(file)
     outputs = Outputs(out, ".view.png", [item], force)
-    console = cli_files.console(quiet)
+    console = cli_run.console(quiet)
     run = Run([item])
 
     def view_one(item: Item) -> None:
@@ -150,8 +156,8 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
         if original is not None:
             try:
                 reference = read_original(Path(original), pixels.shape)
-            except cli_files.FILE_ERRORS as error:
-                raise ValueError(f"{original}: {cli_files.reason(error)}") from error
+            except cli_run.FILE_ERRORS as error:
+                raise ValueError(f"{original}: {cli_run.reason(error)}") from error
         plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
         api.write_atomically(target, plot)
         console.print(f"{escape(str(target))}")

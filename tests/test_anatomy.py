@@ -12,7 +12,7 @@ from pillow_inr.errors import DamagedFileError
 from pillow_inr.metadata import Metadata
 
 from .checks import SAMPLES, VECTORS
-from .cli_run import RGB, with_chunks
+from .cli_checks import RGB, with_chunks
 
 FILES = [SAMPLES / "kodim15.inr", *sorted(VECTORS.glob("*.inr"))]
 

@@ -15,7 +15,7 @@ from pillow_inr import api, cli_fit
 from pillow_inr.errors import FitError
 
 from .checks import VECTORS, gradient
-from .cli_run import QUICK, RGB, exif, photographs, run, tree
+from .cli_checks import QUICK, RGB, exif, photographs, run, tree
 
 COMMANDS = ("encode", "decode", "info", "compare", "view", "learn")
 

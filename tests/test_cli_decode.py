@@ -11,7 +11,7 @@ from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
 from .checks import VECTORS
-from .cli_run import RGB, as_samples, exif, run, tree, with_chunks
+from .cli_checks import RGB, as_samples, exif, run, tree, with_chunks
 
 GREY = VECTORS / "grey.inr"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

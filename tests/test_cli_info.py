@@ -8,7 +8,7 @@ from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
 from .checks import SAMPLES, VECTORS
-from .cli_run import RGB, as_samples, exif, run, with_chunks
+from .cli_checks import RGB, as_samples, exif, run, with_chunks
 
 GREY = VECTORS / "grey.inr"
 

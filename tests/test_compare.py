@@ -12,7 +12,7 @@ from pillow_inr import compare
 from pillow_inr.compare import CODECS, JPEG, Codec
 
 from .checks import SAMPLES, VECTORS, gradient, psnr
-from .cli_run import QUICK, RGB, exif, run, tree
+from .cli_checks import QUICK, RGB, exif, run, tree
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +128,9 @@ def test_complaints_name_the_file(tmp_path: Path) -> None:
         assert complaint in result.output
     Image.new("F", (4, 4)).save(tmp_path / "deep.tif")
     assert "images of 8 bits" in run("compare", tmp_path / "deep.tif").output
+    result = run("compare", tmp_path / "a.png", "--inr", RGB, "--effort", 3)
+    assert result.exit_code == 2
+    assert "effort=3" in result.output
     assert tree(tmp_path) == {"a.png", "deep.tif"}
 
 

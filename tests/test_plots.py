@@ -13,7 +13,7 @@ from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
 from .checks import SAMPLES, VECTORS
-from .cli_run import RGB, as_samples, exif, run, tree, with_chunks
+from .cli_checks import RGB, as_samples, exif, run, tree, with_chunks
 
 FILES = sorted(path for path in VECTORS.glob("*.inr") if path.stem != "difference")
 
