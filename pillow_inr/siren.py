@@ -18,7 +18,10 @@ from .pixels import encode_axis
 from .samples import Samples, Scale
 
 # Points evaluated at once by a thread: 1 MB for a layer of 64 units, which stays in a core's cache.
-BLOCK_PIXELS = 4096
+BLOCK_POINTS = 4096
+# Small images are divided into about so many blocks all the same, for the sake of threads, but not into smaller ones.
+BLOCKS = 64
+LEAST_POINTS = 1024
 # Multiplications up to which OpenBLAS makes a product on the calling thread. Tiles of wide layers keep at least so many
 # rows and split the columns instead: with 7 rows a core makes 44 GFLOP/s, with 32 or more 108 to 126.
 TILE_WORK = 1 << 18
@@ -60,14 +63,17 @@ def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]
     width, height = len(grid.across) // grid.points, len(grid.down) // grid.points
     pixels: Samples = np.empty((height, width, architecture.channels), scale.dtype)
     layers = _Layers(architecture, weights, scale)
-    blocks = list(_blocks((width, height), BLOCK_PIXELS // grid.points**2))
+    most = min(max(LEAST_POINTS, width * height * grid.points**2 // BLOCKS), BLOCK_POINTS) // grid.points**2
+    blocks = list(_blocks((width, height), most))
     threads = min(_cores(), THREADS_MAX, len(blocks))
+    # Each thread takes the next block when it is ready for one: a core that is busy with something else holds up none
+    # of the others. (An iterator of a list may be shared.)
+    left = iter(blocks)
     if threads == 1:
-        layers.fill(pixels, grid, blocks)
+        layers.fill(pixels, grid, left)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            # Interleaved, so that all work on one part of the image and end together.
-            for done in [pool.submit(layers.fill, pixels, grid, blocks[index::threads]) for index in range(threads)]:
+            for done in [pool.submit(layers.fill, pixels, grid, left) for _ in range(threads)]:
                 done.result()
     return pixels
 
@@ -112,13 +118,12 @@ class _Layers:
         places = [slice(start, min(start + count, columns)) for start in range(0, columns, count)]
         return [(place, np.ascontiguousarray(kernel[:, place])) for place in places]
 
-    def fill(self, pixels: Samples, grid: Grid, blocks: Sequence[_Block]) -> None:
-        """Evaluate the network on blocks of `pixels`, shape (height, width, channels)."""
+    def fill(self, pixels: Samples, grid: Grid, blocks: Iterator[_Block]) -> None:
+        """Evaluate the network on blocks of `pixels`, shape (height, width, channels), until there are no more."""
         channels = pixels.shape[2]
         units = len(self.bias)
         tile = self.tile
-        most = max((block.right - block.left) * (block.bottom - block.top) for block in blocks) * grid.points**2
-        shape = (-(-most // tile), tile, units)
+        shape = (-(-BLOCK_POINTS // tile), tile, units)
         values, spare = np.zeros(shape, np.float32), np.empty(shape, np.float32)
         output = np.empty((*shape[:2], channels), np.float32)
         column_terms: dict[int, NDArray[np.float32]] = {}

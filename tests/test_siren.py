@@ -64,7 +64,7 @@ def test_synthesis_agrees_with_plain_python(architecture: Architecture, size: tu
 def test_pixels_do_not_depend_on_the_block(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = _weights(ENCODED)
     whole = synthesize(ENCODED, weights, (37, 23)).astype(int)
-    monkeypatch.setattr(siren, "BLOCK_PIXELS", block)
+    monkeypatch.setattr(siren, "BLOCK_POINTS", block)
     parts = synthesize(ENCODED, weights, (37, 23)).astype(int)
     assert np.abs(parts - whole).max() <= 1
     assert (parts != whole).mean() <= 1e-3
@@ -82,7 +82,7 @@ def test_a_pixel_of_several_points_is_their_mean(points: int, block: int, monkey
     weights = _weights(ENCODED)
     weights[-1] += 0.5
     fine = synthesize(ENCODED, weights, (14 * points, 9 * points)).astype(float)
-    monkeypatch.setattr(siren, "BLOCK_PIXELS", block)
+    monkeypatch.setattr(siren, "BLOCK_POINTS", block)
     means = fine.reshape(9, points, 14, points, 3).mean(axis=(1, 3))
     assert np.abs(synthesize(ENCODED, weights, (14, 9), points) - means).max() <= 1.0
 
