@@ -9,18 +9,22 @@
 Opening needs NumPy and constriction; only saving imports TensorFlow.
 """
 
-from . import imageio_support, plugin
-from .api import decode, encode, read_header, register_initialization, save
-from .config import EncodeOptions
-from .container import FORMAT_VERSION, Header
-from .errors import (
-    BackendError,
-    DamagedFileError,
-    FitError,
-    FormatError,
-    MissingInitializationError,
-    UnsupportedFileError,
-)
+from typing import TYPE_CHECKING, Any
+
+from . import imageio_support, registration
+
+if TYPE_CHECKING:
+    from .api import decode, encode, read_header, register_initialization, save
+    from .config import EncodeOptions
+    from .container import FORMAT_VERSION, Header
+    from .errors import (
+        BackendError,
+        DamagedFileError,
+        FitError,
+        FormatError,
+        MissingInitializationError,
+        UnsupportedFileError,
+    )
 
 __version__ = "0.1.0"
 
@@ -37,9 +41,39 @@ __all__ = [
     "decode",
     "encode",
     "read_header",
+    "register",
     "register_initialization",
     "save",
+    "unregister",
 ]
 
-plugin.register()
-imageio_support.register()
+
+def register() -> None:
+    """Make Pillow and imageio read and write .inr files: what importing this package does; idempotent."""
+    registration.register()
+    imageio_support.register()
+
+
+def unregister() -> None:
+    """Make them forget .inr files, as if this package had never been imported; `register` undoes it; idempotent."""
+    registration.unregister()
+    imageio_support.unregister()
+
+
+if not TYPE_CHECKING:  # where it would turn every misspelt name into Any
+
+    def __getattr__(name: str) -> Any:
+        """Import the public names when the first is used: programs that only open files with Pillow need none."""
+        if name in __all__:
+            from . import api, config, container, errors
+
+            for module in (api, config, container, errors):
+                if hasattr(module, name):
+                    return globals().setdefault(name, getattr(module, name))
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
+
+register()

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from . import __version__, cli_run
+from .cli_autoload import group as autoload_group
 from .cli_decode import decode
 from .cli_encode import encode
 from .cli_info import info
@@ -47,3 +48,4 @@ main.add_command(info)
 main.add_command(compare)
 main.add_command(view)
 main.add_command(learn)
+main.add_command(autoload_group)

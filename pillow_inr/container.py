@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from typing import IO
 
 from .errors import DamagedFileError, FormatError, UnsupportedFileError
+from .signature import INRIMAGE, INRIMAGE_COMPLAINT, MAGIC
 
-# First byte above 0x7F and CR LF inside, so that a transfer in text mode is noticed (format.md section 2).
-MAGIC = b"\x89INR\r\n"
 FORMAT_VERSION = 1
 # What is read of a file for its header: the longest one has 550 bytes, most have 24.
 HEADER_MAX_BYTES = 1024
-INRIMAGE = b"#INRIMAGE-4#"
-INRIMAGE_COMPLAINT = "this is an INRIMAGE-4 volume, another format that shares the extension .inr"
 CRC_BYTES = 4
 
 MODEL_SIREN = 0

@@ -19,6 +19,7 @@ from .decoding import Box, Size
 from .errors import BackendError, FitError, FormatError
 from .metadata import Metadata
 from .samples import Samples
+from .signature import EXTENSION, MAGIC
 
 
 class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
@@ -27,10 +28,11 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         if request.mode.io_mode == IOMode.write:
-            if (request.extension or request.format_hint or "").lower() != plugin.EXTENSION:
-                raise InitializationError(f"the plugin inr writes {plugin.EXTENSION} files only")
+            # Without a name, nobody but a caller who names this plugin gets here.
+            if (request.extension or EXTENSION).lower() != EXTENSION:
+                raise InitializationError(f"the plugin inr writes {EXTENSION} files only")
             return
-        if not request.firstbytes.startswith(container.MAGIC):
+        if not request.firstbytes.startswith(MAGIC):
             raise InitializationError("this is not an .inr file")
         self._data: bytes = request.get_file().read()
         try:
@@ -120,6 +122,15 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
     def _refuse(self, error: FormatError) -> NoReturn:
         self.request.finish()
         raise OSError(str(error)) from error
+
+
+class InrReader(InrPlugin):
+    """The same for reading only."""
+
+    def __init__(self, request: Request) -> None:
+        if request.mode.io_mode == IOMode.write:
+            raise InitializationError("this plugin only reads")
+        super().__init__(request)
 
 
 def _check_index(index: int | EllipsisType | None) -> None:

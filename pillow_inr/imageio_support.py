@@ -1,67 +1,76 @@
-"""Tells imageio that .inr files exist and that its Pillow plugin reads and writes them.
+"""Tells imageio of .inr files and of the plugin that reads and writes them.
 
-Paths work without this; writing to bytes or a file object needs the extension in imageio's list. imageio takes 0.2 s
-to import, so the entry waits until somebody else imports it.
+imageio takes 0.2 s to import, so the entries wait until somebody else imports it.
 """
 
-import importlib.util
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-_MODULE = "imageio.config.extensions"
+from . import import_hook
+
+# The package that holds both lists, extensions and plugins; when it is imported, both are there.
+_MODULE = "imageio.config"
 _EXTENSION = ".inr"
+_NAME = "Implicit neural representation"
+_PLUGIN = "inr"
+_READER = "inr-reader"
+_MODULE_OF_PLUGINS = "pillow_inr.imageio_plugin"
 
 
 def register() -> None:
-    """Enter .inr into imageio's list of extensions, now or when imageio is imported; idempotent."""
-    loaded = sys.modules.get(_MODULE)
-    if loaded is not None:
-        _add_extension(loaded)
-    elif not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterImport())
+    """Enter .inr into imageio's lists of extensions and plugins, now or when imageio is imported; idempotent."""
+    import_hook.after_import([_MODULE], _add)
 
 
-def _add_extension(extensions: ModuleType) -> None:
-    if _EXTENSION not in extensions.known_extensions:
-        entry = extensions.FileExtension(
-            name="Implicit neural representation", extension=_EXTENSION, priority=["pillow"]
-        )
-        extensions.known_extensions[_EXTENSION] = [entry]
-        extensions.extension_list.append(entry)
+def unregister() -> None:
+    """Take out of imageio's lists what `register` put there; idempotent."""
+    import_hook.cancel(_add)
+    if _MODULE in sys.modules:
+        _remove(_config())
 
 
-class _AfterImport:
-    """Lets the import system find one module as always, but adds our entry once it is executed."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if fullname != _MODULE:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
-        return spec
+def _config() -> ModuleType:
+    __import__(_MODULE)  # another thread may be busy with it: this waits
+    return sys.modules[_MODULE]
 
 
-class _Loader:
-    """The module's own loader, followed by our entry. Not an importlib.abc.Loader: that import costs 10 ms."""
+def _add() -> None:
+    config = _config()
+    _add_plugin(config)
+    _add_extension(config)
 
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        created: ModuleType | None = self.loader.create_module(spec)
-        return created
+def _add_plugin(config: ModuleType) -> None:
+    def entry(name: str, class_name: str) -> Any:
+        return config.PluginConfig(name=name, class_name=class_name, module_name=_MODULE_OF_PLUGINS)
 
-    def exec_module(self, module: ModuleType) -> None:
-        # From here on the module is as if it had been loaded without us, for inspect and reload.
-        module.__loader__ = self.loader
-        if module.__spec__ is not None:
-            module.__spec__.loader = self.loader
-        self.loader.exec_module(module)
-        _add_extension(module)
+    if _PLUGIN not in config.known_plugins:
+        # Of bytes without a name imageio asks all plugins in turn, and Pillow's would make 8 bits of 16: so one of ours
+        # must read before it. What is written without a name, however, is Pillow's.
+        others = dict(config.known_plugins)
+        config.known_plugins.clear()
+        config.known_plugins[_READER] = entry(_READER, "InrReader")
+        config.known_plugins.update(others)
+        config.known_plugins[_PLUGIN] = entry(_PLUGIN, "InrPlugin")
+
+
+def _add_extension(config: ModuleType) -> None:
+    known = config.known_extensions.setdefault(_EXTENSION, [])
+    if not any(_is_ours(entry) for entry in known):
+        entry = config.FileExtension(name=_NAME, extension=_EXTENSION, priority=[_PLUGIN, "pillow"])
+        known.insert(0, entry)
+        config.extension_list.append(entry)
+
+
+def _remove(config: ModuleType) -> None:
+    config.extension_list[:] = [entry for entry in config.extension_list if not _is_ours(entry)]
+    others = [entry for entry in config.known_extensions.pop(_EXTENSION, []) if not _is_ours(entry)]
+    if others:
+        config.known_extensions[_EXTENSION] = others
+    for name in (_PLUGIN, _READER):
+        config.known_plugins.pop(name, None)
+
+
+def _is_ours(entry: Any) -> bool:
+    return bool(entry.name == _NAME)

@@ -1,6 +1,6 @@
-"""The Pillow plugin: registration, lazy opening, saving; turns our errors into those Pillow's users expect.
+"""The Pillow plugin: lazy opening, saving; turns our errors into those Pillow's users expect.
 
-Imports neither NumPy nor the codec until pixels are needed: registering must cost milliseconds.
+Imports neither NumPy nor the codec until pixels are needed: opening must cost milliseconds.
 """
 
 import io
@@ -15,6 +15,9 @@ from .architecture import Architecture
 from .config import EncodeOptions
 from .errors import BackendError, DamagedFileError, FitError, FormatError, UnsupportedFileError
 from .metadata import Metadata
+from .signature import EXTENSION as EXTENSION
+from .signature import FORMAT as FORMAT
+from .signature import MAGIC
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +26,6 @@ if TYPE_CHECKING:
 
     from .decoding import Box, Network, Size
     from .samples import Samples
-
-FORMAT = "INR"
-EXTENSION = ".inr"
-MIME = "image/x-inr"
 
 # Modes that are stored as they are, and what the others are turned into first. A mode that is in neither has no meaning
 # as colours of 8 or 16 bits and is refused: converting it would lose most of what it holds.
@@ -49,21 +48,6 @@ _CONVERTED = {
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 
 
-def register() -> None:
-    """Make Pillow open and save .inr files; calling it again changes nothing."""
-    Image.register_open(FORMAT, InrImageFile, _accept)
-    Image.register_save(FORMAT, _save)
-    Image.register_save_all(FORMAT, _save_all)
-    Image.register_extension(FORMAT, EXTENSION)
-    Image.register_mime(FORMAT, MIME)
-
-
-def _accept(prefix: bytes) -> bool | str:
-    if prefix.startswith(container.INRIMAGE):
-        return container.INRIMAGE_COMPLAINT
-    return prefix.startswith(container.MAGIC)
-
-
 class InrImageFile(ImageFile.ImageFile):
     """An .inr file: opening it reads header and metadata, the first access to pixels evaluates the network."""
 
@@ -79,7 +63,7 @@ class InrImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
-        if not self.fp.read(len(container.MAGIC)).startswith(container.MAGIC):
+        if not self.fp.read(len(MAGIC)).startswith(MAGIC):
             raise SyntaxError("not an .inr file")
         try:
             header, chunks = container.read_outline(self.fp)
@@ -288,7 +272,8 @@ def metadata_of(image: Image.Image, keywords: Mapping[str, Any]) -> Metadata:
     return Metadata.of(keywords, info)
 
 
-def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+def save(image: Image.Image, fp: IO[bytes]) -> None:
+    """What `Image.save` does for this format; its keywords are in `image.encoderinfo`."""
     from . import codec
 
     options = EncodeOptions.from_keywords(image.encoderinfo)
@@ -301,7 +286,8 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     fp.write(data)
 
 
-def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+def save_all(image: Image.Image, fp: IO[bytes]) -> None:
+    """The same for `save_all=True`, of which a single frame is allowed."""
     if image.encoderinfo.get("append_images") or getattr(image, "n_frames", 1) > 1:
         raise OSError("cannot write several frames as INR: save each to a file of its own")
-    _save(image, fp, filename)
+    save(image, fp)

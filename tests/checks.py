@@ -1,5 +1,7 @@
 """Assertions and images that several test modules share."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,3 +97,16 @@ def with_checksum(data: bytes) -> bytes:
     import zlib
 
     return data[:-4] + zlib.crc32(data[:-4]).to_bytes(4, "little")
+
+
+def fresh(code: str) -> str:
+    """What an interpreter of its own prints, in which warnings are errors."""
+    return fresh_warnings(code, "error")[0]
+
+
+def fresh_warnings(code: str, filters: str) -> tuple[str, str]:
+    """Output and errors of an interpreter of its own, with this filter of warnings."""
+    command = [sys.executable, "-W", filters, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip(), done.stderr.strip()

@@ -14,8 +14,10 @@ ALLOWED: dict[str, set[str]] = {
     "pixels": set(),
     "progress": {"rich"},
     "native_log": {"errors"},
-    "imageio_support": set(),
-    "container": {"errors"},
+    "import_hook": {"PIL", "pillow_inr"},  # by its name: a copy of the module stands outside the package
+    "imageio_support": {"import_hook"},
+    "signature": set(),
+    "container": {"errors", "signature"},
     "architecture": {"container"},
     "initialization": {"architecture", "container", "errors"},
     "config": {"architecture", "container", "initialization"},
@@ -74,6 +76,7 @@ ALLOWED: dict[str, set[str]] = {
         "metadata",
         "metrics",
         "samples",  # a name for annotations
+        "signature",
         "PIL",
     },
     "imageio_plugin": {
@@ -84,10 +87,12 @@ ALLOWED: dict[str, set[str]] = {
         "metadata",
         "plugin",
         "samples",
+        "signature",
         "PIL",
         "imageio",
     },
     "numcodecs_codec": {"api", "config", "container", "numcodecs"},
+    "registration": {"plugin", "signature", "PIL"},
     "api": {
         "codec",
         "config",
@@ -100,6 +105,8 @@ ALLOWED: dict[str, set[str]] = {
         "samples",  # a name for annotations
         "PIL",
     },
+    "autoload": {"__init__", "api", "import_hook"},
+    "cli_autoload": {"autoload", "import_hook", "click"},
     "anatomy": {"architecture", "container", "entropy", "metadata", "quantization"},
     "compare": {"metrics", "PIL", "matplotlib"},
     "plots": {"anatomy", "matplotlib"},
@@ -165,11 +172,34 @@ ALLOWED: dict[str, set[str]] = {
         "click",
         "rich",
     },
-    "cli": {"__init__", "cli_decode", "cli_encode", "cli_info", "cli_learn", "cli_run", "cli_show", "click"},
-    "__init__": {"api", "config", "container", "errors", "imageio_support", "plugin"},
+    "cli": {
+        "__init__",
+        "cli_autoload",
+        "cli_decode",
+        "cli_encode",
+        "cli_info",
+        "cli_learn",
+        "cli_run",
+        "cli_show",
+        "click",
+    },
+    "__init__": {"api", "config", "container", "errors", "imageio_support", "registration"},
     "__main__": {"cli"},
 }
-WITHOUT_NUMPY = {"container", "config", "metadata", "architecture", "plugin", "api", "imageio_support", "__init__"}
+WITHOUT_NUMPY = {
+    "container",
+    "config",
+    "metadata",
+    "architecture",
+    "plugin",
+    "api",
+    "imageio_support",
+    "__init__",
+    "registration",
+    "import_hook",
+    "autoload",
+    "signature",
+}
 
 
 def _imports(tree: ast.AST) -> set[str]:

@@ -1,23 +1,13 @@
 """What a fresh interpreter loads: opening must not cost TensorFlow, importing not even NumPy."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-from .checks import VECTORS
-
-
-def _fresh(code: str) -> str:
-    command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
-    return done.stdout.strip()
+from .checks import VECTORS, fresh
 
 
 def test_import_loads_nothing_heavy() -> None:
     heavy = ["numpy", "constriction", "imageio", "rich", "click", "keras", "tensorflow"]
-    assert _fresh(f"import sys, pillow_inr; print([name for name in {heavy} if name in sys.modules])") == "[]"
+    assert fresh(f"import sys, pillow_inr; print([name for name in {heavy} if name in sys.modules])") == "[]"
 
 
 @pytest.mark.parametrize(
@@ -32,17 +22,17 @@ def test_import_loads_nothing_heavy() -> None:
 def test_opening_never_loads_tensorflow(opening: str) -> None:
     path = str(VECTORS / "rgb.inr")
     code = f"import sys, pillow_inr; {opening.format(path=path)}; print({{'keras', 'tensorflow'}} & set(sys.modules))"
-    assert _fresh(code) == "set()"
+    assert fresh(code) == "set()"
 
 
 def test_header_needs_no_numpy() -> None:
     path = str(VECTORS / "rgb.inr")
     code = f"import sys, pillow_inr; from PIL import Image; print(Image.open({path!r}).size, 'numpy' in sys.modules)"
-    assert _fresh(code).endswith("False")
+    assert fresh(code).endswith("False")
 
 
 @pytest.mark.parametrize("first", ["imageio", "pillow_inr"])
 def test_imageio_knows_the_extension_in_either_order(first: str) -> None:
     second = {"imageio": "pillow_inr", "pillow_inr": "imageio"}[first]
     code = f"import {first}, {second}, imageio.config as c; print([e.priority for e in c.known_extensions['.inr']])"
-    assert _fresh(code) == "[['pillow']]"
+    assert fresh(code) == "[['inr', 'pillow']]"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_inr
-from pillow_inr import codec, container, decoding, plugin
+from pillow_inr import codec, container, decoding, plugin, registration
 from pillow_inr.errors import BackendError
 
 from .checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
@@ -21,7 +21,7 @@ RGB = VECTORS / "rgb.inr"
 
 
 def test_registration() -> None:
-    plugin.register()
+    registration.register()
     assert Image.registered_extensions()[".inr"] == "INR"
     assert Image.MIME["INR"] == "image/x-inr"
     with Image.open(RGB) as image:
