@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pillow_inr import compare
+
 IMAGE_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -54,9 +56,7 @@ def jpeg_of_size(image: Image.Image, size: int) -> bytes:
     """The JPEG (4:2:0, optimized) whose size is nearest to `size` bytes."""
     best = b""
     for quality in range(1, 96):
-        stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
-        coded = stream.getvalue()
+        coded = compare.save(image, compare.JPEG, quality)
         if best and abs(len(coded) - size) > abs(len(best) - size):
             break
         best = coded

@@ -6,22 +6,23 @@ pillow_inr under a label of its own. The classical codecs come first, then ours:
 
 import argparse
 import csv
-import io
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import rd_report
-from codecs_pillow import CODECS, Codec
+from codecs_pillow import CODECS
 from common import decoded, image_paths, machine, psnr, rgb_image, seconds
 from numpy.typing import NDArray
 from PIL import Image
 from rd_report import Row
 
 import pillow_inr
+from pillow_inr import compare
+from pillow_inr.compare import Codec
 
 OURS = "pillow_inr"
 # Seconds above which one run of an encoder is taken as it is; below, the best of three.
@@ -109,16 +110,10 @@ def _write(path: Path, rows: Iterator[Row]) -> None:
 
 def _classical_rows(codec: Codec, images: list[Path], done: set[Key]) -> Iterator[Row]:
     for path in images:
-        for setting, keywords in codec.settings():
-            if (codec.label, setting, path.name) not in done:
-                encode = partial(_save, codec.format, keywords)
-                yield _row(codec.name, codec.label, setting, path, encode, runs=3)
-
-
-def _save(file_format: str, keywords: dict[str, Any], image: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, file_format, **keywords)
-    return stream.getvalue()
+        for value in codec.values:
+            if (codec.label, codec.setting(value), path.name) not in done:
+                encode = partial(compare.save, codec=codec, value=value)
+                yield _row(codec.name, codec.label, codec.setting(value), path, encode, runs=3)
 
 
 def _our_rows(arguments: argparse.Namespace, images: list[Path], done: set[Key]) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .layouts import FirstKernel, Kernel, Laplace, Layout, PredictedIndex, Reader, Shaped, SineBias, row_groups
 from .quantization import STEP_INDEX_MAX
-from .range_coder import Decoder, Encoder
+from .range_coder import Decoder, Encoder, MeteredDecoder
 
 _FIRST_STEP_INDEX = 144
 # Expected side information, as networks fitted to Kodak images have it.
@@ -71,7 +71,21 @@ def decode_tensors(payload: bytes, shapes: Sequence[tuple[int, ...]], coding: in
     Raises:
         FormatError: a tensor parameter is outside its range, or the stream does not fit its symbols.
     """
-    decoder = Decoder(payload)
+    return _tensors(Decoder(payload), shapes, coding)
+
+
+def measure_tensors(
+    payload: bytes, shapes: Sequence[tuple[int, ...]], coding: int
+) -> Iterator[tuple[CodedTensor, float]]:
+    """As `decode_tensors`, each tensor with the bits that it takes in the stream, its parameters included."""
+    decoder = MeteredDecoder(payload)
+    before = 0.0
+    for tensor in _tensors(decoder, shapes, coding):
+        yield tensor, decoder.bits_taken - before
+        before = decoder.bits_taken
+
+
+def _tensors(decoder: Decoder, shapes: Sequence[tuple[int, ...]], coding: int) -> Iterator[CodedTensor]:
     steps = _step_indices()
     layouts: Sequence[Reader] = _layouts(len(shapes)) if coding else _laplace_layouts(len(shapes))
     for position, (shape, layout) in enumerate(zip(shapes, layouts, strict=True)):

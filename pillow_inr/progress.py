@@ -33,15 +33,15 @@ def bar(
         TextColumn("{task.fields[state]}", markup=False),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("left"),
+        TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=console or Console(stderr=True), transient=transient) as progress:
-        task = progress.add_task(title, total=None, state="preparing")
+        task = progress.add_task(title, total=None, state="preparing", left="")
 
         def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float | None = None) -> None:
             state = f"{step}/{steps} {unit}  {psnr_db:.2f} dB"
             if bits_per_pixel is not None:
                 state += f"  {bits_per_pixel:.3f} bpp"
-            progress.update(task, completed=step, total=steps, state=state)
+            progress.update(task, completed=step, total=steps, state=state, left="left")
 
         yield report

@@ -1,5 +1,7 @@
 """Integers under models <-> 32-bit words: the range coder, and its complaints as ours. Knows no tensor."""
 
+import math
+
 import constriction
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +57,24 @@ class Decoder:
         """Raise FormatError if the stream goes on."""
         if not self._coder.maybe_exhausted():
             raise FormatError("payload: data is left after the last tensor")
+
+
+class MeteredDecoder(Decoder):
+    """A decoder that knows how many bits the integers it gave take in the stream."""
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__(payload)
+        # constriction tells how far an encoder is, not a decoder; one that gets the same integers is as far.
+        self._echo = constriction.stream.queue.RangeEncoder()
+
+    def take(self, model: Model, count: int) -> NDArray[np.int32]:
+        """As `Decoder.take`."""
+        values = super().take(model, count)
+        self._echo.encode(values - np.int32(model.lowest), model.table)
+        return values
+
+    @property
+    def bits_taken(self) -> float:
+        """Bits up to here, fractions of a bit too: 2 to minus this is the part of the first range that is left."""
+        words, (_, left) = self._echo.pos()
+        return float(32 * words + 64 - math.log2(left))

@@ -1,0 +1,85 @@
+"""`pillow-inr encode`."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from PIL import Image, ImageOps
+from rich.markup import escape
+
+from . import api, cli_files, cli_fit, cli_run, container, metrics, plugin
+from .cli_files import Item, Outputs
+from .cli_run import Run
+from .metadata import NAMES, read_psnr
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# What --strip drops: all but the colour profile, without which the colours would be others.
+_STRIPPED = {name: None for name in NAMES if name != "icc_profile"}
+
+
+@click.command(epilog="Example: pillow-inr encode photos --out small --quality 40")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--out", metavar="PATH", help="Output file, or folder.  [default: beside the input]")
+@cli_files.output_options
+@click.option("--strip", is_flag=True, help="Leave out metadata, except a colour profile; turn the image upright.")
+@cli_fit.encode_options
+def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, strip: bool, **keywords: Any) -> None:
+    """Encode images, of any format that Pillow opens, to .inr files.
+
+    INPUTS are files, folders (all images in and below them; --out has the same folders then) or patterns in quotes,
+    such as 'photos/**/*.jpg'; arrays are read from .npy files. Metadata (EXIF, XMP, colour profile, comment, dpi)
+    are kept.
+    """
+    options = cli_fit.checked(keywords)
+    items = cli_files.find(inputs, cli_files.opens_as_image, "image")
+    outputs = Outputs(out, plugin.EXTENSION, items, force)
+    console = cli_run.console(quiet)
+    run = Run(items)
+    written = 0
+    started = time.perf_counter()
+
+    def encode_one(item: Item) -> None:
+        nonlocal written
+        target = outputs.target(item)
+        if target.suffix.lower() != plugin.EXTENSION:
+            raise ValueError(f"{target} does not end in {plugin.EXTENSION}: other programs would not know it")
+        image = _read(item.source, strip)
+        if isinstance(image, Image.Image) and (frames := cli_files.frame_count(item.source)) > 1:
+            console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
+        start = time.perf_counter()
+        title = f"{run.count}{item.source.name}"
+        data = cli_fit.fit(image, options, title=title, console=console, **(_STRIPPED if strip else {}))
+        seconds = time.perf_counter() - start
+        api.write_atomically(target, data)
+        outputs.made(target, item)
+        written += len(data)
+        console.print(f"{run.count}{escape(str(target))}  {_figures(data)}  {seconds:.1f} s")
+
+    run.each(encode_one)
+    if len(items) > 1:
+        console.print(f"{run.done} of {len(items)} files  {written:,} bytes{run.failures}  {_duration(started)}")
+    run.exit()
+
+
+def _read(source: Path, strip: bool) -> "Image.Image | NDArray[np.generic]":
+    if source.suffix.lower() in cli_files.ARRAY_SUFFIXES:
+        return cli_files.load_array(source)
+    image = cli_files.load(source)
+    # The orientation goes with the other metadata, so the pixels must be turned.
+    return ImageOps.exif_transpose(image) if strip else image
+
+
+def _figures(data: bytes) -> str:
+    header, _, chunks = container.unpack(data)
+    psnr_db = read_psnr(chunks)
+    quality = "" if psnr_db is None else f"  {psnr_db:.2f} dB"
+    return f"{len(data):,} bytes  {metrics.bits_per_pixel(len(data), *header.size):.3f} bpp{quality}"
+
+
+def _duration(started: float) -> str:
+    seconds = time.perf_counter() - started
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"

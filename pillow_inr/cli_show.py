@@ -1,0 +1,226 @@
+"""`pillow-inr compare` and `pillow-inr view`: tables and pictures to look at."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from PIL import ExifTags, Image
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from . import api, cli_files, cli_fit, cli_run, metrics, plugin
+from .cli_files import Item, Outputs
+from .cli_run import Run
+from .config import EncodeOptions
+from .metadata import NAMES, Metadata, read_psnr
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .compare import Result
+    from .decoding import Network
+    from .samples import Samples
+
+# A plot is not larger: without an original to compare with, a larger image is evaluated at no more points.
+VIEW_SIDE = 1600
+_OURS = "pillow_inr"
+
+
+@click.command(
+    short_help="Compare an image with JPEG, WebP, AVIF at equal bytes.",
+    epilog="Example: pillow-inr compare photo.png --quality 40",
+)
+@click.argument("image")
+@click.option("-o", "--out", metavar="FILE", help="The picture.  [default: NAME.compare.png beside the image]")
+@cli_files.output_options
+@click.option(
+    "--inr", type=click.Path(path_type=Path), metavar="FILE", help="An .inr file of the image, not a new fit."
+)
+@cli_fit.encode_options
+def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | None, **keywords: Any) -> None:
+    """Compare an .inr file of an IMAGE with JPEG, WebP, AVIF and JPEG 2000 files of no more bytes.
+
+    Prints a table and makes a picture of all, whole and in detail. The others have the highest quality whose file is
+    not larger. The fit's options are those of encode; what is transparent is compared on white.
+    """
+    options = cli_fit.checked(keywords)
+    if inr is not None and _setting(options):
+        raise click.UsageError(
+            f"--inr means that nothing is fitted, but options of a fit are given: {_setting(options)}"
+        )
+    item = Item.named(image)
+    outputs = Outputs(out, ".compare.png", [item], force)
+    console = cli_run.console(quiet)
+    run = Run([item])
+
+    def compare_one(item: Item) -> None:
+        target = outputs.target(item)
+        from . import compare as comparison
+
+        original = comparison.comparable(cli_files.load(item.source))
+        ours = _ours(original, inr, options, console)
+        results = [ours]
+        for codec in comparison.available():
+            with console.status(f"{codec.label} …"):
+                results.append(comparison.best_within(original, codec, ours.bytes))
+        api.write_atomically(target, comparison.picture(original, results))
+        if not quiet:
+            _stdout().print(_comparison_table(results, original.size))
+            if any(result.too_large for result in results):
+                click.echo("* the smallest file of this format: it is larger than the .inr file")
+        console.print(f"{escape(str(target))}")
+
+    run.each(compare_one)
+    run.exit()
+
+
+def _stdout() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+
+
+def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, console: Console) -> "Result":
+    from . import compare as comparison
+
+    if inr is None:
+        start = time.perf_counter()
+        bare = dict.fromkeys(NAMES)
+        data = cli_fit.fit(original, options, title="fitting", console=console, **bare)
+        seconds = time.perf_counter() - start
+        return comparison.measure(
+            original, data, label=_OURS, setting=_setting(options) or "quality=50", seconds=seconds
+        )
+    try:
+        api.read_header(inr)  # other formats would open as well
+        return comparison.measure(original, inr.read_bytes(), label=_OURS, setting=inr.name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{inr}: {cli_run.reason(error)}") from error
+
+
+def _setting(options: EncodeOptions) -> str:
+    """What was asked of a fit, as the other formats' settings are shown; nothing for the defaults."""
+    names = ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
+    asked = {name: getattr(options, name) for name in names}
+    return " ".join(f"{name}={value:g}" for name, value in asked.items() if value is not None)
+
+
+def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("codec", no_wrap=True)
+    table.add_column("setting", overflow="fold")
+    for heading in ("bytes", "bpp", "dB", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for result in results:
+        table.add_row(
+            result.label,
+            result.setting,
+            f"{result.bytes:,}" + "*" * result.too_large,
+            f"{metrics.bits_per_pixel(result.bytes, *size):.3f}",
+            "exact" if result.psnr_db == math.inf else f"{result.psnr_db:.2f}",
+            "-" if result.seconds is None else f"{result.seconds:.3f}",
+        )
+    return table
+
+
+@click.command(
+    short_help="Plot an .inr file: image, error, weights.",
+    epilog="Example: pillow-inr view photo.inr --original photo.png",
+)
+@click.argument("file", metavar="FILE.inr")
+@click.option("--original", metavar="IMAGE", help="What was encoded: adds a map of the error.")
+@click.option("-o", "--out", metavar="FILE", help="The plot.  [default: NAME.view.png beside the file]")
+@cli_files.output_options
+@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the file names.")
+def view(file: str, original: str | None, out: str | None, force: bool, quiet: bool, init: tuple[str, ...]) -> None:
+    """Plot an .inr file: its image, the error, histograms of its weights, the bytes of its layers."""
+    cli_files.register_initializations(init)
+    item = Item.named(file)
+    outputs = Outputs(out, ".view.png", [item], force)
+    console = cli_run.console(quiet)
+    run = Run([item])
+
+    def view_one(item: Item) -> None:
+        target = outputs.target(item)
+        from . import anatomy, decoding, plots
+
+        data = item.source.read_bytes()
+        taken_apart = anatomy.dissect(data)
+        network = decoding.read_network(data)
+        pixels = upright_pixels(network, whole=original is not None)
+        reference = None
+        if original is not None:
+            try:
+                reference = read_original(Path(original), pixels.shape)
+            except cli_run.FILE_ERRORS as error:
+                raise ValueError(f"{original}: {cli_run.reason(error)}") from error
+        plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
+        api.write_atomically(target, plot)
+        console.print(f"{escape(str(target))}")
+
+    run.each(view_one)
+    run.exit()
+
+
+def _title(path: Path, network: "Network") -> str:
+    header = network.header
+    psnr_db = read_psnr(network.chunks)
+    return (
+        f"{path.name}: {header.size[0]}×{header.size[1]} pixels, {header.channels} × {header.dtype}, "
+        f"{header.file_bytes:,} bytes, {metrics.bits_per_pixel(header.file_bytes, *header.size):.3f} bits per pixel"
+        + ("" if psnr_db is None else ", no error" if psnr_db == math.inf else f", {psnr_db:.2f} dB")
+    )
+
+
+def upright_pixels(network: "Network", whole: bool) -> "Samples":
+    """The image upright, shape (height, width, channels); evaluated at fewer points where it is large."""
+    size = network.header.size
+    if not whole:
+        scale = min(1.0, VIEW_SIDE / max(size))
+        size = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    plugin.check_pixels(size)
+    return _turned(network.pixels(size), Metadata.from_chunks(network.chunks).exif)
+
+
+def read_original(path: Path, shape: tuple[int, ...]) -> "NDArray[np.generic]":
+    """What was encoded, upright.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is of another shape.
+    """
+    if path.suffix.lower() in cli_files.ARRAY_SUFFIXES:
+        samples = cli_files.load_array(path)
+    else:
+        image = cli_files.load(path)
+        samples = _turned(plugin.to_samples(image), image.getexif().tobytes())
+    samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
+    if samples.shape != shape:
+        found, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
+        raise ValueError(f"it has height×width×channels {found}, the .inr file {expected}")
+    return samples
+
+
+def _turned(samples: "NDArray[Any]", exif: bytes | None) -> "NDArray[Any]":
+    """Samples turned upright as EXIF data say."""
+    import numpy as np
+
+    if not exif:
+        return samples
+    tags = Image.Exif()
+    tags.load(exif)
+    turns: dict[Any, Callable[[NDArray[Any]], NDArray[Any]]] = {
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: np.swapaxes(a, 0, 1),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.swapaxes(a[::-1, ::-1], 0, 1),
+        8: lambda a: np.rot90(a, 1),
+    }
+    turn = turns.get(tags.get(ExifTags.Base.Orientation))
+    return samples if turn is None else turn(samples)

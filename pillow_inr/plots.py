@@ -1,0 +1,149 @@
+"""A plot of a file: its image, the error against the original, its weights and the bits that they take."""
+
+import io
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .anatomy import Anatomy, Layer
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import SubFigure
+
+DPI = 110
+INCHES = 12.0
+# The image's panel: what a tall or a wide image may take.
+IMAGE_INCHES = (3.0, 7.0)
+HISTOGRAM_COLUMNS = 6
+HISTOGRAM_BINS = 61
+COLOUR = "#31688e"
+
+
+def view(
+    file: Anatomy,
+    pixels: NDArray[Any],
+    original: NDArray[Any] | None,
+    *,
+    title: str,
+    peak: float | None = None,
+) -> bytes:
+    """Draw a file.
+
+    Args:
+        pixels: the decoded image, shape (height, width, channels); reduced where it is large.
+        original: of the same shape, to show the error.
+        title: stands at the top.
+        peak: largest error that the colours tell apart; by default the 99.5th percentile.
+    Returns:
+        A PNG.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows, columns, _ = pixels.shape
+    images = 1 if original is None else 2
+    image_height = min(max(INCHES / images * rows / columns, IMAGE_INCHES[0]), IMAGE_INCHES[1])
+    layers = len(file.layers)
+    weights_height = 2.0 * -(-layers // HISTOGRAM_COLUMNS)
+    heights = [image_height + 0.4, weights_height + 0.3, 2.4]
+    figure = Figure(figsize=(INCHES, sum(heights) + 0.4), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, fontsize=12)
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
+    _draw_images(top, pixels, original, peak)
+    _draw_histograms(middle, file.layers)
+    _draw_bits(bottom, file)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png")
+    return stream.getvalue()
+
+
+def _draw_images(figure: "SubFigure", pixels: NDArray[Any], original: NDArray[Any] | None, peak: float | None) -> None:
+    axes = figure.subplots(1, 1 if original is None else 2, squeeze=False)[0]
+    shown, description = displayed(pixels)
+    axes[0].imshow(shown, cmap="gray", vmin=0, vmax=1)
+    axes[0].set_title(f"decoded{description}", fontsize=10)
+    if original is not None:
+        error = np.abs(pixels.astype(np.float64) - original).mean(axis=2)
+        top = peak or float(np.quantile(error, 0.995)) or 1.0
+        drawn = axes[1].imshow(error, cmap="magma", vmin=0, vmax=top)
+        unit = " in levels" if pixels.dtype.kind == "u" else ""
+        mean = ", mean over channels" if pixels.shape[2] > 1 else ""
+        axes[1].set_title(f"absolute error{unit}{mean}", fontsize=10)
+        scale = figure.colorbar(drawn, cax=axes[1].inset_axes((1.02, 0.0, 0.03, 1.0)), extend="max")
+        scale.ax.tick_params(labelsize=8)
+    for axis in axes:
+        axis.set_axis_off()
+
+
+def displayed(pixels: NDArray[Any]) -> tuple[NDArray[np.float64], str]:
+    """An image of any type as matplotlib draws it, 0..1 in grey, RGB or RGBA; and what was done to it."""
+    channels = pixels.shape[2]
+    values = pixels.astype(np.float64)
+    done = ""
+    if channels == 2:
+        values, done = values[..., :1], ", without alpha"
+    elif channels > 4:
+        values, done = values.mean(axis=2, keepdims=True), f", mean of {channels} channels"
+    if pixels.dtype == np.uint8:
+        values /= 255
+    else:
+        low, high = values.min(), values.max()
+        values = (values - low) / ((high - low) or 1.0)
+        done += f", {low:.4g} (black) to {high:.4g} (white)"
+    return values[..., 0] if values.shape[2] == 1 else values, done
+
+
+def _draw_histograms(figure: "SubFigure", layers: tuple[Layer, ...]) -> None:
+    columns = min(len(layers), HISTOGRAM_COLUMNS)
+    axes = figure.subplots(-(-len(layers) // columns), columns, squeeze=False).ravel()
+    for axis in axes[len(layers) :]:
+        axis.set_axis_off()
+    for number, (axis, layer) in enumerate(zip(axes, layers, strict=False), 1):
+        _draw_histogram(axis, layer)
+        name = "linear layer" if number == len(layers) else "sine layer"
+        axis.set_title(f"{name} {number}", fontsize=9)
+        axis.set_xlabel(f"weight / step ({layer.kernel.step:.2g})", fontsize=8)
+    axes[0].set_ylabel("weights", fontsize=8)
+    figure.suptitle("kernels: quantized weights", fontsize=10)
+
+
+def _draw_histogram(axis: "Axes", layer: Layer) -> None:
+    symbols = layer.kernel.symbols.ravel()
+    # Nearly all of them: single large ones would leave the others in one bar.
+    reach = max(1, math.ceil(float(np.quantile(np.abs(symbols), 0.995))))
+    per_bin = -(-(2 * reach + 1) // HISTOGRAM_BINS)
+    edges = np.arange(-reach, reach + per_bin + 1, per_bin) - 0.5
+    axis.hist(np.clip(symbols, edges[0], edges[-1]), bins=edges.tolist(), color=COLOUR)
+    axis.tick_params(labelsize=7)
+    axis.locator_params(axis="both", nbins=5, integer=True)
+
+
+def _draw_bits(figure: "SubFigure", file: Anatomy) -> None:
+    axis = figure.subplots()
+    names = [*(f"layer {number}" for number in range(1, len(file.layers) + 1)), *_other_names(file)]
+    amounts = [*(layer.bits / 8 for layer in file.layers), *_other_bytes(file)]
+    bars = axis.bar(names, amounts, color=[COLOUR] * len(file.layers) + ["#8a8a8a"] * (len(names) - len(file.layers)))
+    each = [f"{layer.bits / layer.weight_count:.1f} bits\na weight" for layer in file.layers]
+    labels = [f"{amount:,.0f}" for amount in amounts]
+    crowded = len(names) > 12
+    texts = (
+        labels if crowded else ["\n".join(pair) for pair in zip(labels, [*each, *[""] * len(amounts)], strict=False)]
+    )
+    axis.bar_label(bars, texts, fontsize=8, padding=2)
+    axis.margins(y=0.4)
+    axis.set_ylabel("bytes", fontsize=8)
+    axis.tick_params(labelsize=8, axis="y")
+    axis.tick_params(labelsize=8, axis="x", rotation=30 if crowded else 0)
+    axis.set_title(f"where the {file.header.file_bytes:,} bytes are", fontsize=10)
+
+
+def _other_names(file: Anatomy) -> list[str]:
+    return [part.label for part in file.parts if part.name != "weights"]
+
+
+def _other_bytes(file: Anatomy) -> list[float]:
+    return [part.bytes for part in file.parts if part.name != "weights"]
