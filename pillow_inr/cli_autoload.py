@@ -13,7 +13,7 @@ from .import_hook import KILL_SWITCH
 _Result = TypeVar("_Result")
 
 
-@click.group("autoload")
+@click.group("autoload", short_help="Let programs that do not know .inr files open them.")
 def group() -> None:
     """Let programs that never import pillow_inr open and save .inr files.
 
