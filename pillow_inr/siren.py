@@ -23,7 +23,8 @@ BLOCK_POINTS = 4096
 BLOCKS = 64
 LEAST_POINTS = 1024
 # Multiplications up to which OpenBLAS makes a product on the calling thread. Tiles of wide layers keep at least so many
-# rows and split the columns instead: with 7 rows a core makes 44 GFLOP/s, with 32 or more 108 to 126.
+# rows (16 only in the widest) and split the columns, into multiples of 16, instead: with 7 rows a core makes 44
+# GFLOP/s, with 32 or more 108 to 126.
 TILE_WORK = 1 << 18
 TILE_ROWS = (16, 32, 256)
 TILE_COLUMNS = 16
@@ -94,74 +95,114 @@ def _blocks(size: tuple[int, int], most: int) -> Iterator[_Block]:
 
 
 class _Layers:
-    """A network made ready for evaluation: the frequency factor is part of its weights."""
+    """A network made ready for evaluation.
+
+    The frequency factor is part of its weights. Its products are made as stacks of tiles, each small enough for one
+    thread: of `tile` rows and, in wide layers, of parts of the columns, for which layers are padded with units that
+    stay zero.
+    """
 
     def __init__(self, architecture: Architecture, weights: Sequence[NDArray[np.float32]], scale: Scale) -> None:
         self.architecture = architecture
         self.scale = scale
+        self.tile, parts, columns = _tiling(architecture.width)
+        self.units = parts * columns
         sine = [np.float32(W0) * tensor for tensor in weights[:-2]]
-        self.kernel, self.bias = sine[0], sine[1]
-        units = len(self.bias)
-        least, middle, most = TILE_ROWS
-        self.tile = min(TILE_WORK // units**2, most)
-        if self.tile < middle:
-            self.tile = middle if middle * units * 2 * TILE_COLUMNS <= TILE_WORK else least
-        kernels = [*sine[2::2], weights[-2]]
-        self.others = list(zip(map(self._columns, kernels), [*sine[3::2], weights[-1]], strict=True))
-
-    def _columns(self, kernel: NDArray[np.float32]) -> list[tuple[slice, NDArray[np.float32]]]:
-        """A kernel in parts small enough for tiles, and where they belong."""
-        rows, columns = kernel.shape
-        most = max(1, TILE_WORK // (self.tile * rows * TILE_COLUMNS))
-        sixteens = -(-columns // TILE_COLUMNS)
-        count = TILE_COLUMNS * -(-sixteens // -(-sixteens // most))  # parts of like size
-        places = [slice(start, min(start + count, columns)) for start in range(0, columns, count)]
-        return [(place, np.ascontiguousarray(kernel[:, place])) for place in places]
+        split = architecture.axis_features
+        first = sine[0]
+        self.across, self.down = (_in_parts(half, len(half), parts, columns) for half in (first[:split], first[split:]))
+        self.bias = _padded(sine[1], self.units)
+        self.hidden = [
+            (_in_parts(kernel, self.units, parts, columns), _padded(bias, self.units))
+            for kernel, bias in zip(sine[2::2], sine[3::2], strict=True)
+        ]
+        fitting = max(1, TILE_WORK // (self.tile * self.units))
+        parts = -(-architecture.channels // fitting)
+        columns = -(-architecture.channels // parts)
+        self.output = _in_parts(weights[-2], self.units, parts, columns), _padded(weights[-1], parts * columns)
 
     def fill(self, pixels: Samples, grid: Grid, blocks: Iterator[_Block]) -> None:
         """Evaluate the network on blocks of `pixels`, shape (height, width, channels), until there are no more."""
-        channels = pixels.shape[2]
-        units = len(self.bias)
-        tile = self.tile
-        shape = (-(-BLOCK_POINTS // tile), tile, units)
+        shape = (-(-BLOCK_POINTS // self.tile), self.tile, self.units)
         values, spare = np.zeros(shape, np.float32), np.empty(shape, np.float32)
-        output = np.empty((*shape[:2], channels), np.float32)
+        output = np.empty((*shape[:2], len(self.output[1])), np.float32)
         column_terms: dict[int, NDArray[np.float32]] = {}
-        features = self.architecture.axis_features
         for block in blocks:
             # The features of a pixel are those of its column beside those of its row, so the first layer's affine map
             # is a sum of one term each: columns + rows products instead of columns * rows.
             if block.left not in column_terms:
                 positions = grid.across[block.left * grid.points : block.right * grid.points]
-                column_terms = {block.left: self._features(positions) @ self.kernel[:features]}
+                column_terms = {block.left: self._terms(positions, self.across)}
             across = column_terms[block.left]
-            positions = grid.down[block.top * grid.points : block.bottom * grid.points]
-            down = self._features(positions) @ self.kernel[features:]
+            down = self._terms(grid.down[block.top * grid.points : block.bottom * grid.points], self.down)
             rows, columns = len(down), len(across)
-            used = values.reshape(-1, units)[: rows * columns]
-            np.add(across, (down + self.bias)[:, None], out=used.reshape(rows, columns, units))
-            tiles = -(-rows * columns // tile)
+            used = values.reshape(-1, self.units)[: rows * columns]
+            np.add(across, (down + self.bias)[:, None], out=used.reshape(rows, columns, self.units))
+            tiles = -(-rows * columns // self.tile)
             result = self._evaluate(values[:tiles], spare[:tiles], output[:tiles])
-            colours = result.reshape(-1, channels)[: rows * columns]
+            colours = result.reshape(-1, result.shape[-1])[: rows * columns, : pixels.shape[2]]
             np.clip(colours, 0.0, 1.0, out=colours)
-            means = _means(colours.reshape(rows, columns, channels), grid.points)
+            means = _means(colours.reshape(rows, columns, -1), grid.points)
             pixels[block.top : block.bottom, block.left : block.right] = self.scale.to_samples(means)
 
-    def _features(self, positions: NDArray[np.float64]) -> NDArray[np.float32]:
-        return encode_axis(positions, self.architecture.frequencies, self.architecture.growth)
+    def _terms(self, positions: NDArray[np.float64], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the positions along one axis add to the first layer, shape (positions, units)."""
+        features = encode_axis(positions, self.architecture.frequencies, self.architecture.growth)
+        tiles = -(-len(features) // self.tile)
+        padded = np.zeros((tiles, self.tile, features.shape[1]), np.float32)
+        padded.reshape(-1, features.shape[1])[: len(features)] = features
+        terms = np.empty((tiles, self.tile, self.units), np.float32)
+        _product(padded, kernel, terms)
+        return terms.reshape(-1, self.units)[: len(features)]
 
     def _evaluate(
         self, values: NDArray[np.float32], spare: NDArray[np.float32], output: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Network values of the pixels whose first affine map is given; overwrites all three, returns `output`."""
-        for index, (kernel, bias) in enumerate(self.others):
+        """Network values of the points whose first affine map is given; overwrites all three, returns `output`."""
+        for kernel, bias in self.hidden:
             np.sin(values, out=values)
-            target = output if index == len(self.others) - 1 else spare
-            for place, part in kernel:
-                np.matmul(values, part, out=target[..., place])
-            target += bias
-            values, spare = target, values
+            _product(values, kernel, spare)
+            spare += bias
+            values, spare = spare, values
+        np.sin(values, out=values)
+        kernel, bias = self.output
+        _product(values, kernel, output)
+        output += bias
         return output
+
+
+def _tiling(width: int) -> tuple[int, int, int]:
+    """Rows of a tile, parts of a layer of this width, and the columns of each."""
+    rows = min(TILE_WORK // width**2, TILE_ROWS[2])
+    if rows >= TILE_ROWS[1]:
+        return rows, 1, width
+    rows = TILE_ROWS[1] if width <= TILE_WORK // (TILE_ROWS[1] * 2 * TILE_COLUMNS) else TILE_ROWS[0]
+    parts = 1
+    while True:
+        columns = TILE_COLUMNS * -(-width // (parts * TILE_COLUMNS))
+        if rows * parts * columns * columns <= TILE_WORK:
+            return rows, parts, columns
+        parts += 1
+
+
+def _in_parts(kernel: NDArray[np.float32], inputs: int, parts: int, columns: int) -> NDArray[np.float32]:
+    """A kernel, padded with zeros, in parts: shape (parts, inputs, columns)."""
+    padded = np.zeros((inputs, parts * columns), np.float32)
+    padded[: kernel.shape[0], : kernel.shape[1]] = kernel
+    return np.ascontiguousarray(padded.reshape(inputs, parts, columns).swapaxes(0, 1))
+
+
+def _padded(bias: NDArray[np.float32], units: int) -> NDArray[np.float32]:
+    return np.pad(bias, (0, units - len(bias)))
+
+
+def _product(values: NDArray[np.float32], kernel: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+    """Stack of tiles (tiles, rows, inputs) times a kernel in parts, into shape (tiles, rows, parts * columns).
+
+    In one call: threads wait for the interpreter's lock after each.
+    """
+    parts, _, columns = kernel.shape
+    np.matmul(values[:, None], kernel, out=out.reshape(*out.shape[:2], parts, columns).swapaxes(1, 2))
 
 
 def _means(values: NDArray[np.float32], points: int) -> NDArray[np.float32]:
