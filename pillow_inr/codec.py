@@ -201,6 +201,34 @@ def _blank(fitting: ModuleType, architecture: Architecture) -> "Fitted":
     return blank
 
 
+class Network(NamedTuple):
+    """What a file holds, once read."""
+
+    header: container.Header
+    architecture: Architecture
+    weights: list[NDArray[np.float32]]
+    """Kernels and biases as `Architecture.shapes` lists them."""
+
+
+def read_network(data: bytes) -> Network:
+    """The weights of an .inr file; NumPy and constriction only.
+
+    Raises:
+        FormatError: the file is damaged, or not an .inr file that this release reads.
+        MissingInitializationError: its weights are differences from an initialization that is not known here.
+    """
+    header, payload, chunks = container.unpack(data)
+    architecture = Architecture.of(header)
+    references = _named_references(architecture, chunks)
+    weights = [
+        quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index), reference)
+        for tensor, reference in zip(
+            entropy.decode_tensors(payload, architecture.shapes, header.coding), references, strict=True
+        )
+    ]
+    return Network(header, architecture, weights)
+
+
 def decode(data: bytes) -> NDArray[np.uint8]:
     """Decode an .inr file; NumPy and constriction only.
 
@@ -210,21 +238,13 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         FormatError: the file is damaged, or not an .inr file that this release reads.
         MissingInitializationError: its weights are differences from an initialization that is not known here.
     """
-    header, payload, chunks = container.unpack(data)
-    architecture = Architecture.of(header)
+    header, architecture, weights = read_network(data)
     work = architecture.weight_count * header.size[0] * header.size[1]
     if work > WORK_MAX:
         raise FormatError(
             f"header: decoding {header.size[0]}x{header.size[1]} pixels with {architecture.weight_count} weights takes "
             f"{work:.1e} multiplications, more than the {WORK_MAX:.0e} allowed (pillow_inr.codec.WORK_MAX)"
         )
-    references = _named_references(architecture, chunks)
-    weights = [
-        quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index), reference)
-        for tensor, reference in zip(
-            entropy.decode_tensors(payload, architecture.shapes, header.coding), references, strict=True
-        )
-    ]
     return siren.synthesize(architecture, weights, header.size)
 
 
