@@ -10,7 +10,7 @@ Opening needs NumPy and constriction; only saving imports TensorFlow.
 """
 
 from . import imageio_support, plugin
-from .api import decode, encode, read_header, register_initialization, save
+from .api import decode, encode, read_header, register_initialization, save, to_keras
 from .config import EncodeOptions
 from .container import FORMAT_VERSION, Header
 from .errors import (
@@ -39,6 +39,7 @@ __all__ = [
     "read_header",
     "register_initialization",
     "save",
+    "to_keras",
 ]
 
 plugin.register()

@@ -10,13 +10,14 @@ from PIL import Image
 
 from . import container, plugin
 from .config import EncodeOptions
-from .errors import FormatError
+from .errors import BackendError, FormatError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from .initialization import Initialization
+    from .keras_model import ImageModel
 
     ImageLike = Image.Image | NDArray[np.uint8]
 
@@ -72,6 +73,25 @@ def decode(source: Source) -> "NDArray[np.uint8]":
         )
     pixels = codec.decode(data)
     return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+def to_keras(source: Source) -> "ImageModel":
+    """The function that an .inr file stores, as a Keras model from positions to colours, with its derivatives.
+
+    Raises:
+        FormatError: the file is damaged, or not an .inr file that this release reads.
+        BackendError: TensorFlow is not there, or Keras runs on another back end.
+    """
+    try:
+        from . import keras_model
+    except ImportError as error:
+        raise BackendError(
+            f"a Keras model needs Keras on TensorFlow, which cannot be imported here: {error}"
+        ) from error
+    from . import codec
+
+    header, architecture, weights = codec.read_network(_read(source))
+    return keras_model.image_model(architecture, weights, header.size)
 
 
 def register_initialization(source: "str | os.PathLike[str] | Initialization") -> "Initialization":

@@ -27,10 +27,11 @@ ALLOWED: dict[str, set[str]] = {
     "entropy": {"layouts", "quantization", "range_coder"},
     "normal_form": set(),
     "siren": {"architecture", "pixels"},
-    "network": {"architecture", "keras", "tensorflow"},
+    "network": {"architecture", "errors", "keras", "tensorflow"},
+    "keras_model": {"architecture", "network", "pixels", "keras", "tensorflow"},
     "sampling": set(),
     "training": {"architecture", "metrics", "network", "pixels", "sampling", "keras", "tensorflow"},
-    "fit": {"architecture", "errors", "metrics", "training", "keras", "tensorflow"},
+    "fit": {"architecture", "errors", "metrics", "network", "training", "keras", "tensorflow"},
     "learn": {"architecture", "errors", "fit", "initialization", "training", "tensorflow"},
     "codec": {
         "architecture",
@@ -48,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "training",  # a name for annotations
     },
     "plugin": {"architecture", "codec", "config", "container", "errors", "metrics", "PIL"},
-    "api": {"codec", "config", "container", "errors", "initialization", "plugin", "PIL"},
+    "api": {"codec", "config", "container", "errors", "initialization", "keras_model", "plugin", "PIL"},
     "cli": {
         "__init__",
         "api",
