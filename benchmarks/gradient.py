@@ -74,7 +74,7 @@ def difference_panels(pixels: NDArray[np.uint8]) -> Panels:
 
 
 def rms(values: NDArray[np.float64]) -> float:
-    """Root of the mean square, away from the border: there a network is steep, which no pixel shows."""
+    """Root of the mean square, away from the border, whose few steep pixels would outweigh the image."""
     inner = values[BORDER:-BORDER, BORDER:-BORDER]
     return float(np.sqrt(np.mean(inner**2)))
 
