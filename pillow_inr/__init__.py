@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from . import imageio_support, registration
 
 if TYPE_CHECKING:
-    from .api import decode, encode, read_header, register_initialization, save
+    from .api import decode, encode, read_header, register_initialization, save, to_keras
     from .config import EncodeOptions
     from .container import FORMAT_VERSION, Header
     from .errors import (
@@ -44,6 +44,7 @@ __all__ = [
     "register",
     "register_initialization",
     "save",
+    "to_keras",
     "unregister",
 ]
 

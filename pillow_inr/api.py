@@ -10,7 +10,7 @@ from PIL import Image
 
 from . import container, metadata, plugin
 from .config import EncodeOptions
-from .errors import FormatError
+from .errors import BackendError, FormatError
 from .metadata import Metadata
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .decoding import Box, Size
     from .initialization import Initialization
+    from .keras_model import ImageModel
     from .samples import Samples
 
     ImageLike = Image.Image | NDArray[np.generic]
@@ -80,6 +81,28 @@ def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = No
         raise (FormatError(f"header: {error}") if size is None and box is None else error) from error
     samples = decoding.read_network(data).pixels(chosen, region)
     return samples.reshape(samples.shape[:2] + header.shape[2:])
+
+
+def to_keras(source: Source) -> "ImageModel":
+    """The function that an .inr file stores, as a Keras model from positions to colours, with its derivatives.
+
+    Raises:
+        FormatError: the file is damaged, or not an .inr file that this release reads.
+        BackendError: TensorFlow is not there, or Keras runs on another back end.
+    """
+    try:
+        from . import keras_model
+    except ImportError as error:
+        raise BackendError(
+            f"a Keras model needs Keras on TensorFlow, which cannot be imported here: {error}"
+        ) from error
+    from . import decoding
+    from .samples import Scale
+
+    network = decoding.read_network(_read(source))
+    scale = Scale.of(network.header)
+    limits = () if network.header.samples is None else (scale.low.tolist(), (scale.low + scale.span).tolist())
+    return keras_model.image_model(network.architecture, network.weights, network.header.size, *limits)
 
 
 def register_initialization(source: "str | os.PathLike[str] | Initialization") -> "Initialization":

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from .architecture import Architecture
 from .errors import BackendError, FitError
 from .metrics import psnr_db
+from .network import check_backend
 from .samples import Samples, Scale
 from .training import BATCH_PIXELS, WEIGHT_DECAY, Fitted, Trainer, peak_rate
 
@@ -142,11 +142,7 @@ def device_name(device: str | None) -> str | None:
     Raises:
         BackendError: it cannot, or there is no such device.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise BackendError(
-            f"pillow_inr fits on Keras's TensorFlow back end, but Keras runs on {keras.backend.backend()!r}: "
-            "set KERAS_BACKEND=tensorflow before Keras is first imported"
-        )
+    check_backend()
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         raise BackendError("a network cannot be fitted inside a TensorFlow graph, function or distribution strategy")
     if device is None:

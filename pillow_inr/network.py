@@ -1,7 +1,7 @@
 """The SIREN as a Keras model on TensorFlow: layers, initializer, and the model of an architecture.
 
-Only `fit` and what it serves import this module: it pulls in TensorFlow. The functions it computes are those of
-`siren`, which decodes without TensorFlow; a test holds the two together.
+Only `fit`, what it serves and `keras_model` import this module: it pulls in TensorFlow. The functions it computes are
+those of `siren`, which decodes without TensorFlow; a test holds the two together.
 """
 
 import math
@@ -11,8 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from .architecture import W0, Architecture
+from .errors import BackendError
 
 # Cody-Waite split of pi: the first part has few enough bits that k * PI_HIGH is exact in float32 for k < 2^13.
 _PI_HIGH = 3.140625
@@ -89,12 +91,18 @@ class CoordinateEncoding(keras.layers.Layer):  # type: ignore[misc]
 
     def __init__(self, frequencies: int, growth: int, **kwargs: Any) -> None:
         super().__init__(trainable=False, dtype="float64", **kwargs)
+        self.input_spec = keras.InputSpec(shape=(None, 2))
         self.frequencies = frequencies
         self.growth = growth
 
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """Angular frequencies, in radians per unit of position."""
+        return np.asarray(np.pi * (self.growth / 100.0) ** np.arange(self.frequencies), np.float64)
+
     def call(self, positions: tf.Tensor) -> tf.Tensor:
         """Features of positions."""
-        scales = np.pi * (self.growth / 100.0) ** np.arange(self.frequencies)
+        scales = self.scales
         parts = []
         for axis in range(2):
             position = positions[:, axis : axis + 1]
@@ -170,6 +178,19 @@ def _spread(seed: int | None, count: int) -> list[int] | list[None]:
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
 
 
+def check_backend() -> None:
+    """Make sure that Keras runs on TensorFlow, which these layers are written for.
+
+    Raises:
+        BackendError: it runs on another back end.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise BackendError(
+            f"pillow_inr needs Keras's TensorFlow back end, but Keras runs on {keras.backend.backend()!r}: "
+            "set KERAS_BACKEND=tensorflow before Keras is first imported"
+        )
+
+
 def build_model(architecture: Architecture, seed: int | None = None) -> keras.Model:
     """The Keras model from positions to colours.
 
@@ -179,8 +200,13 @@ def build_model(architecture: Architecture, seed: int | None = None) -> keras.Mo
         A `keras.Sequential`: positions (n, 2) float64, x before y, in the scale of `pixels.axis_coordinates`, to
         network values (n, channels) float32, 0..1 for black to full.
     """
+    return keras.Sequential(build_layers(architecture, seed), name="siren")
+
+
+def build_layers(architecture: Architecture, seed: int | None = None) -> list[Any]:
+    """The layers of `build_model`, its input first."""
     seeds = _spread(seed, architecture.depth + 1)
-    layers: list[keras.layers.Layer] = [
+    layers: list[Any] = [
         keras.Input((2,), dtype="float64"),
         CoordinateEncoding(architecture.frequencies, architecture.growth, name="encoding"),
     ]
@@ -192,4 +218,4 @@ def build_model(architecture: Architecture, seed: int | None = None) -> keras.Mo
     layers.append(
         keras.layers.Dense(architecture.channels, kernel_initializer=initializer, dtype="float32", name="output")
     )
-    return keras.Sequential(layers, name="siren")
+    return layers

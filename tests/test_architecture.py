@@ -31,10 +31,11 @@ ALLOWED: dict[str, set[str]] = {
     "samples": {"container"},
     "metadata": {"container", "errors"},
     "siren": {"architecture", "pixels", "samples"},
-    "network": {"architecture", "keras", "tensorflow"},
+    "network": {"architecture", "errors", "keras", "tensorflow"},
+    "keras_model": {"architecture", "network", "pixels", "keras", "tensorflow"},
     "sampling": {"samples"},
     "training": {"architecture", "metrics", "network", "pixels", "samples", "sampling", "keras", "tensorflow"},
-    "fit": {"architecture", "errors", "metrics", "samples", "training", "keras", "tensorflow"},
+    "fit": {"architecture", "errors", "metrics", "network", "samples", "training", "keras", "tensorflow"},
     "learn": {"architecture", "errors", "fit", "initialization", "samples", "training", "tensorflow"},
     "decoding": {
         "architecture",
@@ -100,6 +101,7 @@ ALLOWED: dict[str, set[str]] = {
         "decoding",
         "errors",
         "initialization",
+        "keras_model",
         "metadata",
         "plugin",
         "samples",  # a name for annotations
