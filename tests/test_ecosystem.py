@@ -1,25 +1,25 @@
 """What users of other formats expect, row by row of the table of features, against the real Pillow and its users.
 
-| feature | tests (here unless named) |
-|---|---|
-| register on import; by a function | test_plugin.test_registration; test_unregister_and_register, test_registration |
-| accept on the prefix | test_plugin.test_other_files_named_inr |
-| lazy open, pixels at load | test_plugin.test_opening_reads_the_header_only, test_metadata_is_there_before_the_pixels, test_load_… |
-| draft | test_draft_…, test_a_thumbnail_…, test_thumbnails_of_…, test_decoding.test_thumbnails_… |
-| verify | test_plugin.test_verify |
-| seek, tell, n_frames, is_animated; save_all | test_plugin.test_frames; test_plugin.test_several_frames_are_refused |
-| save EXIF, ICC profile, XMP, comment, dpi | test_open_and_save_keeps_…, test_metadata_of_other_formats_…, test_the_profile_…, test_metadata |
-| other info keys | test_plugin.test_info_says_what_the_file_knows |
-| modes; 16-bit grey; unsupported modes | test_modes_…, test_colours_of_more_bits_…; test_plugin.test_modes_without_meaning_are_refused |
-| parameters checked; quality, effort | test_plugin.test_bad_options_are_named_…, test_a_bad_value_of_metadata_…; test_config |
-| threads, the host's globals | test_many_files_…, test_a_save_leaves_the_hosts_state_alone |
-| options at opening | test_draft_…, test_render_… |
-| truncated files | test_truncated_files_…, test_damaged_metadata_…; test_plugin.test_damage_is_… |
-| limit on pixels before memory is taken | test_plugin.test_opening_reads_the_header_only, test_decoding.test_bad_sizes_…, test_metadata |
-| file objects | test_plugin.test_paths_and_file_objects, test_parser_… |
-| versions, py.typed, MIME | test_the_package_says_…, test_the_registered_names_… |
-| arrays | test_api, test_samples, the tests of imageio here |
-| docs | test_docs, test_plain_decoder |
+feature: tests (here unless another file is named)
+
+- register on import, by a function: test_plugin test_registration; test_unregister_and_register; test_registration.py
+- accept on the prefix: test_plugin test_other_files_named_inr
+- lazy open, pixels at load: test_plugin test_opening_reads_the_header_only; test_metadata_is_there_…, test_load_…
+- draft: test_draft_…, test_a_thumbnail_…, test_thumbnails_of_…; test_decoding test_thumbnails_…
+- verify: test_plugin test_verify
+- seek, tell, n_frames, is_animated, save_all: test_plugin test_frames, test_several_frames_are_refused
+- EXIF, ICC profile, XMP, comment, dpi: test_open_and_save_keeps_…, test_metadata_…, test_the_profile_…; test_metadata.py
+- other info keys: test_plugin test_info_says_what_the_file_knows
+- modes, 16-bit grey: test_modes_…, test_colours_of_more_bits_…; unsupported: test_plugin test_modes_without_meaning_…
+- parameters checked: test_plugin test_bad_options_…; test_a_bad_value_of_metadata_…; quality, effort: test_config.py
+- threads, the host's globals: test_many_files_…, test_a_save_leaves_the_hosts_state_alone
+- options at opening: test_draft_…, test_render_…
+- truncated files: test_truncated_files_…, test_damaged_metadata_…; test_plugin test_damage_is_…
+- limits before memory is taken: test_plugin test_opening_reads_…; test_decoding test_bad_sizes_…; test_metadata.py
+- file objects: test_plugin test_paths_and_file_objects; test_parser_…
+- versions, py.typed, MIME: test_the_package_says_…, test_the_registered_names_…
+- arrays: test_api.py, test_samples.py, the tests of imageio here
+- documentation: test_docs.py, test_plain_decoder.py
 """
 
 import contextlib
