@@ -8,7 +8,7 @@ feature: tests (here unless another file is named)
 - draft: test_draft_…, test_a_thumbnail_…, test_thumbnails_of_…; test_decoding test_thumbnails_…
 - verify: test_plugin test_verify
 - seek, tell, n_frames, is_animated, save_all: test_plugin test_frames, test_several_frames_are_refused
-- EXIF, ICC profile, XMP, comment, dpi: test_open_and_save_keeps_…, test_metadata_…, test_the_profile_…; test_metadata.py
+- EXIF, ICC, XMP, comment, dpi: test_open_and_save_keeps_…, test_metadata_…, test_the_profile_…; test_metadata.py
 - other info keys: test_plugin test_info_says_what_the_file_knows
 - modes, 16-bit grey: test_modes_…, test_colours_of_more_bits_…; unsupported: test_plugin test_modes_without_meaning_…
 - parameters checked: test_plugin test_bad_options_…; test_a_bad_value_of_metadata_…; quality, effort: test_config.py
