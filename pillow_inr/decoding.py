@@ -4,17 +4,20 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, initialization, quantization, siren
+from . import container, entropy, quantization, siren
 from .architecture import Architecture
 from .errors import FormatError
-from .initialization import Initialization
 from .pixels import axis_coordinates
 from .samples import Samples, Scale
 from .siren import Grid
+
+if TYPE_CHECKING:
+    from .initialization import Initialization
 
 # Multiplications that evaluating a network may take: some twenty minutes of four cores. A 50-megapixel image with the
 # largest network that `quality` chooses takes a tenth of it.
@@ -146,7 +149,7 @@ def read_network(data: bytes) -> Network:
     return Network(header, architecture, weights, chunks)
 
 
-def references_of(init: Initialization | None, differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
+def references_of(init: "Initialization | None", differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
     """What is added to each tensor's dequantized symbols."""
     return [init.weights[index] if init and chosen else np.float32(0) for index, chosen in enumerate(differences)]
 
@@ -159,6 +162,8 @@ def _named_references(
     found = [chunk for chunk in chunks if chunk.kind == container.CHUNK_INITIALIZATION]
     if not found:
         return references_of(None, [False] * tensors)
+    from . import initialization  # most files have none: its imports would cost them 7 ms
+
     if len(found) > 1 or not found[0].required:
         raise FormatError("chunks: there must be at most one of kind 1, the initialization, marked as required")
     identity, differences = initialization.read_reference(found[0].data, tensors)
