@@ -74,8 +74,11 @@ def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]
         layers.fill(pixels, grid, left)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(layers.fill, pixels, grid, left) for _ in range(threads)]:
-                done.result()
+            try:
+                for done in [pool.submit(layers.fill, pixels, grid, left) for _ in range(threads)]:
+                    done.result()
+            finally:
+                blocks.clear()  # after Ctrl-C or an error the threads, which are waited for, end with their blocks
     return pixels
 
 
