@@ -12,7 +12,7 @@ import numpy as np
 from imageio.core.request import URI_BYTES, InitializationError, IOMode, Request
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from imageio.plugins.pillow import PillowPlugin
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from . import api, container, plugin
 from .decoding import Box, Size
@@ -111,12 +111,14 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
     def metadata(self, index: int | EllipsisType | None = None, exclude_applied: bool = True) -> dict[str, Any]:
         """What `Image.info` has, Pillow's mode if there is one, and the EXIF tags by name; without decoding."""
         _check_index(index)
-        metadata = Metadata.from_chunks(self._chunks)
+        try:
+            metadata = Metadata.from_chunks(self._chunks)
+        except FormatError as error:
+            self._refuse(error)
         known = plugin.facts(self._header, self._chunks) | metadata.info()
         if self._header.channels <= len(container.MODES):
             known["mode"] = plugin.mode_of(self._header)
-        exif = Image.Exif()
-        exif.load(metadata.exif or b"")
+        exif = plugin.exif_tags(metadata.exif)
         return known | {ExifTags.TAGS[tag]: value for tag, value in exif.items() if tag in ExifTags.TAGS}
 
     def _refuse(self, error: FormatError) -> NoReturn:
