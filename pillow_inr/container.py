@@ -16,7 +16,7 @@ from .errors import DamagedFileError, FormatError, UnsupportedFileError
 from .signature import INRIMAGE, INRIMAGE_COMPLAINT, MAGIC
 
 FORMAT_VERSION = 1
-# What is read of a file for its header: the longest one has 550 bytes, most have 24.
+# What is read of a file for its header: the longest one has 549 bytes, most have 24.
 HEADER_MAX_BYTES = 1024
 CRC_BYTES = 4
 
