@@ -63,13 +63,20 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         if for_pillow:
             if size is not None or box is not None:
                 raise ValueError(f"size and box exclude {', '.join(for_pillow)}")
-            pixels: Samples = PillowPlugin(Request(self._data, "ri")).read(index=0, **for_pillow)
+            pixels: Samples = self._read_with_pillow(**for_pillow)
         else:
             try:
                 pixels = api.decode(self._data, size=size, box=box)
             except FormatError as error:
                 self._refuse(error)
         return pixels[np.newaxis] if index is Ellipsis else pixels
+
+    def _read_with_pillow(self, **arguments: Any) -> Samples:
+        try:
+            pixels: Samples = PillowPlugin(Request(self._data, "ri")).read(index=0, **arguments)
+        except (InitializationError, SyntaxError) as error:  # too many channels; EXIF data that are none
+            raise OSError(f"for {', '.join(arguments)} Pillow must read the file, but: {error}") from error
+        return pixels
 
     def iter(self, **arguments: Any) -> Iterator[Samples]:
         """The one image."""

@@ -465,7 +465,12 @@ def test_imageio_names_damage_and_other_files(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="exif is damaged"):
         iio.immeta(with_chunks(RGB.read_bytes(), Chunk(2, b"?")))
     # Only who wants the tags themselves finds that there are none.
-    assert iio.immeta(with_chunks(RGB.read_bytes(), *Metadata(exif=b"no tags").to_chunks()))["exif"] == b"no tags"
+    tagless = with_chunks(RGB.read_bytes(), *Metadata(exif=b"no tags").to_chunks())
+    assert iio.immeta(tagless)["exif"] == b"no tags"
+    with pytest.raises(OSError, match="for rotate Pillow must read the file, but: not a TIFF file"):
+        iio.imread(tagless, rotate=True)
+    with pytest.raises(OSError, match="for mode Pillow must read the file"):
+        iio.imread(VECTORS / "bands.inr", mode="L")
 
 
 def test_imageio_writes_one_image_a_file(tmp_path: Path) -> None:
