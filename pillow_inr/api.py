@@ -75,7 +75,7 @@ def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = No
     region = decoding.check_box(box, header.size)
     chosen = decoding.check_size(size, region)
     try:
-        plugin.check_pixels(chosen)
+        plugin.check_pixels(chosen, header.channels)
     except ValueError as error:
         # The whole image: it is the file that asks for too much.
         raise (FormatError(f"header: {error}") if size is None and box is None else error) from error

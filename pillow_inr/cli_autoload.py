@@ -51,7 +51,7 @@ def disable() -> None:
 @group.command()
 def status() -> None:
     """Say whether there are start-up files, and where."""
-    found = autoload.status()
+    found = _attempt(autoload.status)
     if not found.enabled:
         click.echo(f"Autoload is not enabled for {sys.executable}.")
         return

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.markup import escape
 
@@ -140,7 +140,7 @@ def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None"
         assert isinstance(opened, plugin.InrImageFile)
         image = opened.render(size, box)
         image.info.update({name: opened.info[name] for name in NAMES if name in opened.info})
-    image = ImageOps.exif_transpose(image)
+    image = plugin.upright(image)
     return _save(
         image, Image.registered_extensions()[target.suffix.lower()]
     ), f"{image.width}×{image.height} {image.mode}"
@@ -154,6 +154,8 @@ def _save(image: Image.Image, file_format: str) -> bytes:
         if "cannot write mode" in str(error):
             raise OSError(_refusal(image.mode, file_format)) from error
         raise
+    except Exception as error:  # Pillow's plugins raise whatever they like on odd metadata
+        raise OSError(f"cannot be written as {file_format}, with its metadata: {error}") from error
     if image.mode in _DEEP and file_format in Image.OPEN:
         # Some formats turn what they cannot hold into 8 bits, of which nothing is left to be seen.
         with Image.open(stream) as written:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from PIL import Image, ImageOps
+from PIL import Image
 from rich.markup import escape
 
 from . import api, cli_files, cli_fit, cli_run, container, metrics, plugin
@@ -70,7 +70,7 @@ def _read(source: Path, strip: bool) -> "Image.Image | NDArray[np.generic]":
         return cli_files.load_array(source)
     image = cli_files.load(source)
     # The orientation goes with the other metadata, so the pixels must be turned.
-    return ImageOps.exif_transpose(image) if strip else image
+    return plugin.upright(image) if strip else image
 
 
 def _figures(data: bytes) -> str:

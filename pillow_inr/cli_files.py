@@ -142,9 +142,9 @@ class Outputs:
         self._made: dict[Path, Path] = {}
         several = len(items) > 1 or any(item.below != PurePath(item.source.name) for item in items)
         self._folder = self.out is not None and (
-            several or self.out.is_dir() or not self.out.suffix or str(out).endswith((os.sep, "/"))
+            several or _is_folder(self.out) or not self.out.suffix or str(out).endswith((os.sep, "/"))
         )
-        if several and self.out is not None and not self.out.is_dir() and _names_a_file(self.out):
+        if several and self.out is not None and not _is_folder(self.out) and _names_a_file(self.out):
             raise click.UsageError(f"--out must be a folder for several inputs, got {out}")
 
     def target(self, item: Item) -> Path:
@@ -175,6 +175,13 @@ class Outputs:
         path = self.out / item.below.with_suffix(self.suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # it may not be looked at: said when something is to be written there
+        return False
 
 
 def _names_a_file(path: Path) -> bool:

@@ -36,7 +36,7 @@ def info(inputs: tuple[str, ...], as_json: bool) -> None:
     found: list[tuple[Path, Anatomy]] = []
     run.each(lambda item: found.append((item.source, _dissect(item))))
     if as_json:
-        click.echo(json.dumps([describe(path, file) for path, file in found], indent=2, ensure_ascii=False))
+        click.echo(json.dumps([describe(path, file) for path, file in found], indent=2))
     elif len(items) == 1 and found:
         _print_listing(*found[0])
     elif found:
@@ -139,13 +139,13 @@ def _row(path: Path, file: Anatomy) -> tuple[str, ...]:
         f"{facts['bits_per_pixel']:.3f}",
         _psnr(facts),
         _metadata_names(file),
-        str(path),
+        click.format_filename(path),
     )
 
 
 def _print_listing(path: Path, file: Anatomy) -> None:
     console = Console(highlight=False)
-    console.print(escape(str(path)), style="bold", soft_wrap=True)
+    console.print(escape(click.format_filename(path)), style="bold", soft_wrap=True)
     listing = Table(box=None, pad_edge=False, show_header=False)
     listing.add_column(style="bold")
     listing.add_column()

@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
-from PIL import Image, ImageOps
+from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
-from . import api, cli_files, cli_fit, cli_run, progress
+from . import api, cli_files, cli_fit, cli_run, plugin, progress
 from .architecture import Architecture
 from .cli_files import Item, Outputs
 from .cli_run import Run
@@ -132,4 +132,4 @@ def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
     order = random.Random(seed)
     while True:
         for path in order.sample(paths, len(paths)):
-            yield np.asarray(ImageOps.exif_transpose(cli_files.load(path)).convert("RGB"))
+            yield np.asarray(plugin.upright(cli_files.load(path)).convert("RGB"))

@@ -169,8 +169,9 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
 def _title(path: Path, network: "Network") -> str:
     header = network.header
     psnr_db = read_psnr(network.chunks)
+    name = click.format_filename(path, shorten=True)
     return (
-        f"{path.name}: {header.size[0]}×{header.size[1]} pixels, {header.channels} × {header.dtype}, "
+        f"{name}: {header.size[0]}×{header.size[1]} pixels, {header.channels} × {header.dtype}, "
         f"{header.file_bytes:,} bytes, {metrics.bits_per_pixel(header.file_bytes, *header.size):.3f} bits per pixel"
         + ("" if psnr_db is None else ", no error" if psnr_db == math.inf else f", {psnr_db:.2f} dB")
     )
@@ -182,7 +183,7 @@ def upright_pixels(network: "Network", whole: bool) -> "Samples":
     if not whole:
         scale = min(1.0, VIEW_SIDE / max(size))
         size = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    plugin.check_pixels(size)
+    plugin.check_pixels(size, network.header.channels)
     return _turned(network.pixels(size), Metadata.from_chunks(network.chunks).exif)
 
 
@@ -196,8 +197,7 @@ def read_original(path: Path, shape: tuple[int, ...]) -> "NDArray[np.generic]":
     if path.suffix.lower() in cli_files.ARRAY_SUFFIXES:
         samples = cli_files.load_array(path)
     else:
-        image = cli_files.load(path)
-        samples = _turned(plugin.to_samples(image), image.getexif().tobytes())
+        samples = plugin.to_samples(plugin.upright(cli_files.load(path)))
     samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
     if samples.shape != shape:
         found, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
@@ -209,10 +209,6 @@ def _turned(samples: "NDArray[Any]", exif: bytes | None) -> "NDArray[Any]":
     """Samples turned upright as EXIF data say."""
     import numpy as np
 
-    if not exif:
-        return samples
-    tags = Image.Exif()
-    tags.load(exif)
     turns: dict[Any, Callable[[NDArray[Any]], NDArray[Any]]] = {
         2: lambda a: a[:, ::-1],
         3: lambda a: a[::-1, ::-1],
@@ -222,5 +218,5 @@ def _turned(samples: "NDArray[Any]", exif: bytes | None) -> "NDArray[Any]":
         7: lambda a: np.swapaxes(a[::-1, ::-1], 0, 1),
         8: lambda a: np.rot90(a, 1),
     }
-    turn = turns.get(tags.get(ExifTags.Base.Orientation))
+    turn = turns.get(plugin.exif_tags(exif).get(ExifTags.Base.Orientation))
     return samples if turn is None else turn(samples)

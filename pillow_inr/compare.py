@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from . import metrics
+from . import metrics, plugin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,7 +121,7 @@ def comparable(image: Image.Image) -> Image.Image:
     """
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"the other formats hold no samples as in mode {image.mode}: compare takes images of 8 bits")
-    upright = ImageOps.exif_transpose(image)
+    upright = plugin.upright(image)
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if upright.has_transparency_data:
         white = Image.new("RGBA", upright.size, "white")

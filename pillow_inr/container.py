@@ -16,7 +16,7 @@ from .errors import DamagedFileError, FormatError, UnsupportedFileError
 from .signature import INRIMAGE, INRIMAGE_COMPLAINT, MAGIC
 
 FORMAT_VERSION = 1
-# What is read of a file for its header: the longest one has 550 bytes, most have 24.
+# What is read of a file for its header: the longest one has 549 bytes, most have 24.
 HEADER_MAX_BYTES = 1024
 CRC_BYTES = 4
 
@@ -297,7 +297,8 @@ def read_outline(file: IO[bytes]) -> tuple[Header, tuple[Chunk, ...]]:
     header, header_bytes = read_header(file.read(HEADER_MAX_BYTES))
     start = header_bytes + header.payload_bytes
     # A header may claim gigabytes: no more than there is shall be asked for.
-    available = file.seek(0, io.SEEK_END) - start
+    file.seek(0, io.SEEK_END)
+    available = file.tell() - start
     file.seek(start)
     if max(available, 0) < header.chunks_bytes:
         raise DamagedFileError(f"the file is cut off: {start + available} bytes of {header.file_bytes}")

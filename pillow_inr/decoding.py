@@ -106,7 +106,7 @@ def check_box(box: Box | None, size: Size) -> Box:
         return 0.0, 0.0, float(size[0]), float(size[1])
     try:
         x0, y0, x1, y1 = map(float, box)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"box must be four numbers (left, upper, right, lower), got {box!r}") from None
     if not (0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]):
         raise ValueError(f"box must be a region within the image of {size[0]}x{size[1]} pixels, got {box!r}")

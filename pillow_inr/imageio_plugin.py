@@ -12,7 +12,7 @@ import numpy as np
 from imageio.core.request import URI_BYTES, InitializationError, IOMode, Request
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from imageio.plugins.pillow import PillowPlugin
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from . import api, container, plugin
 from .decoding import Box, Size
@@ -63,13 +63,20 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         if for_pillow:
             if size is not None or box is not None:
                 raise ValueError(f"size and box exclude {', '.join(for_pillow)}")
-            pixels: Samples = PillowPlugin(Request(self._data, "ri")).read(index=0, **for_pillow)
+            pixels: Samples = self._read_with_pillow(**for_pillow)
         else:
             try:
                 pixels = api.decode(self._data, size=size, box=box)
             except FormatError as error:
                 self._refuse(error)
         return pixels[np.newaxis] if index is Ellipsis else pixels
+
+    def _read_with_pillow(self, **arguments: Any) -> Samples:
+        try:
+            pixels: Samples = PillowPlugin(Request(self._data, "ri")).read(index=0, **arguments)
+        except (InitializationError, SyntaxError) as error:  # too many channels; EXIF data that are none
+            raise OSError(f"for {', '.join(arguments)} Pillow must read the file, but: {error}") from error
+        return pixels
 
     def iter(self, **arguments: Any) -> Iterator[Samples]:
         """The one image."""
@@ -111,12 +118,14 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
     def metadata(self, index: int | EllipsisType | None = None, exclude_applied: bool = True) -> dict[str, Any]:
         """What `Image.info` has, Pillow's mode if there is one, and the EXIF tags by name; without decoding."""
         _check_index(index)
-        metadata = Metadata.from_chunks(self._chunks)
+        try:
+            metadata = Metadata.from_chunks(self._chunks)
+        except FormatError as error:
+            self._refuse(error)
         known = plugin.facts(self._header, self._chunks) | metadata.info()
         if self._header.channels <= len(container.MODES):
             known["mode"] = plugin.mode_of(self._header)
-        exif = Image.Exif()
-        exif.load(metadata.exif or b"")
+        exif = plugin.exif_tags(metadata.exif)
         return known | {ExifTags.TAGS[tag]: value for tag, value in exif.items() if tag in ExifTags.TAGS}
 
     def _refuse(self, error: FormatError) -> NoReturn:

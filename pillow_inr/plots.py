@@ -51,7 +51,7 @@ def view(
     heights = [image_height + 0.4, weights_height + 0.3, 2.4]
     figure = Figure(figsize=(INCHES, sum(heights) + 0.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(title, fontsize=12, parse_math=False)  # a name may hold dollars
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_images(top, pixels, original, peak)
     _draw_histograms(middle, file.layers)

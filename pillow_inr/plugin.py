@@ -3,12 +3,14 @@
 Imports neither NumPy nor the codec until pixels are needed: opening must cost milliseconds.
 """
 
+import contextlib
 import io
 import math
+import threading
 from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from . import container, metadata, metrics
 from .architecture import Architecture
@@ -46,6 +48,8 @@ _CONVERTED = {
     "HSV": "RGB",
 }
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+# Threads may render one image, whose file has one position. Of the module: an image with a lock could not be copied.
+_reading = threading.Lock()
 
 
 class InrImageFile(ImageFile.ImageFile):
@@ -100,9 +104,9 @@ class InrImageFile(ImageFile.ImageFile):
             self.load_prepare()
             self.frombytes(memoryview(_as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
             self._loaded = True
-            if self._exclusive_fp and self.fp is not None:
-                self.fp.close()
-            self.fp = None
+            file, self.fp = self.fp, None
+            if self._exclusive_fp and file is not None:
+                file.close()
         return super().load()
 
     def render(self, size: "Size | None" = None, box: "Box | None" = None) -> Image.Image:
@@ -125,7 +129,7 @@ class InrImageFile(ImageFile.ImageFile):
 
         region = decoding.check_box(box, self._header.size)
         size = decoding.check_size(size, region)
-        check_pixels(size)
+        check_pixels(size, self._header.channels)
         samples = self._evaluate(size, region)
         mode = mode_of(self._header)
         return Image.frombytes(mode, size, memoryview(_as_mode(samples, mode, self._header)))  # type: ignore[arg-type]
@@ -140,14 +144,16 @@ class InrImageFile(ImageFile.ImageFile):
             raise OSError(str(error)) from error
 
     def _whole_file(self) -> bytes:
-        if self._data is None:
-            if self.fp is None or getattr(self.fp, "closed", False):
-                raise ValueError("Operation on closed image")
-            assert self._header is not None
-            available = self.fp.seek(0, io.SEEK_END)
-            self.fp.seek(0)
-            self._data = self.fp.read(min(self._header.file_bytes, available))
-        return self._data
+        with _reading:
+            if self._data is None:
+                if self.fp is None or getattr(self.fp, "closed", False):
+                    raise ValueError("Operation on closed image")
+                assert self._header is not None
+                self.fp.seek(0, io.SEEK_END)
+                available = self.fp.tell()
+                self.fp.seek(0)
+                self._data = self.fp.read(min(self._header.file_bytes, available))
+            return self._data
 
     def verify(self) -> None:
         """Compare the checksum without decoding; as with other formats, reopen the file to use it."""
@@ -198,7 +204,9 @@ def _as_mode(samples: "Samples", mode: str, header: container.Header) -> "Sample
     # Floating point is 0..1 by custom; what goes beyond is shown from its lowest to its highest value.
     low = min(0.0, *(low for low, _ in header.samples.ranges))
     high = max(1.0, *(high for _, high in header.samples.ranges))
-    levels: Samples = np.rint((samples - low) * (255.0 / (high - low))).astype(np.uint8)
+    factor = 255.0 / (high - low)
+    # In this order nothing overflows: the difference may be larger than float32 can be.
+    levels: Samples = np.rint(samples * factor - low * factor).astype(np.uint8)
     return levels
 
 
@@ -223,18 +231,36 @@ def facts(header: container.Header, chunks: Sequence[container.Chunk]) -> dict[s
     return known if psnr_db is None else known | {"psnr": psnr_db}
 
 
-def check_pixels(size: "Size") -> None:
-    """Hold a size that the caller chose to Pillow's limit.
+def check_pixels(size: "Size", channels: int) -> None:
+    """Hold a size to Pillow's limit; more channels than Pillow's modes have count as more pixels.
 
     Raises:
         ValueError: it has more than twice as many pixels as PIL.Image.MAX_IMAGE_PIXELS, where Image.open refuses, too.
     """
     limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and size[0] * size[1] > 2 * limit:
+    most_channels = len(container.MODES)
+    if limit is not None and size[0] * size[1] * max(channels, most_channels) > 2 * limit * most_channels:
         raise ValueError(
-            f"{size[0]}x{size[1]} pixels are more than {2 * limit} (twice PIL.Image.MAX_IMAGE_PIXELS, "
-            "which can be raised or set to None)"
+            f"{size[0]}x{size[1]} pixels of {channels} channels are more than {2 * limit} of {most_channels} "
+            "(twice PIL.Image.MAX_IMAGE_PIXELS, which can be raised or set to None)"
         )
+
+
+def exif_tags(data: bytes | None) -> Image.Exif:
+    """The tags of EXIF data; none where they are damaged."""
+    tags = Image.Exif()
+    with contextlib.suppress(Exception):  # Pillow raises whatever it likes on damaged data
+        tags.load(data or b"")
+    return tags
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF data say; as it is, without these, where they are damaged."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # as above
+        image.info.pop("exif")
+        return image
 
 
 def to_samples(image: Image.Image) -> "NDArray[np.generic]":

@@ -7,7 +7,7 @@ of threads is the host's to set: so products are made as stacks of tiles too sma
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 import numpy as np
@@ -74,8 +74,13 @@ def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]
         layers.fill(pixels, grid, left)
     else:
         with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(layers.fill, pixels, grid, left) for _ in range(threads)]:
-                done.result()
+            tasks = [pool.submit(layers.fill, pixels, grid, left) for _ in range(threads)]
+            try:
+                wait(tasks, return_when=FIRST_EXCEPTION)
+            finally:
+                blocks.clear()  # after Ctrl-C or an error the threads, which are waited for, end with their blocks
+            for task in tasks:
+                task.result()
     return pixels
 
 

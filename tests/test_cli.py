@@ -174,6 +174,12 @@ def test_outputs_that_cannot_be(tmp_path: Path, encoder: _Encoder) -> None:
     assert tree(tmp_path / "out") == {"a.inr"}
 
 
+def test_an_output_that_may_not_be_looked_at_is_an_error_of_the_input(tmp_path: Path) -> None:
+    result = run("decode", RGB, "-o", tmp_path / ("x" * 300 + ".png"))
+    assert result.exit_code == 1
+    assert "rgb.inr: " in result.output and "File name too long" in result.output
+
+
 def test_ctrl_c_says_what_was_finished(tmp_path: Path, encoder: _Encoder) -> None:
     folder = photographs(tmp_path / "photos")
     encoder.interrupt_at = 2

@@ -162,3 +162,21 @@ def test_arrays_go_there_and_back(tmp_path: Path) -> None:
     assert "it holds 2 arrays" in run("encode", tmp_path / "two.npz").output
     (tmp_path / "text.npy").write_text("hello")
     assert "cannot be read" in run("encode", tmp_path / "text.npy").output
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "npy"])
+def test_damaged_exif_data_spoil_no_image(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / "a.inr"
+    path.write_bytes(with_chunks(RGB.read_bytes(), Metadata(exif=b"no tags")))
+    assert run("decode", path, "--format", ending).exit_code == 0
+    if ending != "npy":
+        with Image.open(tmp_path / f"a.{ending}") as decoded, Image.open(RGB) as original:
+            np.testing.assert_array_equal(np.asarray(decoded), np.asarray(original))
+
+
+def test_metadata_that_a_format_cannot_hold_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "a.inr"
+    path.write_bytes(with_chunks(RGB.read_bytes(), Metadata(dpi=(3e38, 3e38))))
+    result = run("decode", path)
+    assert result.exit_code == 1
+    assert "cannot be written as PNG, with its metadata" in result.output

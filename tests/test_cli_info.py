@@ -2,7 +2,11 @@
 
 import json
 import math
+import os
+import sys
 from pathlib import Path
+
+import pytest
 
 from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
@@ -92,3 +96,13 @@ def test_json(tmp_path: Path) -> None:
     assert math.isclose(first["bits"], first["kernel"]["bits"] + first["bias"]["bits"])
     assert other["psnr"] == "inf"
     assert json.loads(run("info", tmp_path / "missing.inr", "--json").stdout) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.inr"))
+    path.write_bytes(RGB.read_bytes())
+    assert "\N{REPLACEMENT CHARACTER}.inr" in run("info", path).stdout
+    assert "\N{REPLACEMENT CHARACTER}.inr" in run("info", path, RGB).stdout
+    assert json.loads(run("info", path, "--json").stdout)[0]["file"] == str(path)
+    assert run("view", path, "-o", tmp_path / "a.png").exit_code == 0

@@ -98,6 +98,7 @@ def test_one_pixel_is_the_mean_of_the_image(whole: np.ndarray) -> None:
         ({"size": (20000, 20000)}, "MAX_IMAGE_PIXELS"),
         ({"box": (0, 0, 5)}, "box must be four numbers"),
         ({"box": 3}, "box must be four numbers"),
+        ({"box": (0, 0, 10**400, 5)}, "box must be four numbers"),
         ({"box": (0, 0, 33, 5)}, r"region within the image of 32x20 pixels, got \(0, 0, 33, 5\)"),
         ({"box": (-1, 0, 3, 5)}, "region within"),
         ({"box": (3, 0, 3, 5)}, "region within"),
@@ -118,6 +119,14 @@ def test_a_region_of_an_image_beyond_pillows_limit_is_fine(monkeypatch: pytest.M
         pillow_inr.decode(RGB)
     assert pillow_inr.decode(RGB, box=(0, 0, 8, 8)).shape == (8, 8, 3)
     assert pillow_inr.decode(RGB, size=(8, 5)).shape == (5, 8, 3)
+
+
+def test_many_channels_count_as_more_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    bands = VECTORS / "bands.inr"
+    assert pillow_inr.decode(bands, size=(16, 10)).shape == (10, 16, 5)
+    with pytest.raises(ValueError, match="16x11 pixels of 5 channels are more than 200 of 4"):
+        pillow_inr.decode(bands, size=(16, 11))
 
 
 def test_numpys_integers_are_sizes() -> None:

@@ -28,6 +28,7 @@ import inspect
 import io
 import pickle
 import sys
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,10 +40,11 @@ from PIL import Image, ImageFile, ImageOps
 
 import pillow_inr
 from pillow_inr import plugin
-from pillow_inr.container import Chunk
+from pillow_inr.container import Chunk, SampleFormat
 from pillow_inr.metadata import Metadata
 
 from .checks import QUICK, SAMPLES, VECTORS, gradient, psnr, with_chunks
+from .cli_checks import as_samples
 
 RGB = VECTORS / "rgb.inr"
 SAMPLE = SAMPLES / "kodim15.inr"
@@ -244,6 +246,13 @@ def test_floating_point_colours_beyond_one_are_shown_from_lowest_to_highest() ->
         assert np.abs(np.asarray(image) - expected).max() <= 0.51
 
 
+def test_floating_point_colours_over_the_whole_range_of_float32_can_be_shown() -> None:
+    most = float(np.finfo(np.float32).max)
+    data = as_samples(RGB.read_bytes(), SampleFormat("float32", 3, ((-most, most),)))
+    with Image.open(io.BytesIO(data)) as image, Image.open(RGB) as expected:
+        assert np.abs(np.asarray(image).astype(int) - np.asarray(expected)).max() <= 1
+
+
 # Lazy and cheap
 
 
@@ -355,6 +364,28 @@ def test_many_files_and_one_file_in_many_threads(described: Path) -> None:
             np.testing.assert_array_equal(np.asarray(part), pillow_inr.decode(RGB, size=(9, 7)))
 
 
+def test_threads_may_load_and_render_one_image_that_nothing_was_read_of() -> None:
+    class Slow(io.BytesIO):
+        def seek(self, *arguments: int) -> int:
+            position = super().seek(*arguments)
+            time.sleep(0.002)  # another thread's turn
+            return position
+
+    with Image.open(Slow(RGB.read_bytes())) as shared, ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(task) for task in [lambda: shared.render(size=(3, 2)), shared.load] * 4]:
+            done.result()
+
+
+def test_file_objects_need_no_more_than_pillow_asks_for() -> None:
+    """Its documentation names read, seek and tell; that seek returns something, it does not say."""
+
+    class File(io.BytesIO):
+        def seek(self, *arguments: int) -> None:  # type: ignore[override]
+            super().seek(*arguments)
+
+    np.testing.assert_array_equal(np.asarray(Image.open(File(RGB.read_bytes()))), np.asarray(Image.open(RGB)))
+
+
 def test_truncated_files_are_an_oserror_also_when_truncation_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(OSError, match="cut off"):
@@ -453,6 +484,15 @@ def test_imageio_names_damage_and_other_files(tmp_path: Path) -> None:
             iio.imread(path)
     with pytest.raises(OSError, match="can not handle the given uri"):
         iio.imread(path, plugin="inr")
+    with pytest.raises(OSError, match="exif is damaged"):
+        iio.immeta(with_chunks(RGB.read_bytes(), Chunk(2, b"?")))
+    # Only who wants the tags themselves finds that there are none.
+    tagless = with_chunks(RGB.read_bytes(), *Metadata(exif=b"no tags").to_chunks())
+    assert iio.immeta(tagless)["exif"] == b"no tags"
+    with pytest.raises(OSError, match="for rotate Pillow must read the file, but: not a TIFF file"):
+        iio.imread(tagless, rotate=True)
+    with pytest.raises(OSError, match="for mode Pillow must read the file"):
+        iio.imread(VECTORS / "bands.inr", mode="L")
 
 
 def test_imageio_writes_one_image_a_file(tmp_path: Path) -> None:

@@ -56,6 +56,12 @@ def test_command(tmp_path: Path) -> None:
     assert tree(tmp_path) == {"a.inr", "a.png", "a.view.png", "b.png"}
 
 
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    path = tmp_path / "$\\none$.inr"
+    path.write_bytes(RGB.read_bytes())
+    assert run("view", path).exit_code == 0
+
+
 def test_complaints_name_the_file(tmp_path: Path) -> None:
     run("decode", RGB, "-o", tmp_path / "a.png")
     for original, complaint in (

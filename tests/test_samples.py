@@ -87,3 +87,10 @@ def test_a_difference_of_large_numbers_keeps_its_precision() -> None:
     array = np.array([[16_777_000.0], [16_777_001.0], [16_777_003.0]], np.float32)
     scale = Scale("float32", 1, ((16_777_000.0, 16_777_003.0),))
     np.testing.assert_allclose(scale.to_values(array).ravel(), [0, 1 / 3, 1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("values", [[np.inf, 0], [np.nan, 0], [np.inf, -np.inf]])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_what_is_not_finite_is_refused(values: list[float], dtype: str) -> None:
+    with pytest.raises(ValueError, match="must be finite"):
+        as_samples(np.array([values], dtype))

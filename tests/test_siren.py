@@ -1,11 +1,14 @@
 import math
+import time
 
 import numpy as np
 import pytest
 
 from pillow_inr import siren
 from pillow_inr.architecture import Architecture
+from pillow_inr.pixels import axis_coordinates
 from pillow_inr.quantization import STEP_INDEX_MAX, SYMBOL_MAX, step_size
+from pillow_inr.samples import Scale
 
 from .checks import synthesize
 
@@ -92,3 +95,23 @@ def test_values_are_limited_before_they_are_averaged() -> None:
     weights = [np.zeros(shape, np.float32) for shape in PLAIN.shapes]
     weights[-1] += np.float32([5.0, -5.0])
     assert synthesize(PLAIN, weights, (2, 2), 2).tolist() == [[[255, 0]] * 2] * 2
+
+
+def test_ctrl_c_ends_the_evaluation_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads do not go on with all blocks that are left while they are waited for."""
+    blocks = []
+
+    class Interrupted(Scale):
+        def to_samples(self, values: np.ndarray) -> np.ndarray:
+            blocks.append(len(values))
+            if len(blocks) == 1:
+                raise KeyboardInterrupt
+            time.sleep(0.02)  # time for the other thread to be told
+            return super().to_samples(values)
+
+    monkeypatch.setattr(siren, "_cores", lambda: 2)
+    positions = axis_coordinates(500, 500)
+    scale = Interrupted("uint8", PLAIN.channels, ((0.0, 255.0),))
+    with pytest.raises(KeyboardInterrupt):
+        siren.synthesize(PLAIN, _weights(PLAIN), siren.Grid(positions, positions), scale)
+    assert len(blocks) < 30  # of 63
