@@ -42,6 +42,7 @@ PIXEL_FORMAT_SAMPLES = 4
 DTYPES = ("uint8", "uint16", "float32")  # sample types 0..2 of pixel format 4
 _SAMPLE_STRUCTS = ("<B", "<H", "<f")
 CHANNELS_MAX = 64
+CHUNKS_MAX = 1024
 _REQUIRED_CHUNK = 0x80
 CHUNK_INITIALIZATION = 1  # required: without it the weights mean nothing (docs/format.md section 7)
 _KNOWN_REQUIRED = frozenset({CHUNK_INITIALIZATION})
@@ -334,6 +335,8 @@ def read_chunks(data: bytes) -> tuple[Chunk, ...]:
     reader = _Reader(data, "chunks")
     chunks = []
     while reader.position < len(data):
+        if len(chunks) == CHUNKS_MAX:
+            raise FormatError(f"chunks: there are more than {CHUNKS_MAX}")
         first = reader.byte("chunk kind")
         kind, required = first & ~_REQUIRED_CHUNK, first >= _REQUIRED_CHUNK
         if not kind:

@@ -20,7 +20,7 @@ CHUNK_XMP = 4
 CHUNK_COMMENT = 5
 CHUNK_DPI = 6
 CHUNK_PSNR = 7
-# What a compressed chunk may become: a bomb of 1 GiB would otherwise open from a file of 1 MB.
+# What the compressed chunks of a file may become together: bombs of 1 GiB would otherwise open from a file of 1 MB.
 TEXT_BYTES_MAX = 1 << 26
 # PSNR in hundredths of a dB; the last number stands for a file without any error.
 _EXACT = 0xFFFF
@@ -60,6 +60,11 @@ class Metadata:
                 except ValueError:
                     if given:
                         raise
+        texts_bytes = sum(len(value) for value in values.values() if isinstance(value, bytes))
+        if texts_bytes > TEXT_BYTES_MAX:
+            raise ValueError(
+                f"the metadata have {texts_bytes} bytes, more than {TEXT_BYTES_MAX}: leave some out as None"
+            )
         return cls(**values)
 
     @classmethod
@@ -70,7 +75,10 @@ class Metadata:
             FormatError: a chunk holds no such data.
         """
         first = _first_by_kind(chunks)
-        texts = {name: _inflate(name, first[kind]) for name, kind in _COMPRESSED.items() if kind in first}
+        texts: dict[str, bytes] = {}
+        for name, kind in _COMPRESSED.items():
+            if kind in first:
+                texts[name] = _inflate(name, first[kind], TEXT_BYTES_MAX - sum(map(len, texts.values())))
         dpi = None
         if CHUNK_DPI in first:
             if len(first[CHUNK_DPI]) != 8:
@@ -128,8 +136,6 @@ def _bytes(name: str, value: Any) -> bytes:
         value = value.encode()
     if not isinstance(value, bytes | bytearray | memoryview):
         raise ValueError(f"{name} must be bytes, got {value!r}")
-    if len(value) > TEXT_BYTES_MAX:
-        raise ValueError(f"{name} has {len(value)} bytes, more than {TEXT_BYTES_MAX}")
     return bytes(value)
 
 
@@ -143,14 +149,14 @@ def _resolution(value: Any) -> tuple[float, float]:
     return horizontal, vertical
 
 
-def _inflate(name: str, data: bytes) -> bytes:
+def _inflate(name: str, data: bytes, most: int) -> bytes:
     inflater = zlib.decompressobj()
     try:
-        text = inflater.decompress(data, TEXT_BYTES_MAX)
+        text = inflater.decompress(data, most + 1)
     except zlib.error as error:
         raise FormatError(f"chunks: {name} is damaged: {error}") from error
-    if inflater.unconsumed_tail:
-        raise FormatError(f"chunks: {name} is longer than {TEXT_BYTES_MAX} bytes")
+    if len(text) > most:
+        raise FormatError(f"chunks: with {name} there are more than {TEXT_BYTES_MAX} bytes of metadata")
     if not inflater.eof or inflater.unused_data:
         raise FormatError(f"chunks: {name} is damaged: its compressed data does not end where the chunk ends")
     return text

@@ -240,3 +240,10 @@ def test_a_cut_off_file_says_how_much_is_missing() -> None:
     data = container.pack(header(), bytes(8))
     with pytest.raises(DamagedFileError, match=rf"{len(data) - 1} bytes of {len(data)}"):
         container.unpack(data[:-1])
+
+
+def test_chunks_are_counted() -> None:
+    packed = container.pack_chunks([Chunk(9, b"")] * container.CHUNKS_MAX)
+    assert len(container.read_chunks(packed)) == 1024
+    with pytest.raises(FormatError, match="more than 1024"):
+        container.read_chunks(packed + b"\x09\x00")

@@ -69,11 +69,13 @@ def test_bad_keywords_are_named_and_bad_info_is_left_out(keywords: dict, match: 
 
 def test_text_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metadata, "TEXT_BYTES_MAX", 10)
-    with pytest.raises(ValueError, match="more than 10"):
-        Metadata.of({"exif": bytes(11)}, {})
-    assert Metadata.from_chunks([Chunk(2, zlib.compress(bytes(10)))]).exif == bytes(10)
-    with pytest.raises(FormatError, match="exif is longer than 10 bytes"):
-        Metadata.from_chunks([Chunk(2, zlib.compress(bytes(10**6)))])
+    with pytest.raises(ValueError, match="11 bytes, more than 10"):
+        Metadata.of({"exif": bytes(6)}, {"xmp": bytes(5)})
+    full, empty, bomb = (zlib.compress(bytes(count)) for count in (10, 0, 10**6))
+    assert Metadata.from_chunks([Chunk(2, full), Chunk(4, empty)]).exif == bytes(10)
+    for chunks in ([Chunk(4, bomb)], [Chunk(2, full), Chunk(4, zlib.compress(b"x"))]):
+        with pytest.raises(FormatError, match="with xmp there are more than 10 bytes"):
+            Metadata.from_chunks(chunks)
 
 
 @pytest.mark.parametrize(
