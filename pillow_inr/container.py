@@ -333,7 +333,7 @@ def read_chunks(data: bytes) -> tuple[Chunk, ...]:
         FormatError, DamagedFileError, UnsupportedFileError: as `unpack`.
     """
     reader = _Reader(data, "chunks")
-    chunks = []
+    chunks: list[Chunk] = []
     while reader.position < len(data):
         if len(chunks) == CHUNKS_MAX:
             raise FormatError(f"chunks: there are more than {CHUNKS_MAX}")
