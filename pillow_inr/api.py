@@ -1,6 +1,7 @@
 """The package's functions for arrays, bytes and paths; `encode` returns bytes and `save` never leaves half a file."""
 
 import errno
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -37,7 +38,7 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
         options: the fields of `EncodeOptions`, such as width=48, depth=4; and exif, icc_profile, xmp, comment, dpi,
             which are those of a Pillow image unless given; None leaves them out.
     Raises:
-        TypeError: there is no such option.
+        TypeError: there is no such option, or the image is a path or bytes.
         ValueError: an option's value or the array is not allowed.
         OSError: an .inr file cannot hold the image's mode.
         BackendError: TensorFlow is not there or not usable.
@@ -45,6 +46,8 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
     """
     named = {name: options.pop(name) for name in metadata.NAMES if name in options}
     checked = EncodeOptions(**{name: value for name, value in options.items() if value is not None})
+    if isinstance(image, str | bytes | os.PathLike):
+        raise TypeError(f"image must be a Pillow image or an array, got {image!r:.80}: open it first")
     from . import codec
 
     if isinstance(image, Image.Image):
@@ -134,6 +137,8 @@ def _read(source: Source, count: int = -1) -> bytes:
     if isinstance(source, str | os.PathLike):
         with Path(source).open("rb") as file:
             return file.read(count)
+    if isinstance(source, io.TextIOBase) or not hasattr(source, "read"):
+        raise TypeError(f"expected the bytes of an .inr file, its path or a file open in binary mode, got {source!r}")
     return source.read(count)
 
 

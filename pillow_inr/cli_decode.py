@@ -139,7 +139,6 @@ def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None"
     with Image.open(source, formats=[plugin.FORMAT]) as opened:
         assert isinstance(opened, plugin.InrImageFile)
         image = opened.render(size, box)
-        image.info.update({name: opened.info[name] for name in NAMES if name in opened.info})
     image = plugin.upright(image)
     return _save(
         image, Image.registered_extensions()[target.suffix.lower()]

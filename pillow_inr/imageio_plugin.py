@@ -27,6 +27,7 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
+        self._written = False
         if request.mode.io_mode == IOMode.write:
             # Without a name, nobody but a caller who names this plugin gets here.
             if (request.extension or EXTENSION).lower() != EXTENSION:
@@ -94,6 +95,8 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             TypeError, ValueError: as `pillow_inr.encode`; or there are several images.
             OSError: the fit is not possible here, or failed.
         """
+        if self._written:
+            raise ValueError("an .inr file holds one image, and this one has been written")
         if isinstance(ndimage, list | tuple) or is_batch:
             if len(ndimage) != 1:
                 raise ValueError(f"an .inr file holds one image, got {len(ndimage)}")
@@ -104,6 +107,7 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             raise OSError(f"cannot write INR: {error}") from error
         # Only now: asking for the file empties it.
         self.request.get_file().write(data)
+        self._written = True
         return data if self.request._uri_type == URI_BYTES else None
 
     def properties(self, index: int | EllipsisType | None = None) -> ImageProperties:
@@ -116,13 +120,16 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         )
 
     def metadata(self, index: int | EllipsisType | None = None, exclude_applied: bool = True) -> dict[str, Any]:
-        """What `Image.info` has, Pillow's mode if there is one, and the EXIF tags by name; without decoding."""
+        """What `Image.info` has, Pillow's mode if there is one, and the EXIF tags by name; without decoding.
+
+        As imageio's Pillow plugin has it, "shape" is width and height.
+        """
         _check_index(index)
         try:
             metadata = Metadata.from_chunks(self._chunks)
         except FormatError as error:
             self._refuse(error)
-        known = plugin.facts(self._header, self._chunks) | metadata.info()
+        known = plugin.facts(self._header, self._chunks) | metadata.info() | {"shape": self._header.size}
         if self._header.channels <= len(container.MODES):
             known["mode"] = plugin.mode_of(self._header)
         exif = plugin.exif_tags(metadata.exif)

@@ -25,6 +25,7 @@ TEXT_BYTES_MAX = 1 << 26
 # PSNR in hundredths of a dB; the last number stands for a file without any error.
 _EXACT = 0xFFFF
 _COMPRESSED = {"exif": CHUNK_EXIF, "icc_profile": CHUNK_ICC_PROFILE, "xmp": CHUNK_XMP, "comment": CHUNK_COMMENT}
+_TEXTS = ("xmp", "comment")
 NAMES = (*_COMPRESSED, "dpi")
 CHUNK_NAMES = {1: "initialization", **{kind: name for name, kind in _COMPRESSED.items()}, CHUNK_DPI: "dpi"} | {
     CHUNK_PSNR: "psnr"
@@ -132,7 +133,7 @@ def _first_by_kind(chunks: Sequence[Chunk]) -> dict[int, bytes]:
 def _bytes(name: str, value: Any) -> bytes:
     if hasattr(value, "tobytes") and not isinstance(value, memoryview):  # PIL.Image.Exif, and arrays
         value = value.tobytes()
-    if isinstance(value, str):
+    if isinstance(value, str) and name in _TEXTS:
         value = value.encode()
     if not isinstance(value, bytes | bytearray | memoryview):
         raise ValueError(f"{name} must be bytes, got {value!r}")

@@ -116,8 +116,8 @@ class InrImageFile(ImageFile.ImageFile):
             size: width and height of the result; by default one pixel for each of the image's in the box.
             box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
         Returns:
-            A new image of the file's mode. Enlarged, the network is evaluated between the image's pixels; reduced,
-            each pixel is the mean of several points.
+            A new image of the file's mode, with this image's `info`, as `crop` and `resize` give it. Enlarged, the
+            network is evaluated between the image's pixels; reduced, each pixel is the mean of several points.
         Raises:
             ValueError: the size is not two positive integers or larger than Pillow's limit on pixels, the box is not
                 a region within the image, or the image was closed before anything was read.
@@ -132,7 +132,9 @@ class InrImageFile(ImageFile.ImageFile):
         check_pixels(size, self._header.channels)
         samples = self._evaluate(size, region)
         mode = mode_of(self._header)
-        return Image.frombytes(mode, size, memoryview(_as_mode(samples, mode, self._header)))  # type: ignore[arg-type]
+        rendered = Image.frombytes(mode, size, memoryview(_as_mode(samples, mode, self._header)))  # type: ignore[arg-type]
+        rendered.info = self.info.copy()  # without its profile a picture is shown in other colours
+        return rendered
 
     def _evaluate(self, size: "Size", box: "Box | None") -> "Samples":
         from . import decoding

@@ -23,13 +23,14 @@ def as_samples(array: NDArray[np.generic]) -> Samples:
         ValueError: other types, shapes that are not (height, width) or (height, width, 1..64), nothing in it, values
             that are not finite.
     """
-    if array.dtype == np.bool_:
+    native = array.dtype.newbyteorder("=")
+    if native == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
-    elif array.dtype in (np.float16, np.float64):
+    elif native in (np.float16, np.float64):
         with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
             array = array.astype(np.float32)
-    elif array.dtype.newbyteorder("=").name in DTYPES:
-        array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    elif native.name in DTYPES:
+        array = array.astype(native, copy=False)
     if array.dtype.name not in DTYPES:
         raise ValueError(f"image must be an array of uint8, uint16 or float32, got {array.dtype}")
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= CHANNELS_MAX):

@@ -6,6 +6,7 @@ Knows neither schedule nor deadline nor device: those are `fit`'s.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -134,8 +135,12 @@ class Trainer:
         self.optimizer.build(self.weights)
         self.step_optimizer = keras.optimizers.Adam(STEP_RATE, beta_2=0.99, name="adam")
         self.step_optimizer.build([self.log_steps])
+        # Partials, not methods: TensorFlow counts how often a function is traced by its code, which all trainers share,
+        # and warns when that is often.
+        self.float_steps = tf.function(partial(Trainer._float_steps, self), jit_compile=True)
+        self.rate_steps = tf.function(partial(Trainer._rate_steps, self), jit_compile=True)
         state = [*self.optimizer.variables, *self.step_optimizer.variables]
-        self.fresh_state = [(variable, keras.ops.convert_to_numpy(variable)) for variable in state]
+        self.fresh_state = [(variable, variable.numpy()) for variable in state]
 
     def start(
         self,
@@ -201,7 +206,7 @@ class Trainer:
         """
         if self.initial is None:
             return
-        weights = [keras.ops.convert_to_numpy(weight) for weight in self.weights]
+        weights = [weight.numpy() for weight in self.weights]
         self._refer(
             [
                 bool(np.abs(weight - start).mean() < np.abs(weight).mean())
@@ -230,7 +235,7 @@ class Trainer:
             Mean squared error over these steps, and the rate in bits at their end.
         """
         assert self.sampler is not None
-        function = self._rate_steps if in_rate_phase else self._float_steps
+        function = self.rate_steps if in_rate_phase else self.float_steps
         columns, rows, values = self.sampler.draw()
         across, down = self.tables
         call = _Call(
@@ -250,7 +255,6 @@ class Trainer:
         mse, rate_bits = function(call)
         return float(mse), float(rate_bits)
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def _float_steps(self, call: _Call) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.constant(0.0)
         index = tf.constant(0)
@@ -265,7 +269,6 @@ class Trainer:
             index += 1
         return total / tf.cast(call.count, tf.float32), self._quantized(self._initial_log_steps())[1]
 
-    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]
     def _rate_steps(self, call: _Call) -> tuple[tf.Tensor, tf.Tensor]:
         total = tf.constant(0.0)
         variables = [*self.weights, self.log_steps]
@@ -328,7 +331,7 @@ class Trainer:
 
     def result(self, mse: float, rate_bits: float) -> Fitted:
         """The fitted network."""
-        weights = [keras.ops.convert_to_numpy(weight) for weight in self.weights]
+        weights = [weight.numpy() for weight in self.weights]
         steps = [float(step) for step in _snap(tf.exp(self.log_steps.value))]
         return Fitted(weights, steps, psnr_db(mse), rate_bits, self.differences)
 

@@ -38,6 +38,17 @@ def test_options_are_checked_before_the_image() -> None:
         pillow_inr.encode(gradient(4, 4), widht=8)
 
 
+def test_sources_and_images_of_other_kinds_are_named(tmp_path: Path) -> None:
+    with Image.open(RGB) as image, (tmp_path / "text").open("w+") as text:
+        for source in (3, None, image, text):
+            for reader in (pillow_inr.decode, pillow_inr.read_header):
+                with pytest.raises(TypeError, match=r"expected the bytes of an \.inr file, its path or a file open"):
+                    reader(source)  # type: ignore[arg-type]
+    for name in ("photo.jpg", Path("photo.jpg"), b"JFIF"):
+        with pytest.raises(TypeError, match=r"must be a Pillow image or an array, got .*open it first"):
+            pillow_inr.encode(name)  # type: ignore[arg-type]
+
+
 @pytest.mark.keras
 def test_encode_takes_arrays_and_images() -> None:
     image = gradient(12, 9)

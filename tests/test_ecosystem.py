@@ -322,6 +322,16 @@ def test_render_gives_any_region_at_any_size(described: Path) -> None:
         assert image.render().getpixel((0, 0)) != (1, 2, 3)  # what the file holds
 
 
+def test_what_is_rendered_has_the_metadata_as_what_is_cropped(described: Path) -> None:
+    with Image.open(described) as image:
+        part = image.render(size=(40, 30), box=(4, 2, 12, 8))
+        assert {name: part.info[name] for name in METADATA} == METADATA
+        assert part.info == image.crop((4, 2, 12, 8)).info
+        assert ImageOps.exif_transpose(part).size == (30, 40)
+        part.info.clear()
+        assert image.info["comment"] == b"a note"
+
+
 def test_copies_and_pickles_render_or_say_why_not() -> None:
     unpickled = pickle.loads(pickle.dumps(Image.open(RGB)))
     assert np.asarray(unpickled).shape == (20, 32, 3)
@@ -463,6 +473,8 @@ def test_imageio_takes_what_its_pillow_plugin_takes(described: Path) -> None:
     assert [image.shape for image in iio.imiter(described)] == [(20, 32, 3)]
     metadata = iio.immeta(described)
     assert (metadata["Make"], metadata["Orientation"], metadata["comment"]) == ("maker", 6, b"a note")
+    theirs = iio.immeta(described, plugin="pillow")
+    assert {name: metadata[name] for name in ("mode", "shape")} == {name: theirs[name] for name in ("mode", "shape")}
     with pytest.raises(ValueError, match="none of index 1"):
         iio.imread(described, index=1)
     with pytest.raises(ValueError, match="size and box exclude mode"):
@@ -503,6 +515,17 @@ def test_imageio_writes_one_image_a_file(tmp_path: Path) -> None:
         iio.imwrite(tmp_path / "x.inr", gradient(4, 4), widht=3)
     with pytest.raises(OSError, match="can not handle the given uri"):
         iio.imwrite(tmp_path / "x.png", gradient(4, 4), plugin="inr")
+
+
+@pytest.mark.keras
+def test_a_second_write_of_imageio_does_not_spoil_the_first(tmp_path: Path) -> None:
+    iio = pytest.importorskip("imageio.v3")
+    path = tmp_path / "x.inr"
+    with iio.imopen(path, "w") as file:
+        file.write(gradient(4, 4), **QUICK)
+        with pytest.raises(ValueError, match="this one has been written"):
+            file.write(gradient(4, 4), **QUICK)
+    assert iio.imread(path).shape == (4, 4, 3)
 
 
 def test_a_failing_write_of_imageio_leaves_the_older_file(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ def test_what_pillow_users_pass_is_taken() -> None:
     ("keywords", "match"),
     [
         ({"exif": 5}, "exif must be bytes, got 5"),
+        ({"exif": "2020"}, "exif must be bytes, got '2020'"),
+        ({"icc_profile": "sRGB.icc"}, "icc_profile must be bytes, got 'sRGB.icc'"),
         ({"dpi": 72}, "dpi must be two positive numbers, got 72"),
         ({"dpi": (0, 72)}, "dpi"),
         ({"dpi": (72, math.inf)}, "dpi"),

@@ -20,7 +20,10 @@ def test_arrays_that_a_file_holds_stay(dtype: str, shape: tuple[int, ...]) -> No
 def test_other_types_with_the_same_meaning_are_converted() -> None:
     assert as_samples(np.array([[True, False]])).tolist() == [[255, 0]]
     for dtype in (np.float16, np.float64):
-        assert as_samples(np.full((1, 2), 0.5, dtype)).dtype == np.float32
+        for array in (np.full((1, 2), 0.5, dtype), np.full((1, 2), 0.5, np.dtype(dtype).newbyteorder())):
+            converted = as_samples(array)
+            assert converted.dtype == np.dtype(np.float32)
+            assert (converted == 0.5).all()
 
 
 @pytest.mark.parametrize(
