@@ -20,7 +20,7 @@ from .decoding import WORK_MAX, read_network, references_of
 from .errors import BackendError
 from .initialization import Initialization
 from .metadata import Metadata, psnr_chunk
-from .pixels import axis_coordinates
+from .pixels import Axis
 from .progress import bar
 from .samples import Samples, Scale
 from .siren import Grid
@@ -105,7 +105,7 @@ class _Image:
         """PSNR of a file against this image, relative to the range of the samples."""
         width, height = self.size
         every = math.ceil(math.sqrt(width * height / PSNR_PIXELS))
-        across, down = (axis_coordinates(length, max(self.size))[::every] for length in self.size)
+        across, down = (Axis.of_pixels(length, max(self.size)).every(every) for length in self.size)
         scale = Scale.of(container.read_header(data)[0])
         decoded = read_network(data).evaluate(Grid(across, down))
         return metrics.psnr_db(metrics.mse(self.samples[::every, ::every], decoded, scale.to_values))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from . import container, entropy, quantization, siren
 from .architecture import Architecture
 from .errors import FormatError
-from .pixels import axis_coordinates
+from .pixels import Axis
 from .samples import Samples, Scale
 from .siren import Grid
 
@@ -65,8 +65,8 @@ class Network:
         longer = max(columns, rows)
         return self.evaluate(
             Grid(
-                axis_coordinates(columns, longer, x0, x1, width * points),
-                axis_coordinates(rows, longer, y0, y1, height * points),
+                Axis(columns, longer, x0, x1, width * points),
+                Axis(rows, longer, y0, y1, height * points),
                 points,
             )
         )
@@ -77,7 +77,7 @@ class Network:
         Raises:
             FormatError: it would take too many multiplications.
         """
-        self._check_work(len(grid.across), len(grid.down))
+        self._check_work(grid.across.count, grid.down.count)
         return siren.synthesize(self.architecture, self.weights, grid, Scale.of(self.header))
 
     def _points(self, size: Size, reduction: float) -> int:

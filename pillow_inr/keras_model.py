@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .architecture import Architecture
 from .network import CoordinateEncoding, SineDense, build_layers, check_backend
-from .pixels import axis_coordinates
+from .pixels import Axis
 
 # Positions of a batch of `predict`. Keras's own default, 32, would take a minute for a photograph.
 PREDICT_BATCH = 1 << 14
@@ -59,7 +59,7 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
             raise ValueError(f"size must be at least (1, 1), got {size}")
         longer = max(self.image_size)
         x, y = (
-            axis_coordinates(count, count) * (length / longer)
+            Axis(length, longer, 0.0, length, count).positions()
             for count, length in zip((columns, rows), self.image_size, strict=True)
         )
         return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)

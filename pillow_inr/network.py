@@ -197,7 +197,7 @@ def build_model(architecture: Architecture, seed: int | None = None) -> keras.Mo
     Args:
         seed: makes the initial weights repeatable without touching Keras's global seed.
     Returns:
-        A `keras.Sequential`: positions (n, 2) float64, x before y, in the scale of `pixels.axis_coordinates`, to
+        A `keras.Sequential`: positions (n, 2) float64, x before y, in the scale of `pixels.Axis`, to
         network values (n, channels) float32, 0..1 for black to full.
     """
     return keras.Sequential(build_layers(architecture, seed), name="siren")

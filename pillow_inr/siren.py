@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .architecture import W0, Architecture
-from .pixels import encode_axis
+from .pixels import Axis, encode_axis
 from .samples import Samples, Scale
 
 # Points evaluated at once by a thread: 1 MB for a layer of 64 units, which stays in a core's cache.
@@ -35,9 +35,9 @@ THREADS_MAX = 16
 class Grid(NamedTuple):
     """Points of the network's plane, as the product of two axes; each pixel is the mean of `points` x `points`."""
 
-    across: NDArray[np.float64]
-    """Positions along x, as `pixels.axis_coordinates` gives them, `points` for each column."""
-    down: NDArray[np.float64]
+    across: Axis
+    """Points along x, `points` for each column."""
+    down: Axis
     """The same along y."""
     points: int = 1
 
@@ -61,7 +61,7 @@ def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]
         Shape (height, width, channels), of the scale's type.
     Source: docs/format.md section 5.
     """
-    width, height = len(grid.across) // grid.points, len(grid.down) // grid.points
+    width, height = grid.across.count // grid.points, grid.down.count // grid.points
     pixels: Samples = np.empty((height, width, architecture.channels), scale.dtype)
     layers = _Layers(architecture, weights, scale)
     most = min(max(LEAST_POINTS, width * height * grid.points**2 // BLOCKS), BLOCK_POINTS) // grid.points**2
@@ -136,10 +136,10 @@ class _Layers:
             # The features of a pixel are those of its column beside those of its row, so the first layer's affine map
             # is a sum of one term each: columns + rows products instead of columns * rows.
             if block.left not in column_terms:
-                positions = grid.across[block.left * grid.points : block.right * grid.points]
+                positions = grid.across.positions(block.left * grid.points, block.right * grid.points)
                 column_terms = {block.left: self._terms(positions, self.across)}
             across = column_terms[block.left]
-            down = self._terms(grid.down[block.top * grid.points : block.bottom * grid.points], self.down)
+            down = self._terms(grid.down.positions(block.top * grid.points, block.bottom * grid.points), self.down)
             rows, columns = len(down), len(across)
             used = values.reshape(-1, self.units)[: rows * columns]
             np.add(across, (down + self.bias)[:, None], out=used.reshape(rows, columns, self.units))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .architecture import Architecture
 from .metrics import psnr_db
 from .network import build_model
-from .pixels import axis_coordinates, encode_axis
+from .pixels import Axis, encode_axis
 from .samples import Samples, Scale
 from .sampling import Sampler
 
@@ -175,7 +175,7 @@ class Trainer:
 
     def _feature_table(self, length: int, longer: int) -> tf.Tensor:
         features = encode_axis(
-            axis_coordinates(length, longer), self.architecture.frequencies, self.architecture.growth
+            Axis.of_pixels(length, longer).positions(), self.architecture.frequencies, self.architecture.growth
         )
         return tf.constant(np.pad(features, ((0, self.longest_side - length), (0, 0))))
 

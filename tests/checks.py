@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pillow_inr import container, siren
 from pillow_inr.architecture import Architecture
 from pillow_inr.errors import FormatError
-from pillow_inr.pixels import axis_coordinates
+from pillow_inr.pixels import Axis
 from pillow_inr.samples import Scale
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -62,7 +62,7 @@ def synthesize(
     architecture: Architecture, weights: Sequence[NDArray[np.float32]], size: tuple[int, int], points: int = 1
 ) -> NDArray[np.uint8]:
     """The image of a network as 8-bit colours, shape (height, width, channels)."""
-    across, down = (axis_coordinates(length, max(size), count=length * points) for length in size)
+    across, down = (Axis(length, max(size), 0, length, length * points) for length in size)
     scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
     return siren.synthesize(architecture, weights, siren.Grid(across, down, points), scale)
 

@@ -277,7 +277,7 @@ def test_a_thumbnail_evaluates_few_points(monkeypatch: pytest.MonkeyPatch) -> No
     synthesize = siren.synthesize
 
     def counted(architecture: Any, weights: Any, grid: siren.Grid, scale: Any) -> np.ndarray:
-        points.append(len(grid.across) * len(grid.down))
+        points.append(grid.across.count * grid.down.count)
         return synthesize(architecture, weights, grid, scale)
 
     monkeypatch.setattr(siren, "synthesize", counted)

@@ -11,14 +11,15 @@ import tensorflow as tf  # noqa: E402
 
 from pillow_inr import network, siren  # noqa: E402
 from pillow_inr.architecture import Architecture  # noqa: E402
-from pillow_inr.pixels import axis_coordinates  # noqa: E402
+from pillow_inr.pixels import Axis  # noqa: E402
 from pillow_inr.samples import Scale  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
 
 def _positions(width: int, height: int) -> np.ndarray:
-    x, y = np.meshgrid(axis_coordinates(width, max(width, height)), axis_coordinates(height, max(width, height)))
+    axes = [Axis.of_pixels(length, max(width, height)).positions() for length in (width, height)]
+    x, y = np.meshgrid(*axes)
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
@@ -41,7 +42,7 @@ def test_synthesis_agrees_with_keras_before_rounding(architecture: Architecture,
     weights[-2] /= 4 * np.abs(weights[-2]).sum(axis=0)
     weights[-1][:] = 0.5
     model.set_weights(weights)
-    grid = siren.Grid(*(axis_coordinates(length, max(size)) for length in size))
+    grid = siren.Grid(*(Axis.of_pixels(length, max(size)) for length in size))
     ours = siren.synthesize(architecture, weights, grid, Scale("float32", architecture.channels, ((0.0, 1.0),)))
     theirs = np.asarray(model(_positions(*size))).reshape(ours.shape)
     assert 0.2 < theirs.min() < theirs.max() < 0.8

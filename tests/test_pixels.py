@@ -1,14 +1,21 @@
 import numpy as np
+import pytest
 
-from pillow_inr.pixels import axis_coordinates, encode_axis
+from pillow_inr.pixels import Axis, encode_axis
+
+
+def _pixels(length: int, longer: int) -> list[float]:
+    positions: list[float] = Axis.of_pixels(length, longer).positions().tolist()
+    return positions
 
 
 def test_pixel_centres_by_hand() -> None:
-    assert axis_coordinates(4, 4).tolist() == [-0.75, -0.25, 0.25, 0.75]
+    assert _pixels(4, 4) == [-0.75, -0.25, 0.25, 0.75]
     # Half as high as wide: the same distance between pixels, symmetric about 0.
-    assert axis_coordinates(2, 4).tolist() == [-0.25, 0.25]
-    assert axis_coordinates(1, 1).tolist() == [0.0]
-    assert axis_coordinates(1, 5000).tolist() == [0.0]
+    assert _pixels(2, 4) == [-0.25, 0.25]
+    assert _pixels(1, 1) == [0.0]
+    assert _pixels(1, 5000) == [0.0]
+    assert Axis.of_pixels(4, 4).positions(1, 3).tolist() == [-0.25, 0.25]
 
 
 def test_features_by_hand() -> None:
@@ -21,7 +28,14 @@ def test_features_by_hand() -> None:
 
 def test_points_between_pixels_by_hand() -> None:
     # Two points a pixel; the right half alone; half as many points as pixels; a region that begins inside a pixel.
-    assert axis_coordinates(2, 2, count=4).tolist() == [-0.75, -0.25, 0.25, 0.75]
-    assert axis_coordinates(4, 4, 2, 4, 2).tolist() == axis_coordinates(4, 4)[2:].tolist()
-    assert axis_coordinates(4, 4, count=2).tolist() == [-0.5, 0.5]
-    assert axis_coordinates(4, 4, 0.5, 1.5, 1).tolist() == [-0.5]
+    assert Axis(2, 2, 0, 2, 4).positions().tolist() == [-0.75, -0.25, 0.25, 0.75]
+    assert Axis(4, 4, 2, 4, 2).positions().tolist() == _pixels(4, 4)[2:]
+    assert Axis(4, 4, 0, 4, 2).positions().tolist() == [-0.5, 0.5]
+    assert Axis(4, 4, 0.5, 1.5, 1).positions().tolist() == [-0.5]
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 100])
+@pytest.mark.parametrize("step", [1, 2, 3, 64, 200])
+def test_every_nth_pixel_keeps_its_place(length: int, step: int) -> None:
+    sparse = Axis.of_pixels(length, 128).every(step)
+    np.testing.assert_allclose(sparse.positions(), _pixels(length, 128)[::step], atol=1e-15)

@@ -6,7 +6,7 @@ import pytest
 
 from pillow_inr import siren
 from pillow_inr.architecture import Architecture
-from pillow_inr.pixels import axis_coordinates
+from pillow_inr.pixels import Axis
 from pillow_inr.quantization import STEP_INDEX_MAX, SYMBOL_MAX, step_size
 from pillow_inr.samples import Scale
 
@@ -110,8 +110,8 @@ def test_ctrl_c_ends_the_evaluation_soon(monkeypatch: pytest.MonkeyPatch) -> Non
             return super().to_samples(values)
 
     monkeypatch.setattr(siren, "_cores", lambda: 2)
-    positions = axis_coordinates(500, 500)
+    axis = Axis.of_pixels(500, 500)
     scale = Interrupted("uint8", PLAIN.channels, ((0.0, 255.0),))
     with pytest.raises(KeyboardInterrupt):
-        siren.synthesize(PLAIN, _weights(PLAIN), siren.Grid(positions, positions), scale)
+        siren.synthesize(PLAIN, _weights(PLAIN), siren.Grid(axis, axis), scale)
     assert len(blocks) < 30  # of 63
