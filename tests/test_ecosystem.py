@@ -133,7 +133,7 @@ def test_open_and_save_keeps_metadata_and_none_drops_it(described: Path) -> None
 @pytest.mark.keras
 def test_metadata_of_other_formats_comes_along() -> None:
     stream = io.BytesIO()
-    Image.fromarray(gradient(8, 6)).save(stream, "JPEG", **METADATA)
+    Image.fromarray(gradient(12, 9)).save(stream, "JPEG", **METADATA)
     with Image.open(stream) as jpeg:
         saved = _saved(jpeg)
         for name in ("icc_profile", "xmp", "comment", "dpi"):
@@ -411,7 +411,7 @@ def test_a_save_leaves_the_hosts_state_alone() -> None:
     random.seed(1)
     np.random.seed(1)  # the host's own
     expected = random.Random(1).random(), np.random.RandomState(1).rand(), keras.config.floatx()
-    _saved(Image.fromarray(gradient(6, 5)))
+    _saved(Image.fromarray(gradient(12, 9)))
     assert (random.random(), np.random.rand(), keras.config.floatx()) == expected
 
 
@@ -456,7 +456,7 @@ def test_imageio_reads_what_pillow_has_no_mode_for(stack: np.ndarray, stack_file
 def test_imageio_keeps_type_and_shape(dtype: str, shape: tuple[int, ...], tmp_path: Path) -> None:
     iio = pytest.importorskip("imageio.v3")
     array = np.linspace(3, 250, int(np.prod(shape))).reshape(shape).astype(dtype)
-    data = iio.imwrite("<bytes>", array, extension=".inr", plugin="inr", width=8, depth=1, steps=30)
+    data = iio.imwrite("<bytes>", array, extension=".inr", plugin="inr", **QUICK)
     path = tmp_path / "x.inr"
     path.write_bytes(data)
     for read in (iio.imread(path), iio.imread(data, extension=".inr"), iio.imread(data, plugin="inr")):

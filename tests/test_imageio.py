@@ -59,7 +59,7 @@ def test_write_a_path(write, tmp_path: Path) -> None:  # type: ignore[no-untyped
 
 @pytest.mark.keras
 def test_write_bytes_and_file_objects() -> None:
-    image = gradient(9, 7)
+    image = gradient(12, 9)
     data = iio.imwrite("<bytes>", image, extension=".inr", **QUICK)
     assert pillow_inr.decode(data).shape == image.shape
     for write, keyword in ((iio.imwrite, {"extension": ".inr"}), (v2.imwrite, {"format": "inr"})):
@@ -70,8 +70,8 @@ def test_write_bytes_and_file_objects() -> None:
 
 @pytest.mark.keras
 def test_grey_arrays(tmp_path: Path) -> None:
-    iio.imwrite(tmp_path / "x.inr", gradient(9, 7, 1)[:, :, 0], **QUICK)
-    assert iio.imread(tmp_path / "x.inr").shape == (7, 9)
+    iio.imwrite(tmp_path / "x.inr", gradient(12, 9, 1)[:, :, 0], **QUICK)
+    assert iio.imread(tmp_path / "x.inr").shape == (9, 12)
 
 
 def test_bad_options_reach_the_caller(tmp_path: Path) -> None:

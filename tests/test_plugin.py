@@ -306,11 +306,11 @@ def test_save_onto_the_file_it_came_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_save_to_a_file_object(mode: str) -> None:
     stream = io.BytesIO()
-    Image.new(mode, (6, 5)).save(stream, "INR", **QUICK)
+    Image.new(mode, (12, 9)).save(stream, "INR", **QUICK)
     stream.seek(0)
     with Image.open(stream) as image:
         image.load()
-        assert (image.mode, image.size) == (mode, (6, 5))
+        assert (image.mode, image.size) == (mode, (12, 9))
 
 
 @pytest.mark.keras
@@ -320,7 +320,7 @@ def test_an_error_during_the_fit_writes_nothing() -> None:
 
     stream = io.BytesIO()
     with pytest.raises(RuntimeError, match="stopped"):
-        Image.new("RGB", (6, 5)).save(stream, "INR", progress=stop, **QUICK)
+        Image.new("RGB", (12, 9)).save(stream, "INR", progress=stop, **QUICK)
     assert stream.getvalue() == b""
 
 
