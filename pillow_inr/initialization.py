@@ -71,7 +71,7 @@ class Initialization:
     def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write it as .npz."""
         arrays = {name: weight.astype("<f2") for name, weight in zip(_names(self), self.weights, strict=True)}
-        np.savez(file, allow_pickle=False, **{_MEMBER: np.array(_numbers(self.architecture), "<i8")}, **arrays)
+        np.savez(file, **{_MEMBER: np.array(_numbers(self.architecture), "<i8")}, **arrays)
 
 
 def _numbers(architecture: Architecture) -> tuple[int, ...]:
