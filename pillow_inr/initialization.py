@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,8 +70,9 @@ class Initialization:
 
     def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write it as .npz."""
-        arrays = {name: weight.astype("<f2") for name, weight in zip(_names(self), self.weights, strict=True)}
-        np.savez(file, **{_MEMBER: np.array(_numbers(self.architecture), "<i8")}, **arrays)
+        arrays: dict[str, Any] = {_MEMBER: np.array(_numbers(self.architecture), "<i8")}
+        arrays |= {name: weight.astype("<f2") for name, weight in zip(_names(self), self.weights, strict=True)}
+        np.savez(file, **arrays)
 
 
 def _numbers(architecture: Architecture) -> tuple[int, ...]:
