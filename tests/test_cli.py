@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,15 @@ def test_ctrl_c_says_what_was_finished(tmp_path: Path, encoder: _Encoder) -> Non
     assert "interrupted, nothing" in run("encode", folder / "b.png").output
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as usual, though a shell may have started the tests in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_met_while_native_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     leaving: list[object] = []
     monkeypatch.setattr(atexit, "register", leaving.append)
@@ -210,6 +220,7 @@ def _diverge() -> None:
     raise FitError("diverged")
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
 def test_an_interrupted_process(tmp_path: Path) -> None:
     for name in ("a", "b"):
