@@ -106,9 +106,10 @@ class _Image:
         width, height = self.size
         every = math.ceil(math.sqrt(width * height / PSNR_PIXELS))
         across, down = (Axis.of_pixels(length, max(self.size)).every(every) for length in self.size)
-        scale = Scale.of(container.read_header(data)[0])
-        decoded = read_network(data).evaluate(Grid(across, down))
-        return metrics.psnr_db(metrics.mse(self.samples[::every, ::every], decoded, scale.to_values))
+        network = read_network(data)
+        decoded = network.evaluate(Grid(across, down))
+        to_values = Scale.of(network.header).to_values
+        return metrics.psnr_db(metrics.mse(self.samples[::every, ::every], decoded, to_values))
 
 
 class _Encoded(NamedTuple):
