@@ -16,7 +16,7 @@ from pillow_inr.architecture import Architecture
 from pillow_inr.config import EncodeOptions
 from pillow_inr.initialization import Initialization
 from pillow_inr.picture import Encoded, Picture
-from pillow_inr.siren_plan import Plan, make_plan
+from pillow_inr.siren_plan import Plan, plan_for_weights, usual_weights
 
 from .checks import gradient, psnr
 
@@ -179,16 +179,21 @@ def test_a_psnr_is_reached_by_the_smallest_of_the_trials(
     assert search.psnr(weights) < goal + 1.5
 
 
+def _first_plan() -> Plan:
+    """Where a search begins."""
+    return plan_for_weights(EncodeOptions(), (768, 512), 3, usual_weights(768 * 512, 3))
+
+
 def test_a_psnr_met_at_once_takes_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     search = FakeSearch(monkeypatch, 30, 2.0)
-    usual = make_plan(EncodeOptions(model="siren"), (768, 512), 3).weights
+    usual = _first_plan().weights
     assert len(search.encode(search.psnr(usual) - siren_encode.PSNR_TOLERANCE / 2)) == usual
     assert search.weights == [usual]
 
 
 def test_a_width_just_below_the_goal_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     search = FakeSearch(monkeypatch, 30, siren_encode.DB_PER_DOUBLING)
-    usual = make_plan(EncodeOptions(model="siren"), (768, 512), 3).weights
+    usual = _first_plan().weights
     goal = search.psnr(usual) + 0.05  # so little above that the same width comes up again
     assert len(search.encode(goal)) > usual
     assert len(search.weights) == 2
