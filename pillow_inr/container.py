@@ -120,8 +120,8 @@ class Header:
     """Pyramid: what its networks are differences from, 0 to below PRIOR_COUNT."""
     tile: int = TILE_NONE
     """Pyramid: TILE_NONE, or TILE_MIN..TILE_MAX, binary logarithm of the side of square tiles."""
-    coding: int | None = None
-    """SIREN: CODING_LAPLACE, as releases before it wrote, or CODING_SHAPED, the default. Pyramid: CODING_PYRAMID."""
+    coding: int = CODING_SHAPED
+    """SIREN: CODING_LAPLACE, as releases before it wrote, or CODING_SHAPED. Pyramid: CODING_PYRAMID."""
     samples: SampleFormat | None = None
     """Of pixel format 4, and of no other."""
 
@@ -141,8 +141,6 @@ class Header:
         _check("chunks length", self.chunks_bytes, 0, PART_BYTES_MAX)
 
     def _check_siren(self) -> None:
-        if self.coding is None:
-            object.__setattr__(self, "coding", CODING_SHAPED)
         _check("encoding", self.encoding, ENCODING_NONE, ENCODING_FOURIER)
         fourier = self.encoding == ENCODING_FOURIER
         _check("frequencies", self.frequencies, *((1, FREQUENCIES_MAX) if fourier else (0, 0)))
@@ -152,8 +150,6 @@ class Header:
         _check("coding", self.coding, CODING_LAPLACE, CODING_SHAPED)
 
     def _check_pyramid(self) -> None:
-        if self.coding is None:
-            object.__setattr__(self, "coding", CODING_PYRAMID)
         _check("preset", self.preset, 0, PRESET_COUNT - 1)
         _check("prior", self.prior, 0, PRIOR_COUNT - 1)
         _check("coding", self.coding, CODING_PYRAMID, CODING_PYRAMID)
@@ -212,7 +208,6 @@ class Header:
         )
 
     def _pack_model(self) -> bytes:
-        assert self.coding is not None
         if self.model == MODEL_PYRAMID:
             return bytes([self.preset, self.prior, self.tile, self.coding])
         fourier = bytes([self.frequencies, self.growth - GROWTH_MIN]) if self.encoding else b""

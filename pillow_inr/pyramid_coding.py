@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import pyramid, symbol_rows
-from .context import SYMBOL_MAX, ContextNetwork, Grid, Predictions, decode_grid, fronts, predict_grid
+from .context import SYMBOL_MAX, ContextNetwork, Grid, Predictions, decode_grid, predict_grid
 from .distributions import SCALE_INDEX_MAX, laplace, onesided, onesided_counts, uniform
 from .errors import FormatError
 from .pyramid import LEVELS, Tensors
@@ -240,7 +240,7 @@ class _Taker:
         symbols -= _FIRST_ESCAPE
         outer = self.outer.take(bins)
         if outer.any():
-            beyond = self.decoder.take(self.escapes, np.count_nonzero(outer))
+            beyond = self.decoder.take(self.escapes, int(np.count_nonzero(outer)))
             symbols[outer] += np.where(bins[outer], beyond, -beyond)
         return symbols
 
