@@ -120,7 +120,6 @@ def dissect(data: bytes) -> Anatomy:
 
 
 def _layers(header: container.Header, payload: bytes) -> tuple[Layer, ...]:
-    assert header.coding is not None
     tensors = [
         Tensor(tensor.symbols, quantization.step_size(tensor.step_index), bits)
         for tensor, bits in entropy.measure_tensors(payload, Architecture.of(header).shapes, header.coding)

@@ -202,7 +202,13 @@ def _packed(plan: PyramidPlan, streams: list[bytes]) -> bytes:
 
 def _fields(plan: PyramidPlan) -> dict[str, Any]:
     """What the header says of a plan's pyramid."""
-    return {"model": container.MODEL_PYRAMID, "preset": plan.preset, "prior": plan.prior, "tile": plan.tile}
+    return {
+        "model": container.MODEL_PYRAMID,
+        "preset": plan.preset,
+        "prior": plan.prior,
+        "tile": plan.tile,
+        "coding": container.CODING_PYRAMID,
+    }
 
 
 def _fitting() -> ModuleType:

@@ -23,8 +23,9 @@ SLOPES = (0.4, 2.5)
 class Measured(Protocol):
     """A trial."""
 
-    rate_weight: float
-    """The lambda that it was made with."""
+    @property
+    def rate_weight(self) -> float:
+        """The lambda that it was made with."""
 
 
 _Trial = TypeVar("_Trial", bound=Measured)

@@ -1,19 +1,23 @@
 """Whole files: the frozen vectors, damage to them, and round trips through a fit."""
 
 import io
+import sys
+import time
 import tracemalloc
 import warnings
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import codec, container, entropy
+from pillow_inr import codec, container, entropy, pyramid_encode, siren_encode
 from pillow_inr.architecture import Architecture
 from pillow_inr.config import EncodeOptions
-from pillow_inr.errors import BackendError, FormatError
+from pillow_inr.errors import BackendError, FitError, FormatError
+from pillow_inr.picture import BudgetError, Encoded, Picture
 
 from . import coding0
 from .checks import QUICK, VECTORS, check_pixels, gradient, header, psnr, with_checksum
@@ -141,10 +145,11 @@ def test_arrays_that_are_no_images_are_refused(array: np.ndarray, match: str) ->
 
 
 def test_without_tensorflow_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pillow_inr.fit", None)
-    monkeypatch.delattr(pillow_inr, "fit", raising=False)
-    with pytest.raises(BackendError, match="Keras on TensorFlow"):
-        codec.encode(gradient(4, 4), EncodeOptions())
+    for model, module in (("siren", "fit"), ("pyramid", "pyramid_fit")):
+        monkeypatch.setitem(sys.modules, f"pillow_inr.{module}", None)
+        monkeypatch.delattr(pillow_inr, module, raising=False)
+        with pytest.raises(BackendError, match="Keras on TensorFlow"):
+            codec.encode(gradient(4, 4), EncodeOptions(model=model))
 
 
 @pytest.mark.keras
@@ -203,3 +208,113 @@ def test_fully_transparent_parts_keep_their_place() -> None:
     decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
     assert (decoded[2:12, :, 3] < 64).all()
     assert (decoded[22:38, 28:52, 3] > 192).all()
+
+
+class FakeEncoders:
+    """In place of both models' encoders: files of given sizes and PSNR."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.files = {"pyramid": Encoded(bytes(100), 30.0), "siren": Encoded(bytes(100), 30.0)}
+        self.errors: dict[str, Exception] = {}
+        self.deadlines: dict[str, float | None] = {}
+        self.collapsed = False
+        monkeypatch.setattr(siren_encode, "encode", lambda *arguments: self.encode("siren", *arguments))
+        monkeypatch.setattr(
+            pyramid_encode, "encode", lambda *arguments: pyramid_encode.Trial(self.encode("pyramid", *arguments), 1e-3)
+        )
+        monkeypatch.setattr(pyramid_encode, "collapsed", lambda picture, trial: self.collapsed)
+
+    def encode(self, model: str, picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
+        self.deadlines[model] = deadline
+        if model in self.errors:
+            raise self.errors[model]
+        return self.files[model]
+
+    def chosen(self, size: tuple[int, int], **options: Any) -> str:
+        """The model whose file is the result."""
+        self.deadlines = {}
+        data = codec.encode(np.zeros((size[1], size[0], 3), np.uint8), EncodeOptions(**options))
+        return next(model for model, file in self.files.items() if file.data is data)
+
+
+@pytest.fixture
+def encoders(monkeypatch: pytest.MonkeyPatch) -> FakeEncoders:
+    return FakeEncoders(monkeypatch)
+
+
+LARGE = (129, 128)
+SMALL = (128, 128)
+
+
+def test_the_model_is_chosen_by_options_and_size(encoders: FakeEncoders) -> None:
+    for options, expected in (
+        ({}, "pyramid"),
+        ({"model": "pyramid"}, "pyramid"),
+        ({"model": "siren"}, "siren"),
+        ({"width": 9}, "siren"),
+        ({"depth": 2}, "siren"),
+        ({"encoding": "fourier"}, "siren"),
+    ):
+        assert encoders.chosen(LARGE, **options) == expected
+        assert list(encoders.deadlines) == [expected]
+    encoders.chosen(SMALL)
+    assert list(encoders.deadlines) == ["pyramid", "siren"]
+    assert encoders.chosen(SMALL, model="pyramid") == "pyramid"
+    assert list(encoders.deadlines) == ["pyramid"]
+
+
+@pytest.mark.parametrize(
+    ("pyramid", "siren", "options", "better"),
+    [
+        ((100, 30.0), (100, 31.0), {}, "siren"),
+        ((100, 30.0), (400, 30.1), {}, "pyramid"),
+        ((100, 30.0), (400, 40.0), {"quality": 100}, "siren"),
+        ((90, 30.0), (100, 30.1), {"target_bytes": 100}, "siren"),
+        ((90, 30.2), (80, 30.1), {"bpp": 0.5}, "pyramid"),
+        ((100, 33.0), (101, 39.0), {"psnr": 32}, "pyramid"),
+        ((100, 31.0), (999, 32.0), {"psnr": 32}, "siren"),
+    ],
+)
+def test_of_small_images_the_better_file_is_kept(
+    pyramid: tuple[int, float], siren: tuple[int, float], options: dict, better: str, encoders: FakeEncoders
+) -> None:
+    encoders.files = {
+        "pyramid": Encoded(bytes(pyramid[0]), pyramid[1]),
+        "siren": Encoded(bytes(siren[0]), siren[1]),
+    }
+    assert encoders.chosen(SMALL, **options) == better
+
+
+def test_both_models_share_the_time(encoders: FakeEncoders) -> None:
+    start = time.perf_counter()
+    encoders.chosen(SMALL, time_limit=60)
+    ends = [end - start for end in encoders.deadlines.values() if end is not None]
+    assert ends == pytest.approx([30, 60], abs=1)
+
+
+def test_one_model_serves_where_the_other_cannot(encoders: FakeEncoders) -> None:
+    for size in (SMALL, LARGE):
+        encoders.errors = {"pyramid": FitError("diverged")}
+        assert encoders.chosen(size) == "siren"
+    encoders.errors = {"siren": BudgetError("at least 60 bytes")}
+    assert encoders.chosen(SMALL, target_bytes=50) == "pyramid"
+    encoders.errors["pyramid"] = BudgetError("at least 51 bytes")
+    with pytest.raises(ValueError, match="at least 51 bytes"):
+        encoders.chosen(SMALL, target_bytes=50)
+    encoders.errors = {"pyramid": BackendError("no TensorFlow")}
+    with pytest.raises(BackendError):
+        encoders.chosen(SMALL)
+
+
+def test_a_pyramid_that_collapsed_gives_way(encoders: FakeEncoders) -> None:
+    encoders.collapsed = True
+    encoders.files["siren"] = Encoded(bytes(100), 31.0)
+    assert encoders.chosen(LARGE) == "siren"
+    assert encoders.chosen(LARGE, model="pyramid") == "pyramid"
+
+
+def test_a_psnr_that_was_not_reached_is_told_once(encoders: FakeEncoders) -> None:
+    for size in (SMALL, LARGE):
+        with pytest.warns(UserWarning) as notes:
+            encoders.chosen(size, psnr=40)
+        assert [str(note.message) for note in notes] == ["psnr=40 dB was not reached: the file has 30.00 dB"]
