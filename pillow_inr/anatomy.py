@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from . import container, entropy, pyramid_coding, quantization
 from .architecture import Architecture
-from .decoding import tile_streams
 from .metadata import CHUNK_NAMES
 from .pyramid import LEVELS
+from .pyramid_tiles import Tiles
 
 _LABELS = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP", "psnr": "PSNR"}
 
@@ -130,9 +130,10 @@ def _layers(header: container.Header, payload: bytes) -> tuple[Layer, ...]:
 def _grids(header: container.Header, payload: bytes) -> tuple[Grid, ...]:
     symbols: list[list[NDArray[np.int32]]] = [[] for _ in range(LEVELS)]
     bits = [0.0] * LEVELS
-    for stream, size in tile_streams(header, payload):
-        pyramid = pyramid_coding.decode(stream, header.preset, header.prior, header.channels, size)
-        amounts = pyramid_coding.grid_bits(pyramid.tensors, pyramid.grids)
+    tiles = Tiles(header, payload)
+    for tile in tiles.all():
+        pyramid = tiles.pyramid(tile)
+        amounts = pyramid_coding.grid_bits(pyramid.tensors, pyramid.grids, header.preset)
         for level, (grid, amount) in enumerate(zip(pyramid.grids, amounts, strict=True)):
             symbols[level].append(grid.ravel())
             bits[level] += amount

@@ -19,6 +19,7 @@ from .picture import Encoded, Picture
 from .progress import bar
 from .pyramid import grid_sizes, shapes
 from .pyramid_plan import RATE_WEIGHT_RANGE, PyramidPlan, make_plan, rate_weight_for, within
+from .pyramid_tiles import pack_streams
 from .rate_search import PROBE_SHARE, Goal, search
 
 # What of a time limit is kept for measuring the PSNR: seconds a megapixel on one slow core or several.
@@ -137,7 +138,8 @@ def _within_budget(
 def _blank(picture: Picture) -> Trial:
     """The shortest file of a picture: the priors' networks, grids of zeros."""
     plan = make_plan(EncodeOptions(steps=1), picture.size, RATE_WEIGHT_RANGE[1], 1.0)
-    payload = _packed(plan, [_blank_stream(picture, plan, region) for region in _regions(picture, plan)])
+    streams = [_blank_stream(picture, plan, region) for region in _regions(picture, plan)]
+    payload = pack_streams(picture.header(_fields(plan)), streams)
     return Trial(picture.pack(_fields(plan), payload), plan.rate_weight)
 
 
@@ -179,7 +181,7 @@ def _fit_tiles(
             streams.append(
                 pyramid_coding.encode(plan.preset, plan.prior, picture.channels, fitted.deltas, fitted.grids)
             )
-    return _packed(plan, streams)
+    return pack_streams(picture.header(_fields(plan)), streams)
 
 
 def _of_all(report: Report, done: int, tiles: int, step: int, steps: int, psnr_db: float, bpp: float) -> None:
@@ -190,14 +192,6 @@ def _of_all(report: Report, done: int, tiles: int, step: int, steps: int, psnr_d
 def _regions(picture: Picture, plan: PyramidPlan) -> list[tuple[int, int, int, int]]:
     side = 1 << plan.tile if plan.tile else max(picture.size)
     return list(picture.regions(side))
-
-
-def _packed(plan: PyramidPlan, streams: list[bytes]) -> bytes:
-    """The payload of tiles' streams (docs/format.md section 9)."""
-    if plan.tile == container.TILE_NONE:
-        return streams[0]
-    words = np.array([len(stream) // 4 for stream in streams], "<u4")
-    return words.tobytes() + b"".join(streams)
 
 
 def _fields(plan: PyramidPlan) -> dict[str, Any]:
