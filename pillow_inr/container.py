@@ -21,11 +21,17 @@ HEADER_MAX_BYTES = 1024
 CRC_BYTES = 4
 
 MODEL_SIREN = 0
-MODEL_PYRAMID = 1  # reserved: this release knows its number, not its contents
+MODEL_PYRAMID = 1
+_MODEL_NAMES = ("siren", "pyramid")
 ENCODING_NONE = 0
 ENCODING_FOURIER = 1
 CODING_LAPLACE = 0
 CODING_SHAPED = 1
+CODING_PYRAMID = 0  # the pyramid model counts its codings apart
+# Presets and priors of pyramids that this release has (docs/format.md section 9). Here, not beside their numbers in
+# `pyramid`, so that opening a file tells that loading it takes a newer release.
+PRESET_COUNT = 1
+PRIOR_COUNT = 1
 
 # Sides above 2^24 - 1 would give neighbouring pixels the same float32 coordinate.
 SIDE_MAX = (1 << 24) - 1
@@ -34,6 +40,10 @@ DEPTH_MAX = 15
 FREQUENCIES_MAX = 32
 GROWTH_MIN = 100
 GROWTH_MAX = 355
+# Sides of tiles are 2^8 to 2^12, so that what decoding a tile takes in memory and time has a bound.
+TILE_NONE = 0
+TILE_MIN = 8
+TILE_MAX = 12
 # Part lengths stay below 1 GiB.
 PART_BYTES_MAX = (1 << 30) - 1
 
@@ -90,21 +100,28 @@ class Header:
     """Image width and height in pixels, each 1..16777215."""
     pixel_format: int
     """0..3, index into MODES, or PIXEL_FORMAT_SAMPLES."""
-    encoding: int
-    """ENCODING_NONE or ENCODING_FOURIER."""
-    frequencies: int
-    """Fourier encoding: frequencies per axis, 1..32. Otherwise 0."""
-    growth: int
-    """Fourier encoding: ratio of successive frequencies in hundredths, 100..355. Otherwise 100."""
-    width: int
-    """Units of each sine layer, 1..1024."""
-    depth: int
-    """Number of sine layers, 1..15."""
     payload_bytes: int
     chunks_bytes: int
     model: int = MODEL_SIREN
+    """MODEL_SIREN or MODEL_PYRAMID; fields of the other keep their defaults."""
+    encoding: int = ENCODING_NONE
+    """SIREN: ENCODING_NONE or ENCODING_FOURIER."""
+    frequencies: int = 0
+    """SIREN with Fourier encoding: frequencies per axis, 1..32. Otherwise 0."""
+    growth: int = GROWTH_MIN
+    """SIREN with Fourier encoding: ratio of successive frequencies in hundredths, 100..355. Otherwise 100."""
+    width: int = 0
+    """SIREN: units of each sine layer, 1..1024."""
+    depth: int = 0
+    """SIREN: number of sine layers, 1..15."""
+    preset: int = 0
+    """Pyramid: sizes of its networks, 0 to below PRESET_COUNT."""
+    prior: int = 0
+    """Pyramid: what its networks are differences from, 0 to below PRIOR_COUNT."""
+    tile: int = TILE_NONE
+    """Pyramid: TILE_NONE, or TILE_MIN..TILE_MAX, binary logarithm of the side of square tiles."""
     coding: int = CODING_SHAPED
-    """CODING_LAPLACE, as releases before it wrote, or CODING_SHAPED."""
+    """SIREN: CODING_LAPLACE, as releases before it wrote, or CODING_SHAPED. Pyramid: CODING_PYRAMID."""
     samples: SampleFormat | None = None
     """Of pixel format 4, and of no other."""
 
@@ -113,6 +130,17 @@ class Header:
         _check("image height", self.size[1], 1, SIDE_MAX)
         _check("pixel format", self.pixel_format, 0, PIXEL_FORMAT_SAMPLES)
         assert (self.samples is not None) == (self.pixel_format == PIXEL_FORMAT_SAMPLES)
+        _check("model", self.model, MODEL_SIREN, MODEL_PYRAMID)
+        if self.model == MODEL_PYRAMID:
+            self._check_pyramid()
+        else:
+            self._check_siren()
+        _check("payload length", self.payload_bytes, 0, PART_BYTES_MAX)
+        if self.payload_bytes % 4:
+            raise FormatError(f"header: payload length is {self.payload_bytes}, expected a multiple of 4")
+        _check("chunks length", self.chunks_bytes, 0, PART_BYTES_MAX)
+
+    def _check_siren(self) -> None:
         _check("encoding", self.encoding, ENCODING_NONE, ENCODING_FOURIER)
         fourier = self.encoding == ENCODING_FOURIER
         _check("frequencies", self.frequencies, *((1, FREQUENCIES_MAX) if fourier else (0, 0)))
@@ -120,10 +148,25 @@ class Header:
         _check("width", self.width, 1, WIDTH_MAX)
         _check("depth", self.depth, 1, DEPTH_MAX)
         _check("coding", self.coding, CODING_LAPLACE, CODING_SHAPED)
-        _check("payload length", self.payload_bytes, 0, PART_BYTES_MAX)
-        if self.payload_bytes % 4:
-            raise FormatError(f"header: payload length is {self.payload_bytes}, expected a multiple of 4")
-        _check("chunks length", self.chunks_bytes, 0, PART_BYTES_MAX)
+
+    def _check_pyramid(self) -> None:
+        _check("preset", self.preset, 0, PRESET_COUNT - 1)
+        _check("prior", self.prior, 0, PRIOR_COUNT - 1)
+        _check("coding", self.coding, CODING_PYRAMID, CODING_PYRAMID)
+        if self.tile != TILE_NONE:
+            _check("tile", self.tile, TILE_MIN, TILE_MAX)
+        elif max(self.size) > 1 << TILE_MAX:
+            raise FormatError(
+                f"header: the image has {self.size[0]}x{self.size[1]} pixels in one pyramid, expected at most "
+                f"{1 << TILE_MAX} a side without tiles"
+            )
+
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """Pyramid: number of tiles across and down, edge tiles that are smaller included."""
+        if self.tile == TILE_NONE:
+            return 1, 1
+        return -(-self.size[0] >> self.tile), -(-self.size[1] >> self.tile)
 
     @property
     def channels(self) -> int:
@@ -150,7 +193,6 @@ class Header:
 
     def pack(self) -> bytes:
         """The header as bytes (docs/format.md section 2)."""
-        fourier = bytes([self.frequencies, self.growth - GROWTH_MIN]) if self.encoding else b""
         return b"".join(
             (
                 MAGIC,
@@ -159,14 +201,17 @@ class Header:
                 pack_varint(self.size[1]),
                 bytes([self.pixel_format]),
                 self.samples.pack() if self.samples else b"",
-                bytes([self.encoding]),
-                fourier,
-                pack_varint(self.width),
-                bytes([self.depth, self.coding]),
+                self._pack_model(),
                 pack_varint(self.payload_bytes),
                 pack_varint(self.chunks_bytes),
             )
         )
+
+    def _pack_model(self) -> bytes:
+        if self.model == MODEL_PYRAMID:
+            return bytes([self.preset, self.prior, self.tile, self.coding])
+        fourier = bytes([self.frequencies, self.growth - GROWTH_MIN]) if self.encoding else b""
+        return bytes([self.encoding]) + fourier + pack_varint(self.width) + bytes([self.depth, self.coding])
 
 
 @dataclass(frozen=True)
@@ -250,40 +295,51 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
         )
     _check("format version", version, 1, FORMAT_VERSION)
     model = reader.byte("model")
-    if model != MODEL_SIREN:
-        name = "pyramid" if model == MODEL_PYRAMID else f"number {model}"
-        raise UnsupportedFileError(f"header: model {name} is not known to this release, which reads siren")
+    if model >= len(_MODEL_NAMES):
+        raise _unknown("model", model, " and ".join(_MODEL_NAMES))
     size = reader.varint("image width"), reader.varint("image height")
     pixel_format = reader.byte("pixel format")
     _check("pixel format", pixel_format, 0, PIXEL_FORMAT_SAMPLES)
     samples = _read_samples(reader) if pixel_format == PIXEL_FORMAT_SAMPLES else None
-    encoding = reader.byte("encoding")
-    frequencies, growth = 0, GROWTH_MIN
-    if encoding == ENCODING_FOURIER:
-        frequencies = reader.byte("frequencies")
-        growth = GROWTH_MIN + reader.byte("growth")
-    width = reader.varint("width")
-    depth = reader.byte("depth")
-    coding = reader.byte("coding")
-    if coding > CODING_SHAPED:
-        raise UnsupportedFileError(
-            f"header: coding {coding} is not known to this release, which reads 0 to {CODING_SHAPED}: "
-            "upgrade with 'pip install --upgrade pillow_inr'"
-        )
+    fields = _read_pyramid(reader) if model == MODEL_PYRAMID else _read_siren(reader)
     header = Header(
         size=size,
         pixel_format=pixel_format,
-        encoding=encoding,
-        frequencies=frequencies,
-        growth=growth,
-        width=width,
-        depth=depth,
-        coding=coding,
+        model=model,
         samples=samples,
         payload_bytes=reader.varint("payload length"),
         chunks_bytes=reader.varint("chunks length"),
+        **fields,
     )
     return header, reader.position
+
+
+def _read_siren(reader: _Reader) -> dict[str, int]:
+    fields = {"encoding": reader.byte("encoding")}
+    if fields["encoding"] == ENCODING_FOURIER:
+        fields["frequencies"] = reader.byte("frequencies")
+        fields["growth"] = GROWTH_MIN + reader.byte("growth")
+    fields["width"] = reader.varint("width")
+    fields["depth"] = reader.byte("depth")
+    fields["coding"] = reader.byte("coding")
+    if fields["coding"] > CODING_SHAPED:
+        raise _unknown("coding", fields["coding"], f"0 to {CODING_SHAPED}")
+    return fields
+
+
+def _read_pyramid(reader: _Reader) -> dict[str, int]:
+    fields = {name: reader.byte(name) for name in ("preset", "prior", "tile", "coding")}
+    for name, last in (("preset", PRESET_COUNT - 1), ("prior", PRIOR_COUNT - 1), ("coding", CODING_PYRAMID)):
+        if fields[name] > last:
+            raise _unknown(name, fields[name], f"0 to {last}")
+    return fields
+
+
+def _unknown(field: str, value: int, known: str) -> UnsupportedFileError:
+    return UnsupportedFileError(
+        f"header: {field} {value} is not known to this release, which reads {known}: "
+        "upgrade with 'pip install --upgrade pillow_inr'"
+    )
 
 
 def read_outline(file: IO[bytes]) -> tuple[Header, tuple[Chunk, ...]]:

@@ -1,6 +1,7 @@
 """Integers under models <-> 32-bit words: the range coder, and its complaints as ours. Knows no tensor."""
 
 import math
+from typing import Any
 
 import constriction
 import numpy as np
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 
 from .distributions import Model
 from .errors import FormatError
+
+# Makes a model of every row of counts.
+_ROWS = constriction.stream.model.Categorical(perfect=False)
 
 
 class Encoder:
@@ -19,6 +23,15 @@ class Encoder:
     def put(self, values: int | NDArray[np.int32], model: Model) -> None:
         """Code one integer or an array of them, row by row, each in the range of the model."""
         self._coder.encode(np.atleast_1d(np.asarray(values, np.int32)).ravel() - np.int32(model.lowest), model.table)
+
+    def put_rows(self, indices: NDArray[np.int32], counts: NDArray[np.float64]) -> None:
+        """Code each integer under counts of its own (docs/format.md section 4.2).
+
+        Args:
+            indices: shape (integers,), at least one.
+            counts: shape (integers, n), of 0..n - 1.
+        """
+        self._coder.encode(indices, _ROWS, counts)
 
     def to_bytes(self) -> bytes:
         """What was coded so far, as little-endian 32-bit words."""
@@ -43,11 +56,22 @@ class Decoder:
         Raises:
             FormatError: no encoder wrote the stream.
         """
+        return self._decoded(model.table, count) + np.int32(model.lowest)
+
+    def take_rows(self, counts: NDArray[np.float64]) -> NDArray[np.int32]:
+        """The next integers, each in 0..n - 1 under counts of its own, shape (integers, n), at least one.
+
+        Raises:
+            FormatError: no encoder wrote the stream.
+        """
+        return self._decoded(_ROWS, counts)
+
+    def _decoded(self, *models: Any) -> NDArray[np.int32]:
         try:
-            indices: NDArray[np.int32] = self._coder.decode(model.table, count)
+            indices: NDArray[np.int32] = self._coder.decode(*models)
         except AssertionError as error:  # what constriction raises for a stream that no encoder wrote
             raise FormatError("payload: the data does not fit the entropy model") from error
-        return indices + np.int32(model.lowest)
+        return indices
 
     def take_one(self, model: Model) -> int:
         """As `take`, one integer."""

@@ -5,14 +5,13 @@ so that memory stays bounded. A BLAS that started threads inside each product wo
 of threads is the host's to set: so products are made as stacks of tiles too small for a BLAS to split.
 """
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import workers
 from .architecture import W0, Architecture
 from .pixels import Axis, encode_axis
 from .samples import Samples, Scale
@@ -28,8 +27,6 @@ LEAST_POINTS = 1024
 TILE_WORK = 1 << 18
 TILE_ROWS = (16, 32, 256)
 TILE_COLUMNS = 16
-# More threads than this do not pay: memory, at most a few blocks a thread, is bounded with them.
-THREADS_MAX = 16
 
 
 class Grid(NamedTuple):
@@ -66,27 +63,8 @@ def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]
     layers = _Layers(architecture, weights, scale)
     most = min(max(LEAST_POINTS, width * height * grid.points**2 // BLOCKS), BLOCK_POINTS) // grid.points**2
     blocks = list(_blocks((width, height), most))
-    threads = min(_cores(), THREADS_MAX, len(blocks))
-    # Each thread takes the next block when it is ready for one: a core that is busy with something else holds up none
-    # of the others. (An iterator of a list may be shared.)
-    left = iter(blocks)
-    if threads == 1:
-        layers.fill(pixels, grid, left)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            tasks = [pool.submit(layers.fill, pixels, grid, left) for _ in range(threads)]
-            try:
-                wait(tasks, return_when=FIRST_EXCEPTION)
-            finally:
-                blocks.clear()  # after Ctrl-C or an error the threads, which are waited for, end with their blocks
-            for task in tasks:
-                task.result()
+    workers.share(blocks, lambda left: layers.fill(pixels, grid, left))
     return pixels
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _blocks(size: tuple[int, int], most: int) -> Iterator[_Block]:

@@ -175,7 +175,8 @@ def test_newer_version_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "value", "match"), [(7, 1, "pyramid"), (7, 9, "number 9"), (16, 2, "coding 2.*upgrade")]
+    ("position", "value", "match"),
+    [(7, 2, "model 2.*upgrade"), (7, 9, "model 9.*siren and pyramid"), (16, 2, "coding 2.*upgrade")],
 )
 def test_unknown_models_and_codings_are_named(position: int, value: int, match: str) -> None:
     data = bytearray(container.pack(header(), bytes(8)))

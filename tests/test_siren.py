@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from pillow_inr import siren
+from pillow_inr import siren, workers
 from pillow_inr.architecture import Architecture
 from pillow_inr.pixels import Axis
 from pillow_inr.quantization import STEP_INDEX_MAX, SYMBOL_MAX, step_size
@@ -109,7 +109,7 @@ def test_ctrl_c_ends_the_evaluation_soon(monkeypatch: pytest.MonkeyPatch) -> Non
             time.sleep(0.02)  # time for the other thread to be told
             return super().to_samples(values)
 
-    monkeypatch.setattr(siren, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
     axis = Axis.of_pixels(500, 500)
     scale = Interrupted("uint8", PLAIN.channels, ((0.0, 255.0),))
     with pytest.raises(KeyboardInterrupt):
