@@ -76,7 +76,7 @@ class Trainer:
     """Compiled functions for images of one size and number of channels."""
 
     def __init__(self, preset: int, size: tuple[int, int], channels: int) -> None:
-        self.preset = PRESETS[preset]
+        self.preset = preset
         self.size = size
         self.channels = channels
         self.names = list(shapes(preset, channels))
@@ -210,9 +210,9 @@ class Trainer:
         with tf.GradientTape() as tape:
             tape.watch(sources)
             named = dict(zip(self.names, sources[2 * LEVELS :], strict=True))
-            bits = rate_bits(self.preset, named, sources[LEVELS : 2 * LEVELS], counted)
+            bits = rate_bits(PRESETS[self.preset], named, sources[LEVELS : 2 * LEVELS], counted)
             # No clamp here: it would leave bright pixels without a gradient.
-            error = synthesize(self.preset, named, sources[:LEVELS]) - values
+            error = synthesize(PRESETS[self.preset], named, sources[:LEVELS]) - values
             squared_error = tf.reduce_sum(tf.square(error) * inside)
             loss = squared_error + bit_weight * bits
         return tape.gradient(loss, sources), squared_error, bits
@@ -225,9 +225,9 @@ class Trainer:
         counted: tf.Tensor,
         weights: dict[str, tf.Tensor],
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        decoded = tf.clip_by_value(synthesize(self.preset, weights, patches[:LEVELS]), 0.0, 1.0)
+        decoded = tf.clip_by_value(synthesize(PRESETS[self.preset], weights, patches[:LEVELS]), 0.0, 1.0)
         squared_error = tf.reduce_sum(tf.square(decoded - values) * inside)
-        return squared_error, rate_bits(self.preset, weights, patches[LEVELS:], counted)
+        return squared_error, rate_bits(PRESETS[self.preset], weights, patches[LEVELS:], counted)
 
     def _soften(
         self, latents: Grids, noise: Grids, temperature: tf.Tensor, deviation: tf.Tensor
