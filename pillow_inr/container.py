@@ -31,7 +31,7 @@ CODING_PYRAMID = 0  # the pyramid model counts its codings apart
 # Presets and priors of pyramids that this release has (docs/format.md section 9). Here, not beside their numbers in
 # `pyramid`, so that opening a file tells that loading it takes a newer release.
 PRESET_COUNT = 1
-PRIOR_COUNT = 1
+PRIOR_COUNT = 4
 
 # Sides above 2^24 - 1 would give neighbouring pixels the same float32 coordinate.
 SIDE_MAX = (1 << 24) - 1

@@ -97,11 +97,22 @@ def shapes(preset: int, channels: int) -> dict[str, tuple[int, ...]]:
 
 def fraction_bits(name: str) -> int:
     """Bits after the binary point of a tensor's integers."""
-    return CONTEXT_BITS if _is_context(name) else SYNTHESIS_BITS
+    return CONTEXT_BITS if is_context(name) else SYNTHESIS_BITS
 
 
-def _is_context(name: str) -> bool:
+def is_context(name: str) -> bool:
+    """Whether a tensor belongs to the context network, and not to synthesis."""
     return name.startswith("a")
+
+
+def limit(name: str) -> int:
+    """What a tensor's integers are below in size."""
+    return CONTEXT_LIMIT if is_context(name) else SYNTHESIS_LIMIT
+
+
+def as_floats(name: str, integers: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Values that a tensor's integers stand for."""
+    return np.ldexp(integers.astype(np.float64), -fraction_bits(name)).astype(np.float32)
 
 
 def check_tensors(tensors: Tensors) -> None:
@@ -111,10 +122,11 @@ def check_tensors(tensors: Tensors) -> None:
         FormatError: an integer is too large for exact sums.
     """
     for name, values in tensors.items():
-        limit = CONTEXT_LIMIT if _is_context(name) else SYNTHESIS_LIMIT
         largest = int(np.abs(values).max())
-        if largest >= limit:
-            raise FormatError(f"payload: an integer of tensor {name} is {largest} in size, expected below {limit}")
+        if largest >= limit(name):
+            raise FormatError(
+                f"payload: an integer of tensor {name} is {largest} in size, expected below {limit(name)}"
+            )
 
 
 def grid_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:

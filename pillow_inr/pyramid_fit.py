@@ -1,0 +1,266 @@
+"""The fit of a pyramid: from an image to symbols of its grids and its networks' differences from a prior.
+
+Within a schedule or a deadline. Alone, with `pyramid_training` and `pyramid_graph`, imports TensorFlow for pyramids.
+The recipe is Cool-chic 5's (Orange), from a prior and in a twentieth of its steps: soft rounding and noise that fade,
+SOAP on the networks and Adam on the latents, at last the networks alone on the symbols as they are.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from . import pyramid, pyramid_coding
+from .context import SYMBOL_MAX
+from .errors import FitError
+from .fit import device_name
+from .metrics import psnr_db
+from .pyramid import LEVELS, as_floats
+from .pyramid_coding import Delta, delta_bits
+from .pyramid_rounding import round_to_prior
+from .pyramid_training import NOISE_SHIFTS, Grids, Image, Outcome, Step, Trainer
+from .samples import Samples, Scale
+from .soap import Soap, Tensors
+
+Report = Callable[[int, int, float, float], object]
+"""Called with step, steps, PSNR in dB and estimated bits per pixel."""
+
+# Cost of a step on four cores of 2024, of each megapixel.
+MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
+# Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
+JOINT = 0.9
+# First learning rates; half a cosine takes them to FINAL_RATE of that. Of networks; of the finest grid's latents, in
+# symbols; and by how much the latter grows from grid to coarser grid.
+NETWORK_RATE = 1e-2
+LATENT_RATE = 0.16
+LATENT_GROWTH = 1.3
+FINAL_RATE = 0.01
+# The networks' rate on rounded latents, relative to the first, falls linearly.
+TUNING_RATE = 0.1
+NETWORK_CLIP = 0.1
+# Adam's averaging of latents' gradients and of their squares.
+ADAM = (0.9, 0.97)
+# Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
+TEMPERATURES = (0.35, 0.08)
+DEVIATIONS = (0.22, 0.15)
+# Learning rates of successive attempts, should a fit diverge.
+ATTEMPTS = (1.0, 0.3, 0.1)
+# Seconds between reports.
+REPORT_EVERY = 0.2
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted pyramid, ready to be coded."""
+
+    deltas: dict[str, Delta]
+    """Of every tensor."""
+    grids: list[NDArray[np.int32]]
+    """Symbols, finest first."""
+    psnr_db: float
+    rate_bits: float
+    """Estimated length of grids and differences."""
+
+
+def fit(
+    image: Samples,
+    *,
+    scale: Scale,
+    preset: int,
+    prior: int,
+    rate_weight: float,
+    steps: int,
+    seed: int = 0,
+    deadline: float | None = None,
+    device: str | None = None,
+    report: Report | None = None,
+) -> Fitted:
+    """Fit a pyramid to an image under mean squared error + rate_weight * bits per pixel.
+
+    Args:
+        image: shape (height, width, channels).
+        scale: makes network values of the samples; their mean squared error is the distortion.
+        preset: index into `pyramid.PRESETS`.
+        prior: number of the prior that the networks start from and are coded against.
+        rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
+        steps: passes over the image, >= 1; fewer are made when the deadline comes first.
+        seed: of the noise.
+        deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
+        device: a TensorFlow device name such as "CPU:0"; by default TensorFlow's choice.
+        report: called about five times a second.
+    Raises:
+        BackendError: there is no such device, or TensorFlow is not usable here.
+        FitError: the fit diverged at each of several learning rates.
+    Source: Cool-chic 5 (Orange-OpenSource); C3, Kim et al. 2023; SOAP, Vyas et al. 2024.
+    """
+    height, width, channels = image.shape
+    with tf.device(device_name(device)), _borrowed_trainer(preset, (width, height), channels, device) as trainer:
+        values = scale.to_values(image)
+        for caution in ATTEMPTS:
+            run = _Run(trainer, trainer.image(values, seed), rate_weight, prior, seed, caution)
+            run.train(_Schedule(steps, deadline), report)
+            if run.finite:
+                return run.result()
+    raise FitError(f"the fit diverged {len(ATTEMPTS)} times; try another seed or a lower quality")
+
+
+# Trainers that no fit is using, oldest first: compiling takes seconds. A dict's own operations are atomic, so that
+# fits in several threads never share one.
+_idle: dict[tuple[int, tuple[int, int], int, str | None], Trainer] = {}
+IDLE_MAX = 4
+
+
+@contextmanager
+def _borrowed_trainer(preset: int, size: tuple[int, int], channels: int, device: str | None) -> Iterator[Trainer]:
+    key = preset, size, channels, device
+    trainer = _idle.pop(key, None) or Trainer(preset, size, channels)
+    try:
+        yield trainer
+    finally:
+        _idle[key] = trainer
+        for old in list(_idle)[:-IDLE_MAX]:
+            _idle.pop(old, None)
+
+
+class _Schedule:
+    """Where the fit stands, 0..1, when both a number of steps and a deadline may end it."""
+
+    def __init__(self, steps: int, deadline: float | None) -> None:
+        self.steps = steps
+        self.deadline = deadline
+        self.step = 0
+        self.position = 0.0
+        self.started = 0.0
+
+    @property
+    def expected_steps(self) -> int:
+        """Steps of the whole fit, as far as can be told now."""
+        return self.step if self.position >= 1.0 else max(self.step, round(self.step + self._left()))
+
+    def _left(self) -> float:
+        by_count = float(max(self.steps - self.step, 1))
+        if self.deadline is None or self.step < 2:
+            return by_count
+        now = time.perf_counter()
+        by_time = (self.deadline - now) * (self.step - 1) / max(now - self.started, 1e-6)
+        return min(by_count, max(by_time, 1.0))
+
+    def advance(self) -> None:
+        """Count a step. The first one compiles: the clock starts after it."""
+        self.position += (1.0 - self.position) / self._left()
+        self.step += 1
+        if self.step == 1:
+            self.started = time.perf_counter()
+        if self.step >= self.steps:
+            self.position = 1.0
+
+
+class _Run:
+    """One attempt at an image."""
+
+    def __init__(
+        self, trainer: Trainer, image: Image, rate_weight: float, prior: int, seed: int, caution: float
+    ) -> None:
+        self.trainer = trainer
+        self.image = image
+        self.prior = prior
+        self.caution = caution
+        self.pixels = math.prod(trainer.size)
+        # The trainer sums squared errors over all samples.
+        self.bit_weight = rate_weight * trainer.channels
+        self.random = np.random.default_rng(seed)
+        base = pyramid.prior(trainer.preset, prior, trainer.channels)
+        self.weights: Tensors = {name: as_floats(name, integers) for name, integers in base.items()}
+        self.latents = trainer.latents()
+        self.symbols: Grids | None = None
+        self.finite = True
+
+    def train(self, schedule: _Schedule, report: Report | None) -> None:
+        """Run the schedule to its end, or until it is clear that it leads nowhere."""
+        optimizer = Soap(self.weights, NETWORK_CLIP)
+        reported = 0.0
+        while schedule.position < 1.0 and self.finite:
+            if schedule.position < JOINT:
+                outcome = self._train_all(schedule.position / JOINT, schedule.step)
+                rate = NETWORK_RATE * _cosine(schedule.position / JOINT)
+            else:
+                if self.symbols is None:
+                    self._fix_symbols()
+                    optimizer = Soap(self.weights, NETWORK_CLIP)
+                assert self.symbols is not None
+                outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.bit_weight)
+                rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
+            self._move(optimizer, outcome, rate * self.caution)
+            schedule.advance()
+            if report is not None and (schedule.position >= 1.0 or time.perf_counter() - reported > REPORT_EVERY):
+                reported = time.perf_counter()
+                report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
+
+    def _train_all(self, position: float, step: int) -> Outcome:
+        rates = [LATENT_RATE * LATENT_GROWTH**level * _cosine(position) * self.caution for level in range(LEVELS)]
+        told = Step(
+            temperature=_float(_between(TEMPERATURES, position)),
+            deviation=_float(_between(DEVIATIONS, position)),
+            rates=tf.constant(rates, tf.float32),
+            decays=tf.constant([*ADAM, *(decay ** (step + 1) for decay in ADAM)], tf.float32),
+            bit_weight=_float(self.bit_weight),
+        )
+        shifts = self.random.integers(0, NOISE_SHIFTS, (LEVELS, 2), np.int32)
+        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told, shifts)
+        return outcome
+
+    def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
+        self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
+        samples = np.float32(self.pixels * self.trainer.channels)
+        optimizer.step(
+            self.weights, {name: gradient / samples for name, gradient in outcome.gradients.items()}, rate
+        )
+
+    def _fix_symbols(self) -> None:
+        self.symbols = [
+            tf.clip_by_value(tf.round(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values
+        ]
+
+    def _psnr_db(self, outcome: Outcome) -> float:
+        return psnr_db(outcome.squared_error / (self.pixels * self.trainer.channels))
+
+    def result(self) -> Fitted:
+        """Symbols, and the networks rounded to what the file can hold."""
+        if self.symbols is None:
+            self._fix_symbols()
+        symbols = self.symbols
+        assert symbols is not None
+
+        def cost(weights: Tensors) -> float:
+            squared_error, bits = self.trainer.quality(symbols, self.image, weights)
+            return squared_error + self.bit_weight * bits
+
+        trainer = self.trainer
+        deltas = round_to_prior(self.weights, trainer.preset, self.prior, trainer.channels, self.bit_weight, cost)
+        tensors = pyramid_coding.apply(pyramid.prior(trainer.preset, self.prior, trainer.channels), deltas)
+        rounded = {name: as_floats(name, integers) for name, integers in tensors.items()}
+        squared_error, bits = trainer.quality(symbols, self.image, rounded)
+        return Fitted(
+            deltas,
+            [grid.numpy().astype(np.int32) for grid in symbols],
+            psnr_db(squared_error / (self.pixels * trainer.channels)),
+            bits + sum(map(delta_bits, deltas.values())),
+        )
+
+
+def _cosine(position: float) -> float:
+    """Half a cosine from 1 to FINAL_RATE."""
+    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
+
+
+def _between(ends: tuple[float, float], position: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * position
+
+
+def _float(value: float) -> tf.Tensor:
+    return tf.constant(value, tf.float32)
