@@ -16,6 +16,8 @@ from .anatomy import Anatomy, Part, Tensor
 from .architecture import Architecture
 from .cli_files import Item
 from .cli_run import Run
+from .facts import facts as facts_of
+from .facts import model_facts
 from .metadata import NAMES, Metadata
 
 # What stands beside the names of a listing, on 80 columns.
@@ -55,7 +57,7 @@ def _dissect(item: Item) -> Anatomy:
 def describe(path: Path, file: Anatomy) -> dict[str, Any]:
     """Everything that a file knows, for JSON."""
     header = file.header
-    facts = plugin.facts(header, file.chunks)
+    facts = facts_of(header, file.chunks)
     psnr_db = facts.get("psnr")
     return {
         "file": str(path),
@@ -66,7 +68,7 @@ def describe(path: Path, file: Anatomy) -> dict[str, Any]:
         "bits_per_pixel": facts["bits_per_pixel"],
         "psnr": "inf" if psnr_db == math.inf else psnr_db,  # JSON has no infinity
         "format_version": facts["format_version"],
-        **plugin.model_facts(header),
+        **model_facts(header),
         "coding": header.coding,
         "metadata": {
             name: list(value) if name == "dpi" else len(value)
@@ -148,7 +150,7 @@ def _print_table(found: list[tuple[Path, Anatomy]]) -> None:
 
 def _row(path: Path, file: Anatomy) -> tuple[str, ...]:
     header = file.header
-    facts = plugin.facts(header, file.chunks)
+    facts = facts_of(header, file.chunks)
     return (
         f"{header.size[0]}×{header.size[1]}",
         _pixels(header),
@@ -176,7 +178,7 @@ def _print_listing(path: Path, file: Anatomy) -> None:
 
 def _lines(file: Anatomy) -> list[tuple[str, str]]:
     header = file.header
-    facts = plugin.facts(header, file.chunks)
+    facts = facts_of(header, file.chunks)
     pixels = _mode(header) or f"{header.channels} channel{'s' * (header.channels > 1)}"
     lines = [
         ("image", f"{header.size[0]}×{header.size[1]} pixels, {pixels}, {header.dtype}"),

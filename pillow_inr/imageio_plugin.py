@@ -17,6 +17,7 @@ from PIL import ExifTags
 from . import api, container, plugin
 from .decoding import Box, Size
 from .errors import BackendError, FitError, FormatError
+from .facts import facts as facts_of
 from .metadata import Metadata
 from .samples import Samples
 from .signature import EXTENSION, MAGIC
@@ -129,7 +130,7 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             metadata = Metadata.from_chunks(self._chunks)
         except FormatError as error:
             self._refuse(error)
-        known = plugin.facts(self._header, self._chunks) | metadata.info() | {"shape": self._header.size}
+        known = facts_of(self._header, self._chunks) | metadata.info() | {"shape": self._header.size}
         if self._header.channels <= len(container.MODES):
             known["mode"] = plugin.mode_of(self._header)
         exif = plugin.exif_tags(metadata.exif)

@@ -7,15 +7,15 @@ import contextlib
 import io
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from . import container, metadata, metrics
-from .architecture import Architecture
+from . import container
 from .config import EncodeOptions
 from .errors import BackendError, DamagedFileError, FitError, FormatError, UnsupportedFileError
+from .facts import facts
 from .metadata import Metadata
 from .signature import EXTENSION as EXTENSION
 from .signature import FORMAT as FORMAT
@@ -209,37 +209,6 @@ def _as_mode(samples: "Samples", mode: str, header: container.Header) -> "Sample
     # In this order nothing overflows: the difference may be larger than float32 can be.
     levels: Samples = np.rint(samples * factor - low * factor).astype(np.uint8)
     return levels
-
-
-def facts(header: container.Header, chunks: Sequence[container.Chunk]) -> dict[str, Any]:
-    """What header and chunks tell of a file, as it stands in `Image.info`."""
-    known = {
-        **model_facts(header),
-        "bits_per_pixel": metrics.bits_per_pixel(header.file_bytes, *header.size),
-        "format_version": container.FORMAT_VERSION,
-        "dtype": header.dtype,
-        "channels": header.channels,
-    }
-    if header.samples is not None:
-        ranges = header.samples.ranges
-        known["range"] = ranges[0] if len(ranges) == 1 else ranges
-    psnr_db = metadata.read_psnr(chunks)
-    return known if psnr_db is None else known | {"psnr": psnr_db}
-
-
-def model_facts(header: container.Header) -> dict[str, Any]:
-    """What the header tells of its model."""
-    if header.model == container.MODEL_PYRAMID:
-        # A tile's side in pixels, 0 for an image that is one pyramid.
-        tile = 1 << header.tile if header.tile else 0
-        return {"model": "pyramid", "preset": header.preset, "prior": header.prior, "tile": tile}
-    return {
-        "model": "siren",
-        "width": header.width,
-        "depth": header.depth,
-        "encoding": "fourier" if header.encoding else "none",
-        "weights": Architecture.of(header).weight_count,
-    }
 
 
 def check_pixels(size: "Size", channels: int) -> None:
