@@ -1,9 +1,8 @@
 """The payload of a pyramid file -> values of any region of its image, tile by tile as they are needed."""
 
 import math
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import NamedTuple
 
@@ -14,7 +13,6 @@ from . import container, pyramid_coding
 from .errors import FormatError
 from .pyramid_coding import Pyramid
 from .pyramid_synthesis import Region, synthesize
-from .workers import THREADS_MAX, cores
 
 _ENTRY_BYTES = 4
 # Pixels whose grids are kept, so that regions side by side decode a tile once: 5 bytes each, 90 MB.
@@ -110,34 +108,16 @@ class Tiles:
                 self._kept.popitem(last=False)
         return decoded
 
-    def _pyramids(self, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, Pyramid]]:
-        """Tiles with their pyramids; several are decoded at once, each on a thread of its own."""
-        threads = min(cores(), THREADS_MAX, sum(tile.number not in self._kept for tile in tiles))
-        if threads <= 1:
-            yield from ((tile, self.pyramid(tile)) for tile in tiles)
-            return
-        begun: deque[tuple[Tile, Future[Pyramid]]] = deque()
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                for tile in tiles:
-                    begun.append((tile, pool.submit(self.pyramid, tile)))
-                    if len(begun) > threads:  # no further ahead: each holds a tile's grids
-                        first, task = begun.popleft()
-                        yield first, task.result()
-                while begun:
-                    first, task = begun.popleft()
-                    yield first, task.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
-
     def values(self, region: Region) -> Iterator[tuple[Region, NDArray[np.float32]]]:
         """Network values of a region of the image, limited to 0..1, in parts: where each lies, and its values.
 
         Raises:
             FormatError: a tile's stream does not fit the entropy models.
         """
-        for tile, pyramid in self._pyramids(list(self.within(region))):
-            place = tile.region
+        # One after another: on threads the many small steps of several pyramids wait for the interpreter's lock, and
+        # take longer together.
+        for tile in self.within(region):
+            pyramid, place = self.pyramid(tile), tile.region
             top, bottom = max(region.top, place.top), min(region.bottom, place.bottom)
             left, right = max(region.left, place.left), min(region.right, place.right)
             rows = max(1, _PART_PIXELS // (right - left))

@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
         "symbol_rows",
     },
     "pyramid_synthesis": {"context", "pyramid", "workers"},
-    "pyramid_tiles": {"container", "errors", "pyramid_coding", "pyramid_synthesis", "workers"},
+    "pyramid_tiles": {"container", "errors", "pyramid_coding", "pyramid_synthesis"},
     "soap": set(),
     "pyramid_graph": {"pyramid", "tensorflow"},
     "pyramid_training": {"pyramid", "pyramid_graph", "soap", "tensorflow"},
