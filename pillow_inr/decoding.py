@@ -1,4 +1,4 @@
-"""The bytes of an .inr file -> a network -> pixels of any region at any resolution; NumPy and constriction only."""
+"""The bytes of an .inr file -> its network -> pixels of any region at any resolution; NumPy and constriction only."""
 
 import math
 import operator
@@ -13,6 +13,9 @@ from . import container, entropy, quantization, siren
 from .architecture import Architecture
 from .errors import FormatError
 from .pixels import Axis
+from .pyramid_synthesis import Region
+from .pyramid_tiles import Tiles
+from .resampling import Resampling
 from .samples import Samples, Scale
 from .siren import Grid
 
@@ -30,6 +33,10 @@ SPACING = 2
 POINTS_MAX = 16
 REDUCTION_FREE = 8
 REDUCTION_WORK = 3e9
+# Multiplications for a pixel of a pyramid: 1300 for its symbols, 700 for its samples.
+PYRAMID_WORK = 2000
+# Pixels of a result of another resolution than the image's that are made at once, along each axis.
+_BLOCK = 256
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
@@ -37,7 +44,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Network:
-    """A file's network and what is needed to evaluate it."""
+    """A file's SIREN and what is needed to evaluate it."""
 
     header: container.Header
     architecture: Architecture
@@ -96,6 +103,77 @@ class Network:
             )
 
 
+@dataclass(frozen=True)
+class PyramidNetwork:
+    """A file's pyramids, one for each tile, and what is needed to evaluate them."""
+
+    header: container.Header
+    tiles: Tiles
+    chunks: tuple[container.Chunk, ...]
+
+    def pixels(self, size: Size | None = None, box: Box | None = None) -> Samples:
+        """Evaluate a region of the image at a resolution.
+
+        A pyramid is not a function of positions, as a SIREN is: it has values at the image's pixels only. So it is
+        evaluated there, no further than the region needs, and other resolutions are made of these values: reduced,
+        each pixel is the mean over the area that it covers; enlarged, the image's pixels are interpolated (cubic
+        convolution), which shows no more detail than they have.
+
+        Args:
+            size: width and height of the result; by default one pixel for each of the image's in the box.
+            box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
+        Returns:
+            Shape (height, width, channels), of the file's sample type.
+        Raises:
+            ValueError: the size is not two positive integers, or the box is empty or not within the image.
+            FormatError: it would take too many multiplications, or the data of a tile is damaged.
+        """
+        x0, y0, x1, y1 = check_box(box, self.header.size)
+        width, height = check_size(size, (x0, y0, x1, y1))
+        across = Resampling(self.header.size[0], x0, x1, width)
+        down = Resampling(self.header.size[1], y0, y1, height)
+        whole = Region(*down.needed(0, height), *across.needed(0, width))
+        self._check_work(whole)
+        scale = Scale.of(self.header)
+        pixels: Samples = np.empty((height, width, self.header.channels), scale.dtype)
+        if across.is_identity and down.is_identity:
+            top, left = int(y0), int(x0)
+            for part, values in self.tiles.values(Region(top, top + height, left, left + width)):
+                pixels[part.top - top : part.bottom - top, part.left - left : part.right - left] = scale.to_samples(
+                    values
+                )
+            return pixels
+        for top in range(0, height, _BLOCK):
+            for left in range(0, width, _BLOCK):
+                rows, columns = (top, min(top + _BLOCK, height)), (left, min(left + _BLOCK, width))
+                pixels[slice(*rows), slice(*columns)] = scale.to_samples(self._resampled(down, across, rows, columns))
+        return pixels
+
+    def _resampled(
+        self, down: Resampling, across: Resampling, rows: tuple[int, int], columns: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Network values of a block of the result, shape (rows, columns, channels)."""
+        total = np.zeros((self.header.channels, rows[1] - rows[0], columns[1] - columns[0]), np.float32)
+        for part, values in self.tiles.values(Region(*down.needed(*rows), *across.needed(*columns))):
+            vertical = down.weights(rows, (part.top, part.bottom))
+            horizontal = across.weights(columns, (part.left, part.right))
+            total += vertical @ np.moveaxis(values, 2, 0) @ horizontal.T
+        limited: NDArray[np.float32] = np.clip(np.moveaxis(total, 0, 2), 0.0, 1.0)
+        return limited
+
+    def _check_work(self, region: Region) -> None:
+        """Compare what decoding the tiles of a region takes with what is allowed."""
+        side = 1 << self.header.tile if self.header.tile else max(self.header.size)
+        rows = (region.bottom - 1) // side - region.top // side + 1
+        columns = (region.right - 1) // side - region.left // side + 1
+        work = PYRAMID_WORK * min(rows * side, self.header.size[1]) * min(columns * side, self.header.size[0])
+        if work > WORK_MAX:
+            raise FormatError(
+                f"decoding {columns}x{rows} tiles takes {work:.1e} multiplications, more than the {WORK_MAX:.0e} "
+                "allowed (pillow_inr.decoding.WORK_MAX)"
+            )
+
+
 def check_box(box: Box | None, size: Size) -> Box:
     """The region of an image of this size that a box names.
 
@@ -130,14 +208,18 @@ def check_size(size: Size | None, box: Box) -> Size:
     return width, height
 
 
-def read_network(data: bytes) -> Network:
-    """The network in a file.
+def read_network(data: bytes) -> Network | PyramidNetwork:
+    """The network in a file; the data of a pyramid's tiles is decoded as far as `pixels` needs it, not before.
 
     Raises:
         FormatError: the file is damaged, or not an .inr file that this release reads.
         MissingInitializationError: its weights are differences from an initialization that is not known here.
     """
     header, payload, chunks = container.unpack(data)
+    if header.model == container.MODEL_PYRAMID:
+        if any(chunk.kind == container.CHUNK_INITIALIZATION for chunk in chunks):
+            raise FormatError("chunks: a pyramid has no initialization")
+        return PyramidNetwork(header, Tiles(header, payload), chunks)
     architecture = Architecture.of(header)
     references = _named_references(architecture, chunks)
     weights = [

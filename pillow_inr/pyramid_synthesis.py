@@ -92,7 +92,9 @@ class _Layers:
     """
 
     def __init__(self, tensors: Tensors, grids: Sequence[Grid], residuals: int) -> None:
-        weights = {name: values.astype(np.float32) * _SCALE for name, values in tensors.items()}
+        weights: dict[str, NDArray[np.float32]] = {
+            name: values.astype(np.float32) * _SCALE for name, values in tensors.items()
+        }
         self.grids = grids
         self.kernels = weights["up"]
         self.first = _with_bias(weights["s1"], weights["s1b"])
@@ -103,7 +105,7 @@ class _Layers:
     def evaluate(self, block: Region) -> NDArray[np.float32]:
         """Network values of a block of pixels, shape (rows, channels, columns)."""
         features = self._features(block.grown(len(self.residuals)))
-        values = np.empty((len(features), len(self.second), features.shape[2]), np.float32)
+        values: NDArray[np.float32] = np.empty((len(features), len(self.second), features.shape[2]), np.float32)
         for top in range(0, len(features), _ROWS):
             rows = features[top : top + _ROWS]
             hidden = self.first @ rows
@@ -115,7 +117,8 @@ class _Layers:
             change += bias[:, None]
             if index + 1 < len(self.residuals):
                 np.maximum(change, 0.0, out=change)
-            values = values[1:-1, :, 1:-1] + change
+            change += values[1:-1, :, 1:-1]
+            values = change
         return values
 
     def _features(self, region: Region) -> NDArray[np.float32]:
@@ -147,7 +150,8 @@ def _extended(grid: Grid, region: Region) -> NDArray[np.float32]:
     """A region of a grid, which goes on with the values of its edges."""
     rows = np.arange(region.top, region.bottom).clip(0, grid.shape[0] - 1)
     columns = np.arange(region.left, region.right).clip(0, grid.shape[1] - 1)
-    return grid[rows[:, None], columns].astype(np.float32)
+    extended: NDArray[np.float32] = grid[rows[:, None], columns].astype(np.float32)
+    return extended
 
 
 def _doubled(values: NDArray[np.float32], kernel: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
