@@ -1,13 +1,15 @@
-"""What a file consists of: the bytes of its parts, the bits and symbols of its weights. Evaluates no network."""
+"""What a file consists of: the bytes of its parts, the bits and symbols of its model. Makes no pixels."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, quantization
+from . import container, entropy, pyramid_coding, quantization
 from .architecture import Architecture
 from .metadata import CHUNK_NAMES
+from .pyramid import LEVELS
+from .pyramid_tiles import Tiles
 
 _LABELS = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP", "psnr": "PSNR"}
 
@@ -43,6 +45,23 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """A grid of a pyramid, over all tiles."""
+
+    level: int
+    """0 for the finest."""
+    symbols: NDArray[np.int32]
+    """Of all its cells, shape (cells,)."""
+    bits: float
+    """What they take in the stream."""
+
+    @property
+    def nonzero(self) -> int:
+        """Number of cells that are not 0."""
+        return int(np.count_nonzero(self.symbols))
+
+
+@dataclass(frozen=True)
 class Part:
     """A piece of a file."""
 
@@ -63,10 +82,17 @@ class Anatomy:
     header: container.Header
     chunks: tuple[container.Chunk, ...]
     parts: tuple[Part, ...]
-    """Header, weights, each chunk, checksum: their bytes make up the file's."""
-    layers: tuple[Layer, ...]
-    end_bits: float
-    """What the range coder's end and its whole words take: with the layers' bits, those of the part "weights"."""
+    """Header, what the model is made of, each chunk, checksum: their bytes make up the file's. The second is called
+    "weights" in a SIREN, "pyramid" in a pyramid."""
+    layers: tuple[Layer, ...] = ()
+    """Of a SIREN."""
+    grids: tuple[Grid, ...] = ()
+    """Of a pyramid, finest first."""
+    network_bits: float = 0.0
+    """What a pyramid's networks take, the tiles' table and all that is not in a grid included: with the grids' bits,
+    those of the part "pyramid"."""
+    end_bits: float = 0.0
+    """What a SIREN's range coder's end and its whole words take: with the layers' bits, those of the part "weights"."""
 
 
 def dissect(data: bytes) -> Anatomy:
@@ -76,24 +102,42 @@ def dissect(data: bytes) -> Anatomy:
         FormatError: the file is damaged, or not an .inr file that this release reads.
     """
     header, payload, chunks = container.unpack(data)
+    pyramid = header.model == container.MODEL_PYRAMID
+    named = [Part(CHUNK_NAMES.get(chunk.kind, f"chunk {chunk.kind}"), _packed_bytes(chunk)) for chunk in chunks]
+    parts = (
+        Part("header", len(header.pack())),
+        Part("pyramid" if pyramid else "weights", len(payload)),
+        *named,
+        Part("checksum", container.CRC_BYTES),
+    )
+    if pyramid:
+        grids = _grids(header, payload)
+        left_bits = 8 * len(payload) - sum(grid.bits for grid in grids)
+        return Anatomy(header=header, chunks=chunks, parts=parts, grids=grids, network_bits=left_bits)
+    layers = _layers(header, payload)
+    end_bits = 8 * len(payload) - sum(layer.bits for layer in layers)
+    return Anatomy(header=header, chunks=chunks, parts=parts, layers=layers, end_bits=end_bits)
+
+
+def _layers(header: container.Header, payload: bytes) -> tuple[Layer, ...]:
     tensors = [
         Tensor(tensor.symbols, quantization.step_size(tensor.step_index), bits)
         for tensor, bits in entropy.measure_tensors(payload, Architecture.of(header).shapes, header.coding)
     ]
-    layers = tuple(Layer(*pair) for pair in zip(tensors[::2], tensors[1::2], strict=True))
-    named = [Part(CHUNK_NAMES.get(chunk.kind, f"chunk {chunk.kind}"), _packed_bytes(chunk)) for chunk in chunks]
-    return Anatomy(
-        header=header,
-        chunks=chunks,
-        parts=(
-            Part("header", len(header.pack())),
-            Part("weights", len(payload)),
-            *named,
-            Part("checksum", container.CRC_BYTES),
-        ),
-        layers=layers,
-        end_bits=8 * len(payload) - sum(layer.bits for layer in layers),
-    )
+    return tuple(Layer(*pair) for pair in zip(tensors[::2], tensors[1::2], strict=True))
+
+
+def _grids(header: container.Header, payload: bytes) -> tuple[Grid, ...]:
+    symbols: list[list[NDArray[np.int32]]] = [[] for _ in range(LEVELS)]
+    bits = [0.0] * LEVELS
+    tiles = Tiles(header, payload)
+    for tile in tiles.all():
+        pyramid = tiles.pyramid(tile)
+        amounts = pyramid_coding.grid_bits(pyramid.tensors, pyramid.grids, header.preset)
+        for level, (grid, amount) in enumerate(zip(pyramid.grids, amounts, strict=True)):
+            symbols[level].append(grid.ravel())
+            bits[level] += amount
+    return tuple(Grid(level, np.concatenate(symbols[level]), bits[level]) for level in range(LEVELS))
 
 
 def _packed_bytes(chunk: container.Chunk) -> int:

@@ -30,13 +30,13 @@ Source = bytes | bytearray | memoryview | str | os.PathLike[str] | IO[bytes]
 
 
 def encode(image: "ImageLike", **options: Any) -> bytes:
-    """Fit a network to an image and return the .inr file.
+    """Fit a model to an image and return the .inr file.
 
     Args:
         image: a Pillow image, or an array of uint8, uint16 or float32 (float64 and float16 are stored as float32) of
             shape (height, width) or (height, width, 1..64).
-        options: the fields of `EncodeOptions`, such as width=48, depth=4; and exif, icc_profile, xmp, comment, dpi,
-            which are those of a Pillow image unless given; None leaves them out.
+        options: the fields of `EncodeOptions`, such as quality=40 or model="siren"; and exif, icc_profile, xmp,
+            comment, dpi, which are those of a Pillow image unless given; None leaves them out.
     Raises:
         TypeError: there is no such option, or the image is a path or bytes.
         ValueError: an option's value or the array is not allowed.
@@ -87,9 +87,10 @@ def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = No
 
 
 def to_keras(source: Source) -> "ImageModel":
-    """The function that an .inr file stores, as a Keras model from positions to colours, with its derivatives.
+    """The function that a SIREN's .inr file stores, as a Keras model from positions to colours, with its derivatives.
 
     Raises:
+        ValueError: the file holds a pyramid, which is no function of position.
         FormatError: the file is damaged, or not an .inr file that this release reads.
         BackendError: TensorFlow is not there, or Keras runs on another back end.
     """
@@ -103,6 +104,11 @@ def to_keras(source: Source) -> "ImageModel":
     from .samples import Scale
 
     network = decoding.read_network(_read(source))
+    if isinstance(network, decoding.PyramidNetwork):
+        raise ValueError(
+            "the file holds a pyramid, grids of symbols that are no function of position: encode with model='siren' "
+            "for a Keras model"
+        )
     scale = Scale.of(network.header)
     limits = () if network.header.samples is None else (scale.low.tolist(), (scale.low + scale.span).tolist())
     return keras_model.image_model(network.architecture, network.weights, network.header.size, *limits)

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from . import api, cli_run, progress
-from .config import EFFORT_SECONDS, ENCODINGS, EncodeOptions
+from .config import EFFORT_MAX, ENCODINGS, MODELS, EncodeOptions
 from .container import DEPTH_MAX, WIDTH_MAX
 from .native_log import held_back
 
@@ -43,28 +43,37 @@ def encode_options(command: _Command) -> _Command:
                 "--effort",
                 type=int,
                 metavar="N",
-                help=f"0 (seconds) to {len(EFFORT_SECONDS) - 1} (minutes): how long to fit.  [default: 5]",
+                help=f"0 (seconds) to {EFFORT_MAX} (minutes): how long to fit.  [default: 5]",
             ),
             click.option(
                 "--time-limit", type=float, metavar="SECONDS", help="Time an image may take, instead of an effort."
+            ),
+            click.option(
+                "-m",
+                "--model",
+                type=click.Choice(MODELS),
+                default="auto",
+                show_default=True,
+                help="The pyramid, a SIREN, or what suits the image.",
             ),
             click.option(
                 "-w",
                 "--width",
                 type=int,
                 metavar="N",
-                help=f"Units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
-            ),
-            click.option("-d", "--depth", type=int, metavar="N", help=f"Sine layers, 1 to {DEPTH_MAX}.  [default: 4]"),
-            click.option(
-                "--encoding",
-                type=click.Choice(ENCODINGS),
-                default="fourier",
-                show_default=True,
-                help="Input of the network.",
+                help=f"SIREN: units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
             ),
             click.option(
-                "--init", type=click.Path(), metavar="FILE", help="Start from weights that 'pillow-inr learn' wrote."
+                "-d", "--depth", type=int, metavar="N", help=f"SIREN: sine layers, 1 to {DEPTH_MAX}.  [default: 4]"
+            ),
+            click.option(
+                "--encoding", type=click.Choice(ENCODINGS), help="SIREN: input of the network.  [default: fourier]"
+            ),
+            click.option(
+                "--init",
+                type=click.Path(),
+                metavar="FILE",
+                help="SIREN: start from weights that 'pillow-inr learn' wrote.",
             ),
             click.option("--steps", type=int, metavar="N", help="Optimizer steps, instead of those of the effort."),
             click.option(

@@ -65,16 +65,23 @@ def describe(path: Path, file: Anatomy) -> dict[str, Any]:
         **{name: facts.get(name) for name in ("dtype", "channels", "range")},
         "bits_per_pixel": facts["bits_per_pixel"],
         "psnr": "inf" if psnr_db == math.inf else psnr_db,  # JSON has no infinity
-        **{name: facts[name] for name in ("format_version", "model", "width", "depth", "encoding")},
-        "frequencies": header.frequencies,
-        "growth": header.growth / 100,
+        "format_version": facts["format_version"],
+        **plugin.model_facts(header),
         "coding": header.coding,
-        "weights": facts["weights"],
         "metadata": {
             name: list(value) if name == "dpi" else len(value)
             for name, value in Metadata.from_chunks(file.chunks).info().items()
         },
         "parts": [{"part": part.name, "bytes": part.bytes} for part in file.parts],
+        **(_grids(file) if file.grids else _layers(file)),
+    }
+
+
+def _layers(file: Anatomy) -> dict[str, Any]:
+    """What a SIREN consists of."""
+    return {
+        "frequencies": file.header.frequencies,
+        "growth": file.header.growth / 100,
         "layers": [
             {
                 "layer": number,
@@ -84,6 +91,17 @@ def describe(path: Path, file: Anatomy) -> dict[str, Any]:
             for number, layer in enumerate(file.layers, 1)
         ],
         "end_bits": file.end_bits,
+    }
+
+
+def _grids(file: Anatomy) -> dict[str, Any]:
+    """What a pyramid consists of."""
+    return {
+        "grids": [
+            {"level": grid.level, "cells": grid.symbols.size, "nonzero": grid.nonzero, "bits": grid.bits}
+            for grid in file.grids
+        ],
+        "network_bits": file.network_bits,
     }
 
 
@@ -114,7 +132,7 @@ def _metadata_names(file: Anatomy) -> str:
 
 def _print_table(found: list[tuple[Path, Anatomy]]) -> None:
     """One line a file. Not a rich table: that would fold long names, or fill the lines of short ones up to them."""
-    heading = ("size", "pixels", "network", "bytes", "bpp", "dB", "metadata", "file")
+    heading = ("size", "pixels", "model", "bytes", "bpp", "dB", "metadata", "file")
     rows = [heading, *(_row(path, file) for path, file in found)]
     if not any(row[6] for row in rows[1:]):
         rows = [(*row[:6], row[7]) for row in rows]
@@ -134,7 +152,7 @@ def _row(path: Path, file: Anatomy) -> tuple[str, ...]:
     return (
         f"{header.size[0]}×{header.size[1]}",
         _pixels(header),
-        f"{header.width}×{header.depth}",
+        "pyramid" if file.grids else f"{header.width}×{header.depth}",
         f"{header.file_bytes:,}",
         f"{facts['bits_per_pixel']:.3f}",
         _psnr(facts),
@@ -153,13 +171,12 @@ def _print_listing(path: Path, file: Anatomy) -> None:
         listing.add_row(name, escape(value))
     console.print(listing)
     console.print()
-    console.print(_layer_table(file))
+    console.print(_grid_table(file) if file.grids else _layer_table(file))
 
 
 def _lines(file: Anatomy) -> list[tuple[str, str]]:
     header = file.header
     facts = plugin.facts(header, file.chunks)
-    architecture = Architecture.of(header)
     pixels = _mode(header) or f"{header.channels} channel{'s' * (header.channels > 1)}"
     lines = [
         ("image", f"{header.size[0]}×{header.size[1]} pixels, {pixels}, {header.dtype}"),
@@ -174,15 +191,28 @@ def _lines(file: Anatomy) -> list[tuple[str, str]]:
     ]
     if beside := Metadata.from_chunks(file.chunks).info():
         lines.append(("metadata", _wrapped([_metadatum(*entry) for entry in beside.items()])))
+    return lines + (_pyramid_lines(file) if file.grids else _siren_lines(file))
+
+
+def _siren_lines(file: Anatomy) -> list[tuple[str, str]]:
+    header = file.header
     encoding = "plain coordinates"
     if header.frequencies:
         encoding = f"{header.frequencies} Fourier frequencies an axis, ratio {header.growth / 100:.2f}"
-    lines += [
+    return [
         ("network", f"SIREN, {header.depth} sine layers of {header.width} units"),
         ("input", encoding),
-        ("weights", f"{architecture.weight_count:,}, {_bits_per_weight(file):.2f} bits each"),
+        ("weights", f"{Architecture.of(header).weight_count:,}, {_bits_per_weight(file):.2f} bits each"),
     ]
-    return lines
+
+
+def _pyramid_lines(file: Anatomy) -> list[tuple[str, str]]:
+    header = file.header
+    tiles = f"{header.tiles[0]}×{header.tiles[1]} of {1 << header.tile} pixels a side" if header.tile else "none"
+    return [
+        ("model", f"pyramid, preset {header.preset}, prior {header.prior}"),
+        ("tiles", tiles),
+    ]
 
 
 def _wrapped(entries: list[str]) -> str:
@@ -223,4 +253,18 @@ def _layer_table(file: Anatomy) -> Table:
             f"{layer.bits / layer.weight_count:.2f}",
         )
     table.add_row("end of the stream", "", "", "", f"{file.end_bits:,.1f}", "")
+    return table
+
+
+def _grid_table(file: Anatomy) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("grid")
+    for heading in ("cells", "not 0", "bits", "bits/cell"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for grid in file.grids:
+        cells = grid.symbols.size
+        table.add_row(
+            f"1/{1 << grid.level}", f"{cells:,}", f"{grid.nonzero:,}", f"{grid.bits:,.1f}", f"{grid.bits / cells:.2f}"
+        )
+    table.add_row("networks", "", "", f"{file.network_bits:,.1f}", "")
     return table

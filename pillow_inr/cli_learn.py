@@ -17,9 +17,10 @@ from . import api, cli_files, cli_fit, cli_run, plugin, progress
 from .architecture import Architecture
 from .cli_files import Item, Outputs
 from .cli_run import Run
-from .config import ENCODINGS, make_plan
+from .config import ENCODINGS
 from .errors import BackendError
 from .native_log import held_back
+from .siren_plan import make_plan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("-o", "--out", metavar="FILE", required=True, help="Output file, .npz.")
 @cli_files.output_options
-@click.option("-q", "--quality", type=int, default=50, show_default=True, help="Chooses the width, as for encode.")
+@click.option("-q", "--quality", type=int, default=15, show_default=True, help="Chooses the width, as for encode.")
 @click.option("-w", "--width", type=int, help="Units of each sine layer.  [default: from quality and size]")
 @click.option("-d", "--depth", type=int, help="Sine layers.  [default: 4]")
 @click.option(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .compare import Result
-    from .decoding import Network
+    from .decoding import Network, PyramidNetwork
     from .samples import Samples
 
 # A plot is not larger: without an original to compare with, a larger image is evaluated at no more points.
@@ -106,7 +106,8 @@ def _setting(options: EncodeOptions) -> str:
     """What was asked of a fit, as the other formats' settings are shown; nothing for the defaults."""
     names = ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
     asked = {name: getattr(options, name) for name in names}
-    return " ".join(f"{name}={value:g}" for name, value in asked.items() if value is not None)
+    shown = [f"{name}={value:g}" for name, value in asked.items() if value is not None]
+    return " ".join(([] if options.model == "auto" else [f"model={options.model}"]) + shown)
 
 
 def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
@@ -128,7 +129,7 @@ def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
 
 
 @click.command(
-    short_help="Plot an .inr file: image, error, weights.",
+    short_help="Plot an .inr file: image, error, weights or symbols.",
     epilog="Example: pillow-inr view photo.inr --original photo.png",
 )
 @click.argument("file", metavar="FILE.inr")
@@ -137,7 +138,7 @@ def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
 @cli_files.output_options
 @click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the file names.")
 def view(file: str, original: str | None, out: str | None, force: bool, quiet: bool, init: tuple[str, ...]) -> None:
-    """Plot an .inr file: its image, the error, histograms of its weights, the bytes of its layers."""
+    """Plot an .inr file: its image, the error, histograms of its weights or symbols, where its bytes are."""
     cli_files.register_initializations(init)
     item = Item.named(file)
     outputs = Outputs(out, ".view.png", [item], force)
@@ -166,7 +167,7 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
     run.exit()
 
 
-def _title(path: Path, network: "Network") -> str:
+def _title(path: Path, network: "Network | PyramidNetwork") -> str:
     header = network.header
     psnr_db = read_psnr(network.chunks)
     name = click.format_filename(path, shorten=True)
@@ -177,7 +178,7 @@ def _title(path: Path, network: "Network") -> str:
     )
 
 
-def upright_pixels(network: "Network", whole: bool) -> "Samples":
+def upright_pixels(network: "Network | PyramidNetwork", whole: bool) -> "Samples":
     """The image upright, shape (height, width, channels); evaluated at fewer points where it is large."""
     size = network.header.size
     if not whole:

@@ -2,12 +2,12 @@
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .anatomy import Anatomy, Layer
+from .anatomy import Anatomy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,15 +46,16 @@ def view(
     rows, columns, _ = pixels.shape
     images = 1 if original is None else 2
     image_height = min(max(INCHES / images * rows / columns, IMAGE_INCHES[0]), IMAGE_INCHES[1])
-    layers = len(file.layers)
-    weights_height = 2.0 * -(-layers // HISTOGRAM_COLUMNS)
+    histograms = _grid_histograms(file) if file.grids else _layer_histograms(file)
+    weights_height = 2.0 * -(-len(histograms) // HISTOGRAM_COLUMNS)
     heights = [image_height + 0.4, weights_height + 0.3, 2.4]
     figure = Figure(figsize=(INCHES, sum(heights) + 0.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=12, parse_math=False)  # a name may hold dollars
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_images(top, pixels, original, peak)
-    _draw_histograms(middle, file.layers)
+    _draw_histograms(middle, histograms)
+    middle.suptitle("symbols of the grids" if file.grids else "kernels: quantized weights", fontsize=10)
     _draw_bits(bottom, file)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
@@ -97,22 +98,43 @@ def displayed(pixels: NDArray[Any]) -> tuple[NDArray[np.float64], str]:
     return values[..., 0] if values.shape[2] == 1 else values, done
 
 
-def _draw_histograms(figure: "SubFigure", layers: tuple[Layer, ...]) -> None:
-    columns = min(len(layers), HISTOGRAM_COLUMNS)
-    axes = figure.subplots(-(-len(layers) // columns), columns, squeeze=False).ravel()
-    for axis in axes[len(layers) :]:
+class _Histogram(NamedTuple):
+    """What one is drawn of."""
+
+    title: str
+    axis: str
+    """What stands below."""
+    symbols: NDArray[np.int32]
+
+
+def _layer_histograms(file: Anatomy) -> list[_Histogram]:
+    names = ["sine layer"] * (len(file.layers) - 1) + ["linear layer"]
+    return [
+        _Histogram(f"{name} {number}", f"weight / step ({layer.kernel.step:.2g})", layer.kernel.symbols)
+        for number, (name, layer) in enumerate(zip(names, file.layers, strict=True), 1)
+    ]
+
+
+def _grid_histograms(file: Anatomy) -> list[_Histogram]:
+    return [
+        _Histogram(f"grid 1/{1 << grid.level}", f"{grid.nonzero:,} of {grid.symbols.size:,} are not 0", grid.symbols)
+        for grid in file.grids
+    ]
+
+
+def _draw_histograms(figure: "SubFigure", histograms: list[_Histogram]) -> None:
+    columns = min(len(histograms), HISTOGRAM_COLUMNS)
+    axes = figure.subplots(-(-len(histograms) // columns), columns, squeeze=False).ravel()
+    for axis in axes[len(histograms) :]:
         axis.set_axis_off()
-    for number, (axis, layer) in enumerate(zip(axes, layers, strict=False), 1):
-        _draw_histogram(axis, layer)
-        name = "linear layer" if number == len(layers) else "sine layer"
-        axis.set_title(f"{name} {number}", fontsize=9)
-        axis.set_xlabel(f"weight / step ({layer.kernel.step:.2g})", fontsize=8)
-    axes[0].set_ylabel("weights", fontsize=8)
-    figure.suptitle("kernels: quantized weights", fontsize=10)
+    for axis, histogram in zip(axes, histograms, strict=False):
+        _draw_histogram(axis, histogram.symbols.ravel())
+        axis.set_title(histogram.title, fontsize=9)
+        axis.set_xlabel(histogram.axis, fontsize=8)
+    axes[0].set_ylabel("number", fontsize=8)
 
 
-def _draw_histogram(axis: "Axes", layer: Layer) -> None:
-    symbols = layer.kernel.symbols.ravel()
+def _draw_histogram(axis: "Axes", symbols: NDArray[np.int32]) -> None:
     # Nearly all of them: single large ones would leave the others in one bar.
     reach = max(1, math.ceil(float(np.quantile(np.abs(symbols), 0.995))))
     per_bin = -(-(2 * reach + 1) // HISTOGRAM_BINS)
@@ -124,15 +146,15 @@ def _draw_histogram(axis: "Axes", layer: Layer) -> None:
 
 def _draw_bits(figure: "SubFigure", file: Anatomy) -> None:
     axis = figure.subplots()
-    names = [*(f"layer {number}" for number in range(1, len(file.layers) + 1)), *_other_names(file)]
-    amounts = [*(layer.bits / 8 for layer in file.layers), *_other_bytes(file)]
-    bars = axis.bar(names, amounts, color=[COLOUR] * len(file.layers) + ["#8a8a8a"] * (len(names) - len(file.layers)))
-    each = [f"{layer.bits / layer.weight_count:.1f} bits\na weight" for layer in file.layers]
+    shares = _grid_shares(file) if file.grids else _layer_shares(file)
+    others = [part for part in file.parts if part.name not in ("weights", "pyramid")]
+    names = [*(name for name, _, _ in shares), *(part.label for part in others)]
+    amounts = [*(bits / 8 for _, bits, _ in shares), *(part.bytes for part in others)]
+    bars = axis.bar(names, amounts, color=[COLOUR] * len(shares) + ["#8a8a8a"] * len(others))
     labels = [f"{amount:,.0f}" for amount in amounts]
     crowded = len(names) > 12
-    texts = (
-        labels if crowded else ["\n".join(pair) for pair in zip(labels, [*each, *[""] * len(amounts)], strict=False)]
-    )
+    notes = [*(note for _, _, note in shares), *[""] * len(others)]
+    texts = labels if crowded else ["\n".join(pair) for pair in zip(labels, notes, strict=True)]
     axis.bar_label(bars, texts, fontsize=8, padding=2)
     axis.margins(y=0.4)
     axis.set_ylabel("bytes", fontsize=8)
@@ -141,9 +163,17 @@ def _draw_bits(figure: "SubFigure", file: Anatomy) -> None:
     axis.set_title(f"where the {file.header.file_bytes:,} bytes are", fontsize=10)
 
 
-def _other_names(file: Anatomy) -> list[str]:
-    return [part.label for part in file.parts if part.name != "weights"]
+def _layer_shares(file: Anatomy) -> list[tuple[str, float, str]]:
+    """Name, bits and a note of each part of a SIREN."""
+    return [
+        (f"layer {number}", layer.bits, f"{layer.bits / layer.weight_count:.1f} bits\na weight")
+        for number, layer in enumerate(file.layers, 1)
+    ]
 
 
-def _other_bytes(file: Anatomy) -> list[float]:
-    return [part.bytes for part in file.parts if part.name != "weights"]
+def _grid_shares(file: Anatomy) -> list[tuple[str, float, str]]:
+    """The same of a pyramid."""
+    grids = [
+        (f"1/{1 << grid.level}", grid.bits, f"{grid.bits / grid.symbols.size:.2g} bits\na cell") for grid in file.grids
+    ]
+    return [*grids, ("networks", file.network_bits, "")]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL._imaging import PixelAccess
 
-    from .decoding import Box, Network, Size
+    from .decoding import Box, Size
     from .samples import Samples
 
 # Modes that are stored as they are, and what the others are turned into first. A mode that is in neither has no meaning
@@ -53,7 +53,7 @@ _reading = threading.Lock()
 
 
 class InrImageFile(ImageFile.ImageFile):
-    """An .inr file: opening it reads header and metadata, the first access to pixels evaluates the network."""
+    """An .inr file: opening it reads header and metadata, the first access to pixels decodes it."""
 
     format = FORMAT
     format_description = "Implicit neural representation"
@@ -98,7 +98,7 @@ class InrImageFile(ImageFile.ImageFile):
         return self.mode, (0, 0, float(self._size[0]), float(self._size[1]))
 
     def load(self) -> "PixelAccess | None":
-        """Evaluate the network on all pixels, once."""
+        """Decode all pixels, once."""
         if self._header is not None and not self._loaded:
             samples = self._evaluate(self.size, None)
             self.load_prepare()
@@ -110,14 +110,14 @@ class InrImageFile(ImageFile.ImageFile):
         return super().load()
 
     def render(self, size: "Size | None" = None, box: "Box | None" = None) -> Image.Image:
-        """Evaluate a region of the image at any resolution; neither loads nor changes this image.
+        """Decode a region of the image at any resolution; neither loads nor changes this image.
 
         Args:
             size: width and height of the result; by default one pixel for each of the image's in the box.
             box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
         Returns:
-            A new image of the file's mode, with this image's `info`, as `crop` and `resize` give it. Enlarged, the
-            network is evaluated between the image's pixels; reduced, each pixel is the mean of several points.
+            A new image of the file's mode, with this image's `info`, as `crop` and `resize` give it. Enlarged, a SIREN
+            is evaluated between the image's pixels, a pyramid's pixels are interpolated; reduced, pixels are means.
         Raises:
             ValueError: the size is not two positive integers or larger than Pillow's limit on pixels, the box is not
                 a region within the image, or the image was closed before anything was read.
@@ -140,8 +140,7 @@ class InrImageFile(ImageFile.ImageFile):
         from . import decoding
 
         try:
-            network: Network = decoding.read_network(self._whole_file())
-            return network.pixels(size, box)
+            return decoding.read_network(self._whole_file()).pixels(size, box)
         except FormatError as error:
             raise OSError(str(error)) from error
 
@@ -214,13 +213,8 @@ def _as_mode(samples: "Samples", mode: str, header: container.Header) -> "Sample
 
 def facts(header: container.Header, chunks: Sequence[container.Chunk]) -> dict[str, Any]:
     """What header and chunks tell of a file, as it stands in `Image.info`."""
-    architecture = Architecture.of(header)
     known = {
-        "model": "siren",
-        "width": header.width,
-        "depth": header.depth,
-        "encoding": "fourier" if header.encoding else "none",
-        "weights": architecture.weight_count,
+        **model_facts(header),
         "bits_per_pixel": metrics.bits_per_pixel(header.file_bytes, *header.size),
         "format_version": container.FORMAT_VERSION,
         "dtype": header.dtype,
@@ -231,6 +225,21 @@ def facts(header: container.Header, chunks: Sequence[container.Chunk]) -> dict[s
         known["range"] = ranges[0] if len(ranges) == 1 else ranges
     psnr_db = metadata.read_psnr(chunks)
     return known if psnr_db is None else known | {"psnr": psnr_db}
+
+
+def model_facts(header: container.Header) -> dict[str, Any]:
+    """What the header tells of its model."""
+    if header.model == container.MODEL_PYRAMID:
+        # A tile's side in pixels, 0 for an image that is one pyramid.
+        tile = 1 << header.tile if header.tile else 0
+        return {"model": "pyramid", "preset": header.preset, "prior": header.prior, "tile": tile}
+    return {
+        "model": "siren",
+        "width": header.width,
+        "depth": header.depth,
+        "encoding": "fourier" if header.encoding else "none",
+        "weights": Architecture.of(header).weight_count,
+    }
 
 
 def check_pixels(size: "Size", channels: int) -> None:

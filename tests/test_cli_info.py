@@ -23,7 +23,7 @@ def test_table(tmp_path: Path) -> None:
     result = run("info", described, GREY, SAMPLES / "kodim15.inr")
     assert result.exit_code == 0
     heading, *lines = result.output.splitlines()
-    assert heading.split() == ["size", "pixels", "network", "bytes", "bpp", "dB", "metadata", "file"]
+    assert heading.split() == ["size", "pixels", "model", "bytes", "bpp", "dB", "metadata", "file"]
     assert lines[0].split()[:3] == ["32×20", "RGB", "8×2"]
     assert "31.25  exif icc  " in lines[0]
     assert lines[1].split()[5] == "-"

@@ -1,12 +1,10 @@
 """Whole files: the frozen vectors, damage to them, and round trips through a fit."""
 
 import io
-import math
+import sys
 import time
 import tracemalloc
 import warnings
-from collections import namedtuple
-from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -15,11 +13,11 @@ import pytest
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import codec, container, entropy, initialization
+from pillow_inr import codec, container, entropy, pyramid_encode, siren_encode
 from pillow_inr.architecture import Architecture
-from pillow_inr.config import EncodeOptions, Plan, make_plan
-from pillow_inr.errors import BackendError, FormatError
-from pillow_inr.initialization import Initialization
+from pillow_inr.config import EncodeOptions
+from pillow_inr.errors import BackendError, FitError, FormatError
+from pillow_inr.picture import BudgetError, Encoded, Picture
 
 from . import coding0
 from .checks import QUICK, VECTORS, check_pixels, gradient, header, psnr, with_checksum
@@ -147,10 +145,11 @@ def test_arrays_that_are_no_images_are_refused(array: np.ndarray, match: str) ->
 
 
 def test_without_tensorflow_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pillow_inr.fit", None)
-    monkeypatch.delattr(pillow_inr, "fit", raising=False)
-    with pytest.raises(BackendError, match="Keras on TensorFlow"):
-        codec.encode(gradient(4, 4), EncodeOptions())
+    for model, module in (("siren", "fit"), ("pyramid", "pyramid_fit")):
+        monkeypatch.setitem(sys.modules, f"pillow_inr.{module}", None)
+        monkeypatch.delattr(pillow_inr, module, raising=False)
+        with pytest.raises(BackendError, match="Keras on TensorFlow"):
+            codec.encode(gradient(4, 4), EncodeOptions(model=model))
 
 
 @pytest.mark.keras
@@ -179,7 +178,7 @@ def test_bytes_agree_with_the_last_report() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (1, 700), (700, 1)])
 def test_tiny_and_thin_images(size: tuple[int, int]) -> None:
     image = gradient(*size)
-    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(effort=1)))
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(model="siren", effort=1)))
     assert decoded.shape == image.shape
     assert psnr(image, decoded) > 30
 
@@ -211,226 +210,111 @@ def test_fully_transparent_parts_keep_their_place() -> None:
     assert (decoded[22:38, 28:52, 3] > 192).all()
 
 
-@dataclass
-class FakeFitted:
-    """As `training.Fitted`, which needs TensorFlow."""
+class FakeEncoders:
+    """In place of both models' encoders: files of given sizes and PSNR."""
 
-    weights: list[np.ndarray]
-    steps: list[float]
-    psnr_db: float
-    rate_bits: float
-    differences: list[bool]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.files = {"pyramid": Encoded(bytes(100), 30.0), "siren": Encoded(bytes(100), 30.0)}
+        self.errors: dict[str, Exception] = {}
+        self.deadlines: dict[str, float | None] = {}
+        self.collapsed = False
+        monkeypatch.setattr(siren_encode, "encode", lambda *arguments: self.encode("siren", *arguments))
+        monkeypatch.setattr(
+            pyramid_encode, "encode", lambda *arguments: pyramid_encode.Trial(self.encode("pyramid", *arguments), 1e-3)
+        )
+        monkeypatch.setattr(pyramid_encode, "collapsed", lambda picture, trial: self.collapsed)
 
+    def encode(self, model: str, picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
+        self.deadlines[model] = deadline
+        if model in self.errors:
+            raise self.errors[model]
+        return self.files[model]
 
-class FakeFit:
-    """In place of the module `fit`: weights at random, so that what the codec does with them can be seen quickly."""
-
-    def __init__(self, seed: int, spread: float = 1.0, differences: bool = False) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.spread = spread
-        self.differences = differences
-        self.Fitted = FakeFitted
-        self.Budget = namedtuple("Budget", "bytes coded_bytes")
-        self.arguments: dict[str, Any] = {}
-
-    def fit(self, image: np.ndarray, architecture: Architecture, **arguments: Any) -> FakeFitted:
-        self.arguments = arguments
-        weights = [self.rng.laplace(0, self.spread, shape).astype(np.float32) for shape in architecture.shapes]
-        steps = [2.0 ** self.rng.uniform(-6, -1) for _ in weights]
-        differences = [self.differences and bool(self.rng.integers(2)) for _ in weights]
-        return FakeFitted(weights, steps, 30.0, 1000.0, differences)
+    def chosen(self, size: tuple[int, int], **options: Any) -> str:
+        """The model whose file is the result."""
+        self.deadlines = {}
+        data = codec.encode(np.zeros((size[1], size[0], 3), np.uint8), EncodeOptions(**options))
+        return next(model for model, file in self.files.items() if file.data is data)
 
 
-def _least_bytes(image: np.ndarray, monkeypatch: pytest.MonkeyPatch, **options: Any) -> int:
-    monkeypatch.setattr(codec, "_fitting", lambda: FakeFit(0))
-    with pytest.raises(ValueError, match=r"at least \d+ bytes, got a target of 1$") as error:
-        codec.encode(image, EncodeOptions(target_bytes=1, **options))
-    return int(str(error.value).split("at least ")[1].split()[0])
+@pytest.fixture
+def encoders(monkeypatch: pytest.MonkeyPatch) -> FakeEncoders:
+    return FakeEncoders(monkeypatch)
 
 
-@pytest.mark.parametrize("channels", [1, 4])
-@pytest.mark.parametrize("options", [{}, {"width": 20, "depth": 3}, {"encoding": "none"}])
-def test_a_budget_is_kept_whatever_the_fit_returns(
-    channels: int, options: dict, monkeypatch: pytest.MonkeyPatch
+LARGE = (129, 128)
+SMALL = (128, 128)
+
+
+def test_the_model_is_chosen_by_options_and_size(encoders: FakeEncoders) -> None:
+    for options, expected in (
+        ({}, "pyramid"),
+        ({"model": "pyramid"}, "pyramid"),
+        ({"model": "siren"}, "siren"),
+        ({"width": 9}, "siren"),
+        ({"depth": 2}, "siren"),
+        ({"encoding": "fourier"}, "siren"),
+    ):
+        assert encoders.chosen(LARGE, **options) == expected
+        assert list(encoders.deadlines) == [expected]
+    encoders.chosen(SMALL)
+    assert list(encoders.deadlines) == ["pyramid", "siren"]
+    assert encoders.chosen(SMALL, model="pyramid") == "pyramid"
+    assert list(encoders.deadlines) == ["pyramid"]
+
+
+@pytest.mark.parametrize(
+    ("pyramid", "siren", "options", "better"),
+    [
+        ((100, 30.0), (100, 31.0), {}, "siren"),
+        ((100, 30.0), (400, 30.1), {}, "pyramid"),
+        ((100, 30.0), (400, 40.0), {"quality": 100}, "siren"),
+        ((90, 30.0), (100, 30.1), {"target_bytes": 100}, "siren"),
+        ((90, 30.2), (80, 30.1), {"bpp": 0.5}, "pyramid"),
+        ((100, 33.0), (101, 39.0), {"psnr": 32}, "pyramid"),
+        ((100, 31.0), (999, 32.0), {"psnr": 32}, "siren"),
+    ],
+)
+def test_of_small_images_the_better_file_is_kept(
+    pyramid: tuple[int, float], siren: tuple[int, float], options: dict, better: str, encoders: FakeEncoders
 ) -> None:
-    image = gradient(200, 130, channels)
-    least = _least_bytes(image, monkeypatch, **options)
-    rng = np.random.default_rng(channels)
-    for seed, budget in enumerate([least, least + 1, *(least + rng.geometric(0.005, 5)).tolist()]):
-        monkeypatch.setattr(codec, "_fitting", lambda seed=seed: FakeFit(seed, spread=10.0 ** (seed % 3 - 1)))
-        data = codec.encode(image, EncodeOptions(target_bytes=budget, **options))
-        assert len(data) <= budget
-        assert pillow_inr.decode(data).shape == image.shape
+    encoders.files = {
+        "pyramid": Encoded(bytes(pyramid[0]), pyramid[1]),
+        "siren": Encoded(bytes(siren[0]), siren[1]),
+    }
+    assert encoders.chosen(SMALL, **options) == better
 
 
-def test_the_least_size_is_exact_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = gradient(200, 130)
-    least = _least_bytes(image, monkeypatch)
-    assert 30 < least < 100
-    monkeypatch.setattr(codec, "_fitting", lambda: FakeFit(0, spread=0.0))
-    assert len(codec.encode(image, EncodeOptions(target_bytes=least))) <= least
-    with pytest.raises(ValueError, match=f"at least {least} bytes, got a target of {least - 1}"):
-        codec.encode(image, EncodeOptions(target_bytes=least - 1))
-    with pytest.raises(ValueError, match=f"at least {least} bytes, got a target of 1$"):
-        codec.encode(image, EncodeOptions(bpp=1e-6))
-
-
-def test_a_budget_holds_the_chunk_of_an_initialization_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, growth=140)
-    rng = np.random.default_rng(1)
-    init = Initialization(architecture, tuple(rng.normal(0, 0.1, shape) for shape in architecture.shapes))
-    monkeypatch.setattr(initialization, "_registered", {init.identity: init})
-    image = gradient(40, 30)
-    least = _least_bytes(image, monkeypatch, init=init)
-    for seed in range(8):
-        monkeypatch.setattr(codec, "_fitting", lambda seed=seed: FakeFit(seed, differences=True))
-        data = codec.encode(image, EncodeOptions(init=init, target_bytes=least + 20 * seed))
-        assert len(data) <= least + 20 * seed
-        assert pillow_inr.decode(data).shape == image.shape
-
-
-def test_what_fits_is_coded_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, growth=140)
-    fitted = FakeFit(3).fit(gradient(4, 4), architecture)
-    usual = codec._coded(fitted)
-    assert codec._coded_within(fitted, None, len(usual)) == usual
-    assert codec._coded_within(fitted, None, 10**9) == usual
-    # A little less room: weights are rounded towards zero, the steps stay.
-    shorter = codec._coded_within(fitted, None, len(usual) - 4)
-    assert 0.95 * len(usual) < len(shorter) < len(usual)
-    before, after = (
-        list(entropy.decode_tensors(payload, architecture.shapes, container.CODING_SHAPED))
-        for payload in (usual, shorter)
-    )
-    assert [tensor.step_index for tensor in before] == [tensor.step_index for tensor in after]
-    # Much less: coarser steps, as fine as the room allows.
-    for share in (0.7, 0.4, 0.2):
-        limit = int(share * len(usual))
-        assert 0.6 * limit < len(codec._coded_within(fitted, None, limit)) <= limit
-
-
-def test_rounding_and_coarser_steps_shorten() -> None:
-    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, growth=140)
-    fitted = FakeFit(4).fit(gradient(4, 4), architecture)
-    rounded = [len(codec._coded(fitted, rounding=rounding)) for rounding in (0.5, 0.6, 0.7, 0.8, 1.0)]
-    assert rounded == sorted(rounded, reverse=True)
-    coarser = [len(codec._coded(fitted, coarser=coarser)) for coarser in (0, 4, 8, 16, 32, 64, 255)]
-    assert coarser == sorted(coarser, reverse=True)
-    assert coarser[-1] < 40
-
-
-@pytest.mark.keras
-def test_budgets_are_kept_by_short_fits() -> None:
-    rng = np.random.default_rng(5)
-    smooth = gradient(32, 32)
-    for seed, budget in enumerate((60, 75, 100, 75, 400, 400)):
-        height = int(rng.integers(17, 33))  # one side stays, so that few networks are compiled
-        noise = rng.integers(0, 256, (height, 32, 3), dtype=np.uint8)
-        image = noise if seed % 2 else smooth[:height]
-        data = codec.encode(image, EncodeOptions(target_bytes=budget, steps=60, seed=seed))
-        assert len(data) <= budget
-        assert pillow_inr.decode(data).shape == image.shape
-
-
-class FakeSearch:
-    """In place of `_encode_plan`: PSNR and bytes follow from a plan's weights."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, at_1000: float, per_doubling: float, limit: float = 99) -> None:
-        self.at_1000, self.per_doubling, self.limit = at_1000, per_doubling, limit
-        self.weights: list[int] = []
-        self.deadlines: list[float | None] = []
-        monkeypatch.setattr(codec, "_encode_plan", self.encode_plan)
-
-    def psnr(self, weights: int) -> float:
-        return min(self.at_1000 + self.per_doubling * math.log2(weights / 1000), self.limit)
-
-    def encode_plan(
-        self, image: np.ndarray, plan: Plan, options: EncodeOptions, deadline: float | None
-    ) -> codec._Encoded:
-        self.weights.append(plan.weights)
-        self.deadlines.append(deadline)
-        assert plan.budget_bytes is None
-        return codec._Encoded(bytes(plan.weights), plan.weights, self.psnr(plan.weights))
-
-    def encode(self, goal: float, **options: Any) -> bytes:
-        image = np.broadcast_to(np.uint8(0), (512, 768, 3))
-        return codec.encode(image, EncodeOptions(psnr=goal, **options))
-
-
-@pytest.mark.parametrize("per_doubling", [2.0, 2.3, 3.0])
-@pytest.mark.parametrize("goal", [26.0, 28.0, 30.0, 31.5, 33.0])
-def test_a_psnr_is_reached_by_the_smallest_of_the_trials(
-    goal: float, per_doubling: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    search = FakeSearch(monkeypatch, 30 - 3 * per_doubling, per_doubling)
-    weights = len(search.encode(goal))
-    assert len(search.weights) <= codec.PSNR_FITS
-    assert weights == min(tried for tried in search.weights if search.psnr(tried) >= goal)
-    assert search.psnr(weights) < goal + 1.5
-
-
-def test_a_psnr_met_at_once_takes_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = FakeSearch(monkeypatch, 30, 2.0)
-    usual = make_plan(EncodeOptions(), (768, 512), 3).weights
-    assert len(search.encode(search.psnr(usual) - codec.PSNR_TOLERANCE / 2)) == usual
-    assert search.weights == [usual]
-
-
-def test_a_width_just_below_the_goal_does_not_end_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = FakeSearch(monkeypatch, 30, codec.DB_PER_DOUBLING)
-    usual = make_plan(EncodeOptions(), (768, 512), 3).weights
-    goal = search.psnr(usual) + 0.05  # so little above that the same width comes up again
-    assert len(search.encode(goal)) > usual
-    assert len(search.weights) == 2
-
-
-def test_a_psnr_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = FakeSearch(monkeypatch, 20, 2.0, limit=31.25)
-    with pytest.warns(UserWarning, match=r"psnr=40 dB was not reached: the file has 31\.25 dB"):
-        data = search.encode(40)
-    assert search.psnr(len(data)) == 31.25
-    assert len(search.weights) == len(set(search.weights)) <= codec.PSNR_FITS
-
-
-def test_a_psnr_below_what_the_smallest_network_has_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = FakeSearch(monkeypatch, 30, 0.0)
-    data = search.encode(5)
-    assert len(data) == min(search.weights)
-    assert len(search.weights) == len(set(search.weights))
-
-
-def test_a_time_limit_becomes_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeFit(0)
-    monkeypatch.setattr(codec, "_fitting", lambda: fake)
+def test_both_models_share_the_time(encoders: FakeEncoders) -> None:
     start = time.perf_counter()
-    codec.encode(gradient(20, 10), EncodeOptions(time_limit=50))
-    # Less what measuring the PSNR will take, which is next to nothing here.
-    assert start + 49.9 <= fake.arguments["deadline"] <= time.perf_counter() + 50
-    codec.encode(gradient(20, 10), EncodeOptions())
-    assert fake.arguments["deadline"] is None
-    assert fake.arguments["budget"] is None
+    encoders.chosen(SMALL, time_limit=60)
+    ends = [end - start for end in encoders.deadlines.values() if end is not None]
+    assert ends == pytest.approx([30, 60], abs=1)
 
 
-def test_the_search_for_a_psnr_shares_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    search = FakeSearch(monkeypatch, 20, 2.0, limit=25)
-    start = time.perf_counter()
-    with pytest.warns(UserWarning):
-        search.encode(40, time_limit=80)
-    shares = [deadline - start for deadline in search.deadlines if deadline is not None]
-    # The fakes take no time: the first fit gets a quarter, the second a third of the rest, the last all of it.
-    assert shares == pytest.approx([80 / left for left in range(codec.PSNR_FITS, 0, -1)][: len(shares)], abs=1)
-    assert max(shares) <= 80 + 1
+def test_one_model_serves_where_the_other_cannot(encoders: FakeEncoders) -> None:
+    for size in (SMALL, LARGE):
+        encoders.errors = {"pyramid": FitError("diverged")}
+        assert encoders.chosen(size) == "siren"
+    encoders.errors = {"siren": BudgetError("at least 60 bytes")}
+    assert encoders.chosen(SMALL, target_bytes=50) == "pyramid"
+    encoders.errors["pyramid"] = BudgetError("at least 51 bytes")
+    with pytest.raises(ValueError, match="at least 51 bytes"):
+        encoders.chosen(SMALL, target_bytes=50)
+    encoders.errors = {"pyramid": BackendError("no TensorFlow")}
+    with pytest.raises(BackendError):
+        encoders.chosen(SMALL)
 
 
-@pytest.mark.keras
-def test_a_psnr_is_searched_for_by_fits() -> None:
-    image = gradient(40, 30)
-    # Not pytest.warns: that raises TensorFlow's own warnings, which pyproject.toml has ignored.
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.filterwarnings("always", "psnr=")
-        data = codec.encode(image, EncodeOptions(psnr=90, steps=20, depth=1))
-    reached = psnr(image, pillow_inr.decode(data))
-    assert [str(warning.message) for warning in caught] == [
-        f"psnr=90 dB was not reached: the file has {reached:.2f} dB"
-    ]
+def test_a_pyramid_that_collapsed_gives_way(encoders: FakeEncoders) -> None:
+    encoders.collapsed = True
+    encoders.files["siren"] = Encoded(bytes(100), 31.0)
+    assert encoders.chosen(LARGE) == "siren"
+    assert encoders.chosen(LARGE, model="pyramid") == "pyramid"
+
+
+def test_a_psnr_that_was_not_reached_is_told_once(encoders: FakeEncoders) -> None:
+    for size in (SMALL, LARGE):
+        with pytest.warns(UserWarning) as notes:
+            encoders.chosen(size, psnr=40)
+        assert [str(note.message) for note in notes] == ["psnr=40 dB was not reached: the file has 30.00 dB"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pillow_inr import config
+from pillow_inr import pyramid_plan, siren_plan
 
 from .checks import SAMPLES
 
@@ -25,7 +25,9 @@ def test_examples(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copy(SAMPLES / "kodim15.inr", tmp_path)
     monkeypatch.chdir(tmp_path)
     # As written, but for the time that fits take.
-    monkeypatch.setattr(config, "EFFORT_SECONDS", (0.2,) * len(config.EFFORT_SECONDS))
+    for plan in (siren_plan, pyramid_plan):
+        monkeypatch.setattr(plan, "EFFORT_SECONDS", (0.2,) * len(plan.EFFORT_SECONDS))
+    monkeypatch.setattr(pyramid_plan, "EFFORT_STEPS", (5, 10))
     monkeypatch.setattr(Image.Image, "show", lambda image: image.load())
     examples = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
     assert examples

@@ -1,0 +1,144 @@
+"""What is to be stored, whichever model stores it: samples, their format, metadata; and the file around a payload."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from . import container, metrics, samples
+from .decoding import Network, PyramidNetwork, read_network
+from .metadata import Metadata, psnr_chunk
+from .pixels import Axis
+from .samples import Samples, Scale
+from .siren import Grid
+
+# Pixels on which a SIREN's PSNR is measured at most: that of a larger image comes from every n-th row and column.
+PSNR_PIXELS = 1 << 19
+# Side of the regions in which a pyramid's is measured.
+PSNR_SIDE = 1024
+
+
+class BudgetError(ValueError):
+    """No file is as short as the caller asks for."""
+
+
+class Encoded(NamedTuple):
+    """An image, packed."""
+
+    data: bytes
+    psnr_db: float
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is to be stored."""
+
+    samples: Samples
+    """Shape (height, width, channels)."""
+    pixel_format: int
+    sample_format: container.SampleFormat | None
+    metadata: Metadata
+
+    @classmethod
+    def of(cls, array: Samples, metadata: Metadata) -> "Picture":
+        """The picture in an array from `samples.as_samples`."""
+        pixel_format, sample_format = samples.format_of(array)
+        return cls(array.reshape(*array.shape[:2], -1), pixel_format, sample_format, metadata)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.samples.shape[1], self.samples.shape[0]
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return math.prod(self.size)
+
+    @property
+    def channels(self) -> int:
+        """Samples per pixel."""
+        return int(self.samples.shape[2])
+
+    @property
+    def scale(self) -> Scale:
+        """What makes network values of its samples."""
+        ranges = self.sample_format.ranges if self.sample_format else ((0.0, 255.0),)
+        return Scale(self.samples.dtype.name, self.channels, ranges)
+
+    def header(self, fields: Mapping[str, Any], payload_bytes: int = 0, chunks_bytes: int = 0) -> container.Header:
+        """The header of its file.
+
+        Args:
+            fields: those of a model.
+        """
+        return container.Header(
+            size=self.size,
+            pixel_format=self.pixel_format,
+            samples=self.sample_format,
+            payload_bytes=payload_bytes,
+            chunks_bytes=chunks_bytes,
+            **fields,
+        )
+
+    def pack(self, fields: Mapping[str, Any], payload: bytes, chunks: Sequence[container.Chunk] = ()) -> Encoded:
+        """The file of a payload, with the metadata and the PSNR that was measured on it.
+
+        Args:
+            fields: those of a model in the header.
+            chunks: what the payload needs beside it.
+        """
+        psnr_db = self.psnr_db(self._file(fields, payload, chunks))
+        beside = [*chunks, *self.metadata.to_chunks(), psnr_chunk(psnr_db)]
+        return Encoded(self._file(fields, payload, beside), psnr_db)
+
+    def _file(self, fields: Mapping[str, Any], payload: bytes, chunks: Sequence[container.Chunk]) -> bytes:
+        packed = container.pack_chunks(chunks)
+        return container.pack(self.header(fields, len(payload), len(packed)), payload, packed)
+
+    def frame_bytes(self, fields: Mapping[str, Any], chunks: Sequence[container.Chunk], longest: int) -> int:
+        """What its file holds beside a payload of at most `longest` bytes, at most."""
+        beside = container.pack_chunks([*chunks, *self.metadata.to_chunks(), psnr_chunk(0.0)])
+        header = self.header(fields, longest // 4 * 4, len(beside))
+        return len(header.pack()) + len(beside) + container.CRC_BYTES
+
+    def too_small(self, least: int, budget: int) -> BudgetError:
+        """What to raise for a budget that nothing fits into."""
+        metadata_bytes = len(container.pack_chunks(self.metadata.to_chunks()))
+        hint = f", {metadata_bytes} of them metadata (exif=None and so on leave it out)" if metadata_bytes else ""
+        return BudgetError(f"this image takes at least {least} bytes{hint}, got a target of {budget}")
+
+    def psnr_db(self, data: bytes) -> float:
+        """PSNR of a file against this picture, relative to the range of the samples."""
+        network = read_network(data)
+        if isinstance(network, PyramidNetwork):
+            return metrics.psnr_db(self._pyramid_mse(network))
+        return metrics.psnr_db(self._siren_mse(network))
+
+    def _siren_mse(self, network: Network) -> float:
+        every = math.ceil(math.sqrt(self.pixels / PSNR_PIXELS))
+        across, down = (Axis.of_pixels(length, max(self.size)).every(every) for length in self.size)
+        decoded = network.evaluate(Grid(across, down))
+        return metrics.mse(self.samples[::every, ::every], decoded, self.scale.to_values)
+
+    def _pyramid_mse(self, network: PyramidNetwork) -> float:
+        total = 0.0
+        for left, top, right, bottom in self.regions(PSNR_SIDE):
+            decoded = network.pixels(box=(left, top, right, bottom))
+            part = self.samples[top:bottom, left:right]
+            total += metrics.mse(part, decoded, self.scale.to_values) * part.size
+        return total / self.samples.size
+
+    def regions(self, side: int) -> Iterator[tuple[int, int, int, int]]:
+        """Left, upper, right, lower edges of squares of this side that make up the image, row by row."""
+        width, height = self.size
+        for top in range(0, height, side):
+            for left in range(0, width, side):
+                yield left, top, min(left + side, width), min(top + side, height)
+
+    def variance(self) -> float:
+        """Mean squared error of the mean colour, in network values."""
+        values = self.scale.to_values
+        sums = sum(values(row).sum(axis=0, dtype="f8") for row in self.samples)
+        mean = sums / self.pixels
+        return float(sum(((values(row) - mean) ** 2).sum() for row in self.samples) / self.samples.size)
