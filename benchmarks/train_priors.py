@@ -27,7 +27,7 @@ CHANNELS = 3
 PRESET = 0
 START_RATE_WEIGHT = 1e-3
 START_EPOCHS = 250
-# The spring: part of the way to the mean that networks are moved after each epoch.
+# The spring: part of the way to the mean that networks are moved after each epoch, at the first learning rate.
 SPRING = 0.05
 # Gradients are those of the logarithm of the loss, so that each crop counts alike.
 CLIP = 3.0
@@ -113,7 +113,7 @@ def _train(
         if not together:
             for weights in networks:
                 for name, centre in mean.items():
-                    weights[name] = weights[name] + np.float32(SPRING) * (centre - weights[name])
+                    weights[name] = weights[name] + np.float32(SPRING * pace) * (centre - weights[name])
         if epoch % 10 == 0 or epoch + 1 == epochs:
             seconds = time.perf_counter() - began
             print(f"lambda {rate_weight:g} epoch {epoch} log(loss) {np.mean(losses):.4f} {seconds:.0f} s", flush=True)
