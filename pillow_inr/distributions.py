@@ -3,6 +3,7 @@
 Knows the distributions of docs/format.md, neither what is coded under them nor how a writer chooses.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -88,6 +89,8 @@ MAGNITUDE_MAX = 15
 SHAPES: tuple[tuple[int, int] | None, ...] = (None, (1, 9), (2, 13), (4, 16), (7, 18))
 SHAPE_MAX = len(SHAPES) - 1
 _ONE = 1 << 32
+PROBABILITY_ONE = 1 << 24
+"""Sum of the frequencies that the range coder makes of counts."""
 # A table of the largest magnitude takes a quarter of a megabyte: a hostile file can make a process keep 34 MB.
 _CACHED_MODELS = 128
 
@@ -174,6 +177,19 @@ def onesided(scale_index: int, magnitude: int) -> Model:
 def uniform(size: int) -> Model:
     """The integers from 0 to below `size`, each as likely."""
     return _model(0, np.ones(size))
+
+
+def code_lengths(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bits that the range coder takes for each value of each row of counts, shape (..., n); writers alone need them.
+
+    Source: docs/format.md section 4.2.
+    """
+    values = counts.shape[-1]
+    sums = np.cumsum(counts, axis=-1)
+    below = np.trunc(sums[..., :-1] * ((PROBABILITY_ONE - values) / sums[..., -1:])) + np.arange(1, values)
+    ends = np.zeros((*counts.shape[:-1], 1))
+    frequencies = np.diff(below, axis=-1, prepend=ends, append=ends + PROBABILITY_ONE)
+    return np.asarray(math.log2(PROBABILITY_ONE) - np.log2(frequencies))
 
 
 def _model(lowest: int, counts: NDArray[np.float64]) -> Model:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import pyramid, symbol_rows
 from .context import SYMBOL_MAX, ContextNetwork, Grid, Predictions, decode_grid, predict_grid
-from .distributions import SCALE_INDEX_MAX, laplace, onesided, onesided_counts, uniform
+from .distributions import SCALE_INDEX_MAX, code_lengths, laplace, onesided, onesided_counts, uniform
 from .errors import FormatError
 from .pyramid import LEVELS, Tensors
 from .range_coder import Decoder, Encoder
@@ -84,6 +84,8 @@ def encode(preset: int, prior: int, channels: int, deltas: Mapping[str, Delta], 
     """
     if any(np.abs(grid).max() > SYMBOL_MAX for grid in grids):
         raise ValueError(f"symbols of grids must be in -{SYMBOL_MAX}..{SYMBOL_MAX}")
+    if any(not 0 <= delta.exponent < _EXPONENTS for delta in deltas.values()):
+        raise ValueError(f"an exponent of differences must be in 0..{_EXPONENTS - 1}")
     base = pyramid.prior(preset, prior, channels)
     network = ContextNetwork(apply(base, deltas), preset)
     encoder = Encoder()
@@ -133,7 +135,7 @@ def decode(data: bytes, preset: int, prior: int, channels: int, size: tuple[int,
 
 
 def grid_bits(tensors: Tensors, grids: Sequence[Grid], preset: int = 0) -> list[float]:
-    """Code length of each grid, finest first, in bits: what `encode` takes for it but for a hundredth of a percent.
+    """Code length of each grid, finest first, in bits: what `encode` takes for it, but for a few bits at its end.
 
     Args:
         tensors: integers, as `apply` makes them.
@@ -255,5 +257,4 @@ def _length(grid: Grid, predictions: Predictions) -> float:
 
 @cache
 def _escape_bits() -> NDArray[np.float64]:
-    counts = onesided_counts(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE)
-    return np.asarray(-np.log2(counts / counts.sum() * (1 - len(counts) / 2.0**24) + 2.0**-24))
+    return code_lengths(onesided_counts(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE))

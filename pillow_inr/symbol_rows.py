@@ -8,6 +8,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from .distributions import code_lengths
+
 # round(2^32 * exp(-1 / (16 b))) for the Laplace scale b = exp(t / 8), t = -32..40. Shipped, not computed, because exp
 # differs between platforms in its last bit (docs/format.md section 9.6).
 DECAYS = (
@@ -128,7 +130,5 @@ def counts() -> NDArray[np.float64]:
 
 @cache
 def bits() -> NDArray[np.float64]:
-    """Code length of each residual in each row, as `counts`; estimates in floating point."""
-    rows = counts()
-    probabilities = rows / rows.sum(axis=1, keepdims=True) * (1 - BINS / 2.0**24) + 2.0**-24
-    return np.asarray(-np.log2(probabilities))
+    """Bits of each bin in each row, as `counts`."""
+    return code_lengths(counts())

@@ -15,14 +15,14 @@ MASK = 2**64 - 1
 FIRST, KERNEL, BIAS, LAST = range(4)  # whose scale indices coding 1 predicts apart
 
 
-def _table() -> list[int]:
-    """Table A, read out of the document."""
+def table(begin: str, end: str) -> list[int]:
+    """A table between two headings or words, read out of the document."""
     text = (Path(__file__).parent.parent / "docs" / "format.md").read_text(encoding="utf-8")
-    section = text.split("### 4.6")[1].split("### 4.7")[0].split(":", 1)[1]
+    section = text.split(begin)[1].split(end)[0].split(":\n", 1)[1]
     return [int(number) for number in re.findall(r"\d+", section)]
 
 
-TABLE = _table()
+TABLE = table("### 4.6", "### 4.7")
 
 
 def laplace(j: int, m: int) -> list[int]:
@@ -212,11 +212,9 @@ def identity(architecture: list[int], tensors: list[list[float]]) -> bytes:
     return digest.digest()[:8]
 
 
-def decode(
-    data: bytes, initialization: tuple[list[int], list[list[float]]]
-) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[float]]]:
-    """Width, height and samples per pixel; the tensors; the pixels, row by row."""
-    assert data[:8] == bytes.fromhex("89494E520D0A 01 00")
+def image_fields(data: bytes, model: int) -> tuple[tuple[int, int, int], str, list[tuple[float, float]], int]:
+    """Width, height and samples per pixel; struct's letter of a sample and the range of each; where the model's are."""
+    assert data[:8] == bytes.fromhex("89494E520D0A 01") + bytes([model])
     assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
     width, at = varint(data, 8)
     height, at = varint(data, at)
@@ -229,7 +227,20 @@ def decode(
         bounds = struct.unpack_from(f"<{2 * count}{code}", data, at + 3)
         ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
         at += 3 + 2 * count * struct.calcsize(code)
-    ranges *= channels // len(ranges)
+    return (width, height, channels), code, ranges * (channels // len(ranges)), at
+
+
+def samples_of(values: list[float], code: str, ranges: list[tuple[float, float]]) -> list[float]:
+    limited = [min(max(value, 0), 1) for value in values]
+    samples = [low + v * (high - low) for v, (low, high) in zip(limited, ranges, strict=True)]
+    return samples if code == "f" else [round(sample) for sample in samples]
+
+
+def decode(
+    data: bytes, initialization: tuple[list[int], list[list[float]]]
+) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[float]]]:
+    """Width, height and samples per pixel; the tensors; the pixels, row by row."""
+    (width, height, channels), code, ranges, at = image_fields(data, 0)
     frequencies, growth = 0, 100
     encoding = data[at]
     at += 1
@@ -275,7 +286,5 @@ def decode(
                 ]
                 if layer < depth:
                     h = [math.sin(30 * value) for value in h]
-            limited = [min(max(value, 0), 1) for value in h]
-            samples = [low + v * (high - low) for v, (low, high) in zip(limited, ranges, strict=True)]
-            pixels.append(samples if code == "f" else [round(sample) for sample in samples])
+            pixels.append(samples_of(h, code, ranges))
     return (width, height, channels), tensors, pixels

@@ -69,3 +69,11 @@ def test_counts_are_symmetric_positive_and_fall(index: int, magnitude: int, shap
     assert (counts >= 1).all()
     assert (np.diff(counts[len(counts) // 2 :]) <= 0).all()
     assert (counts == np.rint(counts)).all()
+
+
+def test_code_lengths_are_those_of_the_coders_frequencies() -> None:
+    from .plain_decoder import cumulative
+
+    for counts in (distributions.onesided_counts(32, 13), distributions.laplace_counts(3, 6), np.ones(5)):
+        frequencies = np.diff(cumulative(counts.tolist()))
+        np.testing.assert_allclose(distributions.code_lengths(counts), 24 - np.log2(frequencies), rtol=1e-12)

@@ -1,0 +1,53 @@
+"""Pyramids that are drawn, not fitted, and files of them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pillow_inr import container, pyramid, pyramid_coding
+from pillow_inr.context import Grid
+from pillow_inr.pyramid_coding import Delta
+from pillow_inr.pyramid_tiles import Tiles, pack_streams
+
+SPREAD = 1.5
+
+
+def draw_deltas(rng: np.random.Generator, channels: int, spread: float = 2.0) -> dict[str, Delta]:
+    """Differences of all tensors from a prior."""
+    return {
+        name: Delta(int(rng.integers(5)), np.rint(rng.laplace(0, spread, shape)).astype(np.int32))
+        for name, shape in pyramid.shapes(0, channels).items()
+    }
+
+
+def draw_grids(rng: np.random.Generator, size: tuple[int, int], spread: float = SPREAD) -> list[Grid]:
+    """Symbols of all levels: the coarser, the larger."""
+    return [
+        np.rint(rng.laplace(0, spread * 1.3**level, shape)).clip(-4095, 4095).astype(np.int32)
+        for level, shape in enumerate(pyramid.grid_sizes(size))
+    ]
+
+
+def draw_stream(
+    rng: np.random.Generator, size: tuple[int, int], channels: int = 3, spread: float = SPREAD, prior: int = 0
+) -> bytes:
+    """The stream of one pyramid."""
+    return pyramid_coding.encode(0, prior, channels, draw_deltas(rng, channels), draw_grids(rng, size, spread))
+
+
+def header_of(size: tuple[int, int], **fields: Any) -> container.Header:
+    """A pyramid's header, of RGB unless fields say otherwise."""
+    given: dict[str, Any] = {"pixel_format": 2, "payload_bytes": 0, "chunks_bytes": 0, **fields}
+    return container.Header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
+
+
+def draw_file(size: tuple[int, int], seed: int = 0, **fields: Any) -> bytes:
+    """A file, in tiles if the field `tile` says so."""
+    rng = np.random.default_rng(seed)
+    header = header_of(size, **fields)
+    # To know the tiles, a table of them that is empty.
+    empty = Tiles(header, bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0))
+    streams = [draw_stream(rng, tile.size, header.channels, prior=header.prior) for tile in empty.all()]
+    payload = pack_streams(header, streams)
+    return container.pack(replace(header, payload_bytes=len(payload)), payload)
