@@ -217,14 +217,10 @@ class _Run:
     def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
         self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
         samples = np.float32(self.pixels * self.trainer.channels)
-        optimizer.step(
-            self.weights, {name: gradient / samples for name, gradient in outcome.gradients.items()}, rate
-        )
+        optimizer.step(self.weights, {name: gradient / samples for name, gradient in outcome.gradients.items()}, rate)
 
     def _fix_symbols(self) -> None:
-        self.symbols = [
-            tf.clip_by_value(tf.round(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values
-        ]
+        self.symbols = [tf.clip_by_value(tf.round(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values]
 
     def _psnr_db(self, outcome: Outcome) -> float:
         return psnr_db(outcome.squared_error / (self.pixels * self.trainer.channels))

@@ -13,6 +13,8 @@ EFFORT_SECONDS = (2, 5, 10, 20, 35, 60, 120, 240, 480, 900)
 SMALL_PIXELS = 768 * 512
 # Fewer leave a photograph where its prior began; more gain nothing.
 EFFORT_STEPS = (50, 10_000)
+# A part of a schedule has at least so many: from fewer nothing follows for more.
+PART_STEPS = 60
 # lambda with which each prior was trained, as far as this release has them.
 PRIOR_RATE_WEIGHTS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)[:PRIOR_COUNT]
 # Larger images are tiled: so memory has a bound, regions and cores are served.
@@ -21,8 +23,8 @@ WHOLE_SIDE = 1 << TILE_MAX
 TILE = 10
 PRESET = 0
 # Bits per pixel of photographs at lambda 1e-3, and the power of lambda by which they fall: where a search begins.
-BITS_AT_1E3 = 0.35
-BITS_POWER = -0.6
+BITS_AT_1E3 = 0.5
+BITS_POWER = -0.45
 RATE_WEIGHT_RANGE = (1e-6, 1.0)
 
 
@@ -47,14 +49,15 @@ def make_plan(
 
     Args:
         milliseconds: cost of a step for a megapixel.
-        share: part of the schedule; a short one tells how large the file will be.
+        share: part of the schedule; a short one tells about how large the file will be.
     """
     whole = math.prod(size) <= WHOLE_PIXELS and max(size) <= WHOLE_SIDE
+    steps = options.steps or _steps(options, math.prod(size), milliseconds)
     return PyramidPlan(
         preset=PRESET,
         prior=prior_for(rate_weight),
         tile=TILE_NONE if whole else TILE,
-        steps=max(1, round(share * (options.steps or _steps(options, math.prod(size), milliseconds)))),
+        steps=max(round(share * steps), min(steps, PART_STEPS)),
         rate_weight=rate_weight,
     )
 

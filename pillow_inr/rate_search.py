@@ -6,18 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-# Short trials first: their number, and their part of the schedule or of the time.
+# Short trials first: their part of the schedule or of the time. A second one only if the first is as far as this from
+# its goal, in log(lambda).
 PROBES = 2
 PROBE_SHARE = 0.1
-# A probe that is as near as this to its goal, in log(lambda), needs no other.
-PROBE_NEAR = 0.15
-# Full trials at most; the part of the time left that one takes when it is not the last.
+PROBE_FAR = 0.7
+# Full trials, and how many more if none of them met the goal; the part of the time left that one takes.
 FITS = 3
+MORE_FITS = 2
 FIT_SHARE = 0.6
-# How far one trial may lead away from the next, in log(lambda), and what slopes are believed, as multiples of the
-# usual one.
+# How far one trial may lead away from the next, in log(lambda); what slopes are believed, as multiples of the usual
+# one; how near to one of two trials the next may lie between them.
 STRIDE_MAX = 3.0
-SLOPES = (0.4, 2.5)
+SLOPES = (0.5, 2.0)
+BETWEEN = (0.1, 0.9)
 
 
 class Measured(Protocol):
@@ -43,6 +45,8 @@ class Goal(Generic[_Trial]):
     """A trial that meets the goal and is as near to the aim is good enough."""
     slope: float
     """What the figure usually falls by for each unit of log(lambda), negative."""
+    gain: float
+    """What a full trial usually adds to the figure of a short one."""
     badness: Callable[[_Trial], float]
     """Of several trials that meet the goal, or of several that do not, the one with the least is the best."""
 
@@ -63,44 +67,60 @@ def search(
     Returns:
         One that meets the goal, if there was one.
     """
-    least, most = map(math.log, bounds)
-
-    def next_position(made: Sequence[_Trial]) -> float:
-        last = made[-1]
-        stride = (goal.aim - goal.figure(last)) / _slope(made, goal)
-        return min(max(math.log(last.rate_weight) + min(max(stride, -STRIDE_MAX), STRIDE_MAX), least), most)
-
-    position = min(max(math.log(rate_weight), least), most)
+    line = _Line(goal, *map(math.log, bounds))
+    position = min(max(math.log(rate_weight), line.least), line.most)
     probes: list[_Trial] = []
     while len(probes) < PROBES:
         probes.append(trial(math.exp(position), PROBE_SHARE, _part(deadline, PROBE_SHARE)))
-        before, position = position, next_position(probes)
-        if abs(position - before) < PROBE_NEAR:
+        # Each by itself: of two short trials the slope is not that of full ones.
+        before, position = position, line.onward(position, goal.figure(probes[-1]) + goal.gain)
+        if abs(position - before) < PROBE_FAR:
             break
     fits: list[_Trial] = []
-    while len(fits) < FITS and not (fits and _is_over(deadline)):
-        share = 1.0 if len(fits) + 1 == FITS else FIT_SHARE
+    while len(fits) < FITS or (len(fits) < FITS + MORE_FITS and not any(map(goal.met, fits))):
+        if fits and _is_over(deadline):
+            break
+        share = 1.0 if len(fits) + 1 == FITS + MORE_FITS else FIT_SHARE
         fits.append(trial(math.exp(position), 1.0, _part(deadline, share)))
         if goal.met(fits[-1]) and abs(goal.figure(fits[-1]) - goal.aim) <= goal.tolerance:
             break
-        # One full trial tells where the line is; what its slope is, the short ones know.
-        before, position = position, next_position(fits if len(fits) > 1 else [*probes, fits[0]][-1:])
+        before, position = position, line.next([(math.log(fit.rate_weight), goal.figure(fit)) for fit in fits])
         if position == before:
             break
     return best([*probes, *fits], goal)
 
 
+class _Line(Generic[_Trial]):
+    """The figure over log(lambda), as far as trials have told."""
+
+    def __init__(self, goal: Goal[_Trial], least: float, most: float) -> None:
+        self.goal = goal
+        self.least = least
+        self.most = most
+
+    def onward(self, position: float, figure: float, steepness: float = 1.0) -> float:
+        """Where the aim lies, from one point of the line."""
+        stride = (self.goal.aim - figure) / (self.goal.slope * steepness)
+        return min(max(position + min(max(stride, -STRIDE_MAX), STRIDE_MAX), self.least), self.most)
+
+    def next(self, points: Sequence[tuple[float, float]]) -> float:
+        """Where the aim lies: between the nearest points on either side, or beyond the last one."""
+        above = [point for point in points if point[1] >= self.goal.aim]
+        below = [point for point in points if point[1] < self.goal.aim]
+        if above and below:
+            (x0, y0), (x1, y1) = max(above), min(below)
+            share = (y0 - self.goal.aim) / (y0 - y1)
+            return x0 + (x1 - x0) * min(max(share, BETWEEN[0]), BETWEEN[1])
+        if len(points) == 1:
+            return self.onward(*points[0])
+        (x0, y0), (x1, y1) = points[-2:]
+        steepness = (y1 - y0) / (x1 - x0) / self.goal.slope
+        return self.onward(x1, y1, min(max(steepness, SLOPES[0]), SLOPES[1]))
+
+
 def best(trials: Sequence[_Trial], goal: Goal[_Trial]) -> _Trial:
     """The best one of those that meet the goal, or else of all."""
     return min([trial for trial in trials if goal.met(trial)] or trials, key=goal.badness)
-
-
-def _slope(made: Sequence[_Trial], goal: Goal[_Trial]) -> float:
-    if len(made) < 2:
-        return goal.slope
-    (x0, y0), (x1, y1) = ((math.log(trial.rate_weight), goal.figure(trial)) for trial in made[-2:])
-    ratio = (y1 - y0) / (x1 - x0) / goal.slope if x1 != x0 else 1.0
-    return goal.slope * min(max(ratio, SLOPES[0]), SLOPES[1])
 
 
 def _part(deadline: float | None, share: float) -> float | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import pillow_inr
 from pillow_inr import codec, container, decoding, pyramid_encode, pyramid_plan
-from pillow_inr.config import EncodeOptions
+from pillow_inr.config import EncodeOptions, rate_weight
 from pillow_inr.metadata import Metadata, read_psnr
 from pillow_inr.picture import Picture
 
@@ -188,3 +188,60 @@ def test_memory_of_the_fit_is_that_of_a_tile(fake: FakeFit, small_tiles: None) -
         codec.encode(gradient(520, 300), pyramid())
     assert boxes[0] == (0, 0, 256, 256)
     assert len(boxes) == 6
+
+
+# Fits, of images of one size, so that little is compiled.
+@pytest.mark.keras
+@pytest.mark.slow
+def test_round_trip_through_a_fit() -> None:
+    image = gradient(40, 30)
+    short = codec.encode(image, pyramid(steps=5))
+    longer = codec.encode(image, pyramid(steps=150))
+    assert psnr(image, pillow_inr.decode(longer)) > max(psnr(image, pillow_inr.decode(short)), 30)
+    assert codec.encode(image, pyramid(steps=5)) == short
+    assert codec.encode(image, pyramid(steps=5, seed=1)) != short
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+def test_bytes_and_psnr_agree_with_the_last_report() -> None:
+    reports: list[tuple[int, int, float, float]] = []
+    image = gradient(40, 30)
+    data = codec.encode(image, pyramid(steps=100, progress=lambda *report: reports.append(report)))
+    step, steps, psnr_db, bpp = reports[-1]
+    assert step == steps == 100
+    # The grids alone: the networks' differences are made at the end, and weigh most in so small an image.
+    assert 0 < bpp * 40 * 30 / 8 < len(data)
+    assert psnr_db == pytest.approx(psnr(image, pillow_inr.decode(data)), abs=2.0)
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+def test_goals_are_met_by_fits() -> None:
+    image = gradient(40, 30)
+    for budget in (100, 300):
+        assert len(codec.encode(image, pyramid(target_bytes=budget, steps=60))) <= budget
+    assert psnr(image, pillow_inr.decode(codec.encode(image, pyramid(psnr=25, steps=60)))) >= 25
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 4, 6])
+def test_fits_of_other_channels(channels: int) -> None:
+    image = np.repeat(gradient(40, 30, 2), 3, axis=2)[..., :channels].astype(np.float32)
+    decoded = pillow_inr.decode(codec.encode(image, pyramid(steps=100)))
+    assert decoded.shape == image.shape
+    assert psnr(image, decoded) > 20
+
+
+@pytest.mark.keras
+@pytest.mark.slow
+def test_auto_fits_both_models_to_a_small_image() -> None:
+    image = gradient(40, 30)
+    options = {"steps": 60, "quality": 40}
+    cost = []
+    for model in ("pyramid", "siren", "auto"):
+        data = codec.encode(image, EncodeOptions(model=model, **options))
+        error = 10 ** (-psnr(image, pillow_inr.decode(data)) / 10)
+        cost.append(error + rate_weight(EncodeOptions(**options), 3) * 8 * len(data) / (40 * 30))
+    assert cost[2] == pytest.approx(min(cost[:2]))

@@ -41,7 +41,7 @@ def test_given_steps_and_time_limits_replace_the_effort() -> None:
     assert steps(steps=7, effort=9) == 7
     assert steps(time_limit=3) == EFFORT_STEPS[1]
     assert steps(time_limit=3, effort=5) == steps()
-    assert (steps(steps=100, share=0.1), steps(steps=1, share=0.1)) == (10, 1)
+    assert (steps(steps=1000, share=0.1), steps(steps=100, share=0.1), steps(steps=1, share=0.1)) == (100, 60, 1)
 
 
 def test_the_nearest_prior_is_taken() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pillow_inr import rate_search
-from pillow_inr.rate_search import FITS, PROBE_SHARE, PROBES, Goal, search
+from pillow_inr.rate_search import FITS, MORE_FITS, PROBE_SHARE, PROBES, Goal, search
 
 BOUNDS = (1e-6, 1.0)
 
@@ -46,6 +46,7 @@ def size_goal(budget: float) -> Goal[Trial]:
         met=lambda trial: trial.bytes <= budget,
         tolerance=0.08,
         slope=-0.7,
+        gain=-0.14,
         badness=lambda trial: trial.bytes if trial.bytes > budget else -trial.psnr_db,
     )
 
@@ -57,6 +58,7 @@ def psnr_goal(psnr_db: float) -> Goal[Trial]:
         met=lambda trial: trial.psnr_db >= psnr_db,
         tolerance=0.3,
         slope=-2.0,
+        gain=1.5,
         badness=lambda trial: trial.bytes if trial.psnr_db >= psnr_db else -trial.psnr_db,
     )
 
@@ -83,12 +85,12 @@ def test_a_goal_out_of_reach_ends_with_the_best() -> None:
     codec = Codec(most_db=31.0)
     found = search(codec, psnr_goal(60), 1e-3, BOUNDS, None)
     assert found.psnr_db == 31.0
-    assert len(codec.trials) <= PROBES + FITS
+    assert len(codec.trials) <= PROBES + FITS + MORE_FITS
     assert all(BOUNDS[0] <= trial.rate_weight <= BOUNDS[1] for trial in codec.trials)
 
 
 def test_a_good_guess_takes_one_probe_and_one_fit() -> None:
-    codec = Codec(short=1.0)
+    codec = Codec(short=math.exp(0.14))
     search(codec, size_goal(20_000 / 0.96), 1e-3, BOUNDS, None)
     assert [trial.share for trial in codec.trials] == [PROBE_SHARE, 1.0]
 
@@ -99,8 +101,27 @@ def test_trials_share_the_time_and_none_follows_its_end(monkeypatch: pytest.Monk
     search(codec, psnr_goal(60), 1e-3, BOUNDS, now + 100)
     ends = [end - now for end in codec.ends if end is not None]
     # The trials take no time here.
-    shares = [PROBE_SHARE] * PROBES + [rate_search.FIT_SHARE] * (FITS - 1) + [1.0]
+    shares = [PROBE_SHARE] * PROBES + [rate_search.FIT_SHARE] * (FITS + MORE_FITS - 1) + [1.0]
     assert ends == pytest.approx([100 * share for share in shares][: len(ends)], abs=1)
     late = Codec(most_db=20.0)
     search(late, psnr_goal(60), 1e-3, BOUNDS, now - 1)
     assert sum(trial.share == 1 for trial in late.trials) == 1
+
+
+@dataclass
+class Noisy(Codec):
+    """Short trials tell next to nothing."""
+
+    def __call__(self, rate_weight: float, share: float, end: float | None) -> Trial:
+        trial = super().__call__(rate_weight, share, end)
+        if share < 1:
+            self.trials[-1] = trial = Trial(rate_weight, share, 2000.0, 19.0)
+        return trial
+
+
+def test_short_trials_that_mislead_do_little_harm() -> None:
+    for budget in (4000, 15_000, 80_000):
+        found = search(Noisy(slope=-0.5), size_goal(budget), 1e-3, BOUNDS, None)
+        assert 0.5 * budget < found.bytes <= budget
+    for goal in (25.0, 30.0, 36.0):
+        assert search(Noisy(), psnr_goal(goal), 1e-3, BOUNDS, None).psnr_db >= goal
