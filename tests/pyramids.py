@@ -42,12 +42,12 @@ def header_of(size: tuple[int, int], **fields: Any) -> container.Header:
     return container.Header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
 
 
-def draw_file(size: tuple[int, int], seed: int = 0, **fields: Any) -> bytes:
+def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fields: Any) -> bytes:
     """A file, in tiles if the field `tile` says so."""
     rng = np.random.default_rng(seed)
     header = header_of(size, **fields)
     # To know the tiles, a table of them that is empty.
     empty = Tiles(header, bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0))
-    streams = [draw_stream(rng, tile.size, header.channels, prior=header.prior) for tile in empty.all()]
+    streams = [draw_stream(rng, tile.size, header.channels, spread, header.prior) for tile in empty.all()]
     payload = pack_streams(header, streams)
     return container.pack(replace(header, payload_bytes=len(payload)), payload)

@@ -36,7 +36,10 @@ ALLOWED: dict[str, set[str]] = {
     "workers": set(),
     "siren": {"architecture", "pixels", "samples", "workers"},
     "symbol_rows": {"distributions"},
+<<<<<<< HEAD
     "resampling": set(),
+=======
+>>>>>>> pyr-decode
     "pyramid": {"container", "errors"},
     "context": {"pyramid", "symbol_rows"},
     "pyramid_coding": {
@@ -50,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "pyramid_synthesis": {"context", "pyramid", "workers"},
     "pyramid_tiles": {"container", "errors", "pyramid_coding", "pyramid_synthesis"},
+<<<<<<< HEAD
     "soap": set(),
     "pyramid_graph": {"pyramid", "tensorflow"},
     "pyramid_training": {"pyramid", "pyramid_graph", "soap", "tensorflow"},
@@ -67,6 +71,9 @@ ALLOWED: dict[str, set[str]] = {
         "soap",
         "tensorflow",
     },
+=======
+    "resampling": set(),
+>>>>>>> pyr-decode
     "network": {"architecture", "errors", "keras", "tensorflow"},
     "keras_model": {"architecture", "network", "pixels", "keras", "tensorflow"},
     "sampling": {"samples"},

@@ -248,3 +248,64 @@ def test_chunks_are_counted() -> None:
     assert len(container.read_chunks(packed)) == 1024
     with pytest.raises(FormatError, match="more than 1024"):
         container.read_chunks(packed + b"\x09\x00")
+
+
+def _pyramid(**changes: object) -> container.Header:
+    fields: dict[str, object] = {"size": (5, 3), "pixel_format": 2, "payload_bytes": 8, "chunks_bytes": 0, "coding": 0}
+    return container.Header(model=container.MODEL_PYRAMID, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_header_of_a_pyramid_byte_by_byte() -> None:
+    expected = bytes.fromhex(
+        "89 49 4e 52 0d 0a  01 01"  # signature, format version 1, model pyramid
+        "ac 02 03 02"  # 300 by 3 pixels, RGB
+        "00 00 08 00"  # preset 0, prior 0, tiles of 2^8 pixels, coding 0
+        "08 00"  # 8 bytes of payload, no chunks
+    )
+    header = _pyramid(size=(300, 3), tile=8)
+    assert header.pack() == expected
+    assert container.read_header(expected) == (header, len(expected))
+    assert header.tiles == (2, 1)
+    assert _pyramid().tiles == (1, 1)
+
+
+@given(
+    st.integers(0, 3) | st.sampled_from(container.DTYPES).flatmap(_sample_formats),
+    st.tuples(st.integers(1, 4096), st.integers(1, 4096), st.just(0))
+    | st.tuples(st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1), st.integers(8, 12)),
+    st.integers(0, container.PRIOR_COUNT - 1),
+)
+def test_header_of_a_pyramid_round_trip(
+    pixels: int | container.SampleFormat, shape: tuple[int, int, int], prior: int
+) -> None:
+    given = {"pixel_format": pixels} if isinstance(pixels, int) else {"pixel_format": 4, "samples": pixels}
+    original = _pyramid(size=shape[:2], tile=shape[2], prior=prior, **given)
+    assert container.read_header(original.pack()) == (original, len(original.pack()))
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "match"),
+    [
+        (11, container.PRESET_COUNT, "preset .*upgrade"),
+        (12, container.PRIOR_COUNT, "prior .*upgrade"),
+        (14, 1, "coding 1.*upgrade"),
+    ],
+)
+def test_what_newer_releases_write_in_pyramids_is_named(position: int, value: int, match: str) -> None:
+    data = bytearray(_pyramid().pack())
+    data[position] = value
+    with pytest.raises(UnsupportedFileError, match=match):
+        container.read_header(bytes(data))
+
+
+@pytest.mark.parametrize("tile", [1, 7, 13, 255])
+def test_tiles_outside_their_range_are_refused(tile: int) -> None:
+    with pytest.raises(FormatError, match=rf"tile is {tile}, expected 8\.\.12"):
+        _pyramid(tile=tile)
+
+
+def test_a_large_image_is_in_tiles() -> None:
+    assert _pyramid(size=(4096, 4096)).tiles == (1, 1)
+    assert _pyramid(size=(4097, 4096), tile=12).tiles == (2, 1)
+    with pytest.raises(FormatError, match="4096 a side"):
+        _pyramid(size=(4097, 1))

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from pillow_inr import distributions
 from pillow_inr.distributions import DECAYS
 
+from .plain_decoder import cumulative
+
 
 def _scale(index: int) -> float:
     return (4 + index % 4) * 2.0 ** (index // 4) / 64
@@ -72,8 +74,6 @@ def test_counts_are_symmetric_positive_and_fall(index: int, magnitude: int, shap
 
 
 def test_code_lengths_are_those_of_the_coders_frequencies() -> None:
-    from .plain_decoder import cumulative
-
     for counts in (distributions.onesided_counts(32, 13), distributions.laplace_counts(3, 6), np.ones(5)):
         frequencies = np.diff(cumulative(counts.tolist()))
         np.testing.assert_allclose(distributions.code_lengths(counts), 24 - np.log2(frequencies), rtol=1e-12)

@@ -1,0 +1,190 @@
+"""Files of pyramids: tiles, regions and other resolutions, all kinds of samples, and what hostile ones claim."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pillow_inr import container, pyramid_tiles
+from pillow_inr.container import PIXEL_FORMAT_SAMPLES, SampleFormat
+from pillow_inr.decoding import PyramidNetwork, read_network
+from pillow_inr.errors import FormatError
+from pillow_inr.pyramid_synthesis import Region
+from pillow_inr.pyramid_tiles import Tiles
+from pillow_inr.samples import Scale
+
+from .checks import VECTORS, check_pixels, with_checksum, with_chunks
+from .pyramids import draw_file, header_of
+
+SIZE = (300, 270)  # two tiles of 256 across and down, three of them narrow
+
+
+def _read(data: bytes) -> PyramidNetwork:
+    network = read_network(data)
+    assert isinstance(network, PyramidNetwork)
+    return network
+
+
+@pytest.fixture(scope="module")
+def tiled() -> bytes:
+    return draw_file(SIZE, tile=8)
+
+
+@pytest.mark.parametrize("tile", [0, 8])
+def test_a_box_is_that_part_of_the_image(tile: int) -> None:
+    network = _read(draw_file(SIZE, tile=tile))
+    whole = network.pixels()
+    assert whole.shape == (270, 300, 3)
+    assert whole.std() > 10
+    for left, top, right, bottom in [(0, 0, 1, 1), (250, 200, 263, 269), (299, 269, 300, 270), (10, 20, 30, 25)]:
+        part = network.pixels(box=(left, top, right, bottom))
+        assert np.abs(part.astype(int) - whole[top:bottom, left:right]).max() <= 1
+
+
+def test_only_tiles_within_the_box_are_decoded(tiled: bytes) -> None:
+    """Damage to another tile goes unnoticed."""
+    header, payload, _ = container.unpack(tiled)
+    tiles = Tiles(header, payload)
+    second = list(tiles.all())[1]
+    start = len(tiled) - 4 - len(payload) + int(tiles.ends[0])
+    damaged = with_checksum(
+        tiled[:start] + bytes(len(tiles.stream(second))) + tiled[start + len(tiles.stream(second)) :]
+    )
+    assert (_read(damaged).pixels(box=(0, 0, 256, 256)) == _read(tiled).pixels(box=(0, 0, 256, 256))).all()
+    with pytest.raises(FormatError):
+        _read(damaged).pixels()
+
+
+@pytest.mark.parametrize("tile", [0, 8])
+def test_reduced_each_pixel_is_a_mean(tile: int) -> None:
+    network = _read(draw_file(SIZE, tile=tile))
+    whole = network.pixels().astype(float)
+    assert np.abs(network.pixels((30, 27)) - whole.reshape(27, 10, 30, 10, 3).mean(axis=(1, 3))).max() <= 1
+    assert np.abs(network.pixels((1, 1)) - whole.mean(axis=(0, 1))).max() <= 1
+    part = network.pixels((5, 5), box=(200, 150, 300, 250))
+    assert np.abs(part - whole[150:250, 200:].reshape(5, 20, 5, 20, 3).mean(axis=(1, 3))).max() <= 1
+
+
+def test_enlarged_by_an_odd_number_every_pixel_has_its_centre(tiled: bytes) -> None:
+    network = _read(tiled)
+    box = (240.0, 240.0, 270.0, 262.0)  # where four tiles meet
+    part = network.pixels(box=box)
+    large = network.pixels((90, 66), box)
+    assert np.abs(large[1::3, 1::3].astype(int) - part).max() <= 1
+    shifted = network.pixels((29, 22), (240.5, 240, 269.5, 262))
+    assert shifted.shape == (22, 29, 3)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"pixel_format": 0},
+        {"pixel_format": 1},
+        {"pixel_format": 3},
+        {"pixel_format": PIXEL_FORMAT_SAMPLES, "samples": SampleFormat("uint16", 0, ((7.0, 60000.0),))},
+        {"pixel_format": PIXEL_FORMAT_SAMPLES, "samples": SampleFormat("float32", 5, ((-1.0, 0.5),))},
+        {"pixel_format": PIXEL_FORMAT_SAMPLES, "samples": SampleFormat("uint8", 2, ((0.0, 9.0), (3.0, 3.0)))},
+    ],
+)
+def test_all_kinds_of_samples(fields: dict) -> None:
+    network = _read(draw_file((13, 9), **fields))
+    header = network.header
+    pixels = network.pixels()
+    assert pixels.dtype == header.dtype
+    assert pixels.shape == (9, 13, header.channels)
+    scale = Scale.of(header)
+    assert (pixels >= scale.low).all() and (pixels <= scale.low + scale.span).all()
+    assert network.pixels((26, 18)).shape == (18, 26, header.channels)
+
+
+def test_tiles_are_decoded_once_while_there_is_room(tiled: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = []
+    original = pyramid_tiles.pyramid_coding.decode
+    monkeypatch.setattr(
+        pyramid_tiles.pyramid_coding, "decode", lambda *given: decoded.append(given) or original(*given)
+    )
+    network = _read(tiled)
+    network.pixels((50, 50))
+    assert len(decoded) == 4
+    network.pixels()
+    assert len(decoded) == 4
+    monkeypatch.setattr(pyramid_tiles, "KEPT_PIXELS", 1)
+    network = _read(tiled)
+    network.pixels()
+    network.pixels()
+    assert len(decoded) == 12
+
+
+def test_values_beyond_all_numbers_are_black() -> None:
+    tiles = Tiles(header_of((2, 1)), b"")
+    with pytest.MonkeyPatch.context() as patch:
+        odd = np.array([[[np.nan, np.inf, -np.inf], [2, -1, 0.5]]], np.float32)
+        patch.setattr(pyramid_tiles, "synthesize", lambda *given: odd)
+        tiles.pyramid = lambda tile: ({}, [])  # type: ignore[assignment, method-assign]
+        ((_, values),) = tiles.values(Region(0, 1, 0, 2))
+    assert values.tolist() == [[[0, 1, 0], [1, 0, 0.5]]]
+
+
+def _with_words(data: bytes, *words: int) -> bytes:
+    """The file with another table of tiles."""
+    header, payload, _ = container.unpack(data)
+    changed = b"".join(word.to_bytes(4, "little") for word in words) + payload[4 * len(words) :]
+    return container.pack(header, changed)
+
+
+def test_tables_that_do_not_fit_are_refused(tiled: bytes) -> None:
+    header, payload, _ = container.unpack(tiled)
+    words = np.frombuffer(payload, "<u4", 4).tolist()
+    read_network(_with_words(tiled, *words))
+    for changed in ([*words[:3], words[3] + 1], [*words[:3], words[3] - 1], [2**32 - 1] * 4):
+        with pytest.raises(FormatError, match="tiles end"):
+            read_network(_with_words(tiled, *changed))
+    huge = replace(header, size=(container.SIDE_MAX, container.SIDE_MAX))
+    with pytest.raises(FormatError, match="for 4294967296 tiles"):
+        read_network(container.pack(huge, payload))
+
+
+def test_hostile_sizes_are_refused_before_memory_is_taken() -> None:
+    for size in ((4097, 1), (1, 4097), (container.SIDE_MAX, container.SIDE_MAX)):
+        with pytest.raises(FormatError, match="4096 a side"):
+            header_of(size)
+    # 2^24 tiles of nothing: a table of 4 bytes each, but more multiplications than allowed.
+    count = 1 << 12
+    header = header_of((container.SIDE_MAX, container.SIDE_MAX), tile=12, payload_bytes=4 * count**2)
+    tiles = Tiles(header, bytes(4 * count**2))
+    with pytest.raises(FormatError, match="WORK_MAX"):
+        PyramidNetwork(header, tiles, ()).pixels((10, 10))
+    assert PyramidNetwork(header, tiles, ()).pixels(box=(0, 0, 5, 5)).shape == (5, 5, 3)
+
+
+def test_a_pyramid_has_no_initialization() -> None:
+    data = with_chunks(draw_file((3, 2)), container.Chunk(1, bytes(9), required=True))
+    with pytest.raises(FormatError, match="initialization"):
+        read_network(data)
+
+
+def test_flipped_bits_under_a_repaired_checksum_raise_nothing_else() -> None:
+    data = draw_file((7, 5))
+    for bit in range(0, 8 * 40):
+        damaged = bytearray(data)
+        damaged[bit // 8] ^= 1 << bit % 8
+        try:
+            network = read_network(with_checksum(bytes(damaged)))
+            if max(network.header.size) < 1000:
+                network.pixels()
+        except FormatError:
+            continue
+
+
+@pytest.mark.parametrize("path", sorted((VECTORS / "pyramid").glob("*.inr")), ids=lambda path: path.stem)
+def test_frozen_vectors(path: Path) -> None:
+    network = _read(path.read_bytes())
+    pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
+    tensors = np.concatenate([values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()])
+    with np.load(path.with_suffix(".npz")) as frozen:
+        assert (tensors == frozen["tensors"]).all()
+        assert (
+            np.concatenate([grid.ravel() for pyramid in pyramids for grid in pyramid.grids]) == frozen["symbols"]
+        ).all()
+        check_pixels(frozen["pixels"], network.pixels(), network.header)

@@ -1,0 +1,54 @@
+"""Makes a conformance vector of a pyramid.
+
+From the repository: `python -m tests.vectors.make_pyramid NAME KIND COLUMNS ROWS TILE PRIOR SPREAD`. KIND is one of
+Pillow's L, LA, RGB, RGBA, or "uint16", or "bands" for five channels of floating point. The symbols are drawn; the
+larger SPREAD, the more of them are escapes. Vectors are frozen: every later release must decode them, so this refuses
+to overwrite one. They lie in the folder `pyramid`: an .inr file, and its tensors, symbols and pixels as .npz.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from pillow_inr import decoding
+from pillow_inr.container import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
+
+from ..pyramids import draw_file
+
+_SAMPLES = {
+    "uint16": SampleFormat("uint16", 0, ((300.0, 41000.0),)),
+    "bands": SampleFormat("float32", 5, tuple((-7.0, 10.0**index) for index in range(5))),
+}
+
+
+def main() -> None:
+    name, kind, columns, rows, tile, prior, spread = sys.argv[1:]
+    path = Path(__file__).parent / "pyramid" / f"{name}.inr"
+    if path.exists():
+        sys.exit(f"{path} is frozen")
+    fields: dict[str, Any] = (
+        {"pixel_format": PIXEL_FORMAT_SAMPLES, "samples": _SAMPLES[kind]}
+        if kind in _SAMPLES
+        else {"pixel_format": MODES.index(kind)}
+    )
+    size = int(columns), int(rows)
+    data = draw_file(size, crc32(name.encode()), float(spread), tile=int(tile), prior=int(prior), **fields)
+    network = decoding.read_network(data)
+    assert isinstance(network, decoding.PyramidNetwork)
+    pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    np.savez_compressed(
+        path.with_suffix(".npz"),
+        pixels=network.pixels(),
+        tensors=np.concatenate([values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()]),
+        symbols=np.concatenate([grid.ravel() for pyramid in pyramids for grid in pyramid.grids]),
+    )
+    print(f"{path}: {len(data)} bytes")
+
+
+if __name__ == "__main__":
+    main()
