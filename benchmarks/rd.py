@@ -57,13 +57,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--codecs", nargs="+", choices=[*names, OURS], default=[*names, OURS])
     ours = parser.add_argument_group(OURS)
     ours.add_argument("--qualities", type=_integers, default=[10, 20, 30, 40, 50, 60, 70, 80], help="such as 20,35,50")
+    ours.add_argument("--model", choices=["auto", "siren", "pyramid"], default="auto")
     ours.add_argument("--effort", type=int)
     ours.add_argument("--time-limit", type=float)
     ours.add_argument("--label", help="name of this sweep in tables and plot; by default from the options")
     report = parser.add_argument_group("report")
     report.add_argument("--anchors", type=Path, nargs="+", default=[], help="JSON of published curves, by name")
     report.add_argument("--anchor-names", nargs="+", default=rd_report.ANCHOR_NAMES, metavar="NAME")
-    report.add_argument("--window", type=float, nargs=2, default=(24.0, 30.0), help="PSNR range of BD-rates in dB")
+    report.add_argument("--window", type=float, nargs=2, default=(27.0, 40.0), help="PSNR range of BD-rates in dB")
     arguments = parser.parse_args()
     if not (arguments.folder or arguments.report_only):
         parser.error("the folder of images is missing")
@@ -119,19 +120,19 @@ def _classical_rows(codec: Codec, images: list[Path], done: set[Key]) -> Iterato
 def _our_rows(arguments: argparse.Namespace, images: list[Path], done: set[Key]) -> Iterator[Row]:
     """One fit a row. Its seconds hold whatever the fit takes, compiling included where a shape is new."""
     given = {"effort": arguments.effort, "time_limit": arguments.time_limit}
-    options = {name: value for name, value in given.items() if value is not None}
-    label = arguments.label or _default_label(options)
+    numbers = {name: value for name, value in given.items() if value is not None}
+    label = arguments.label or _default_label(arguments.model, numbers)
     for path in images:
         for quality in arguments.qualities:
-            setting = " ".join(f"{name}={value:g}" for name, value in {"quality": quality, **options}.items())
+            setting = " ".join(f"{name}={value:g}" for name, value in {"quality": quality, **numbers}.items())
             if (label, setting, path.name) not in done:
-                encode = partial(pillow_inr.encode, quality=quality, **options)
+                encode = partial(pillow_inr.encode, quality=quality, model=arguments.model, **numbers)
                 yield _row(OURS, label, setting, path, encode, runs=1)
 
 
-def _default_label(options: dict[str, float]) -> str:
+def _default_label(model: str, numbers: dict[str, float]) -> str:
     units = {"effort": "effort {:g}", "time_limit": "{:g} s"}
-    return " ".join([OURS, *(units[name].format(value) for name, value in options.items())])
+    return " ".join([OURS, model, *(units[name].format(value) for name, value in numbers.items())])
 
 
 def _row(codec: str, label: str, setting: str, path: Path, encode: Callable[[Image.Image], bytes], *, runs: int) -> Row:

@@ -1,0 +1,152 @@
+"""Train the networks that pyramids start from: pillow_inr/pyramid_priors.bin, on a folder of photographs.
+
+First one set of networks for crops of all photographs at once, at a middle lambda. Then, for each lambda, a set of its own
+for each crop, all tied to their mean by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD"): the
+mean is where a fit to one image best begins, which networks that serve all images at once are not. Latents are fitted
+from zero throughout, as an encoder does. Never train on images that results are reported on.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from common import image_paths, machine, rgb_image
+from numpy.typing import NDArray
+
+from pillow_inr import pyramid
+from pillow_inr.pyramid_plan import PRIOR_RATE_WEIGHTS
+from pillow_inr.pyramid_training import NOISE_SHIFTS, Image, Latents, Step, Trainer
+from pillow_inr.soap import Soap, Tensors
+
+SIZE = (384, 256)
+CHANNELS = 3
+PRESET = 0
+START_RATE_WEIGHT = 1e-3
+START_EPOCHS = 250
+# The spring: part of the way to the mean that networks are moved after each epoch, at the first learning rate.
+SPRING = 0.05
+# Gradients are those of the logarithm of the loss, so that each crop counts alike.
+CLIP = 3.0
+LATENT_RATE, LATENT_GROWTH = 0.16, 1.3
+# The upsampling that training starts from: bicubic, as Cool-chic has it.
+BICUBIC = (-0.0351562, 0.2617187, 0.8789063, -0.1054687)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="photographs, each at least 384x256")
+    parser.add_argument("--output", type=Path, default=Path("build/pyramid_priors.bin"))
+    parser.add_argument("--crops", type=int, default=72)
+    parser.add_argument("--epochs", type=int, default=150, help="of each lambda")
+    parser.add_argument("--start", type=Path, help=".npz of networks to start from, written by an earlier run")
+    arguments = parser.parse_args()
+    print(machine())
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(PRESET, SIZE, CHANNELS)
+    crops = _crops(trainer, arguments.folder, arguments.crops)
+    if arguments.start:
+        start: Tensors = dict(np.load(arguments.start))
+    else:
+        start = _train(trainer, crops, _random(), START_RATE_WEIGHT, START_EPOCHS, together=True)
+        np.savez(arguments.output.with_suffix(".start.npz"), **start)
+    trained = []
+    for rate_weight in PRIOR_RATE_WEIGHTS:
+        trained.append(_train(trainer, crops, start, rate_weight, arguments.epochs, together=False))
+        np.savez(arguments.output.with_suffix(f".{rate_weight:g}.npz"), **trained[-1])
+    arguments.output.write_bytes(b"".join(map(_packed, trained)))
+
+
+def _crops(trainer: Trainer, folder: Path, count: int) -> list[Image]:
+    """A random crop of each of some photographs."""
+    random = np.random.default_rng(1)
+    width, height = SIZE
+    crops = []
+    for path in random.permutation(np.array(image_paths(folder)))[:count]:
+        photograph = np.asarray(rgb_image(path), np.float32) / 255
+        top, left = (random.integers(0, more - least + 1) for more, least in zip(photograph.shape, (height, width)))
+        crop = photograph[top : top + height, left : left + width]
+        crops.append(trainer.image(crop[:, :: random.choice([-1, 1])], seed=len(crops)))
+    return crops
+
+
+def _random() -> Tensors:
+    """Networks that nothing has been learned by."""
+    random = np.random.default_rng(0)
+    sizes = {"a1": 0.2, "a2": 0.2, "a3": 0.1, "s1": 0.1, "s2": 0.04}
+    weights = {
+        name: np.asarray(sizes.get(name, 0.0) * random.standard_normal(shape), np.float32)
+        for name, shape in pyramid.shapes(PRESET, CHANNELS).items()
+    }
+    weights["up"][:] = BICUBIC
+    return weights
+
+
+def _train(
+    trainer: Trainer, crops: Sequence[Image], start: Tensors, rate_weight: float, epochs: int, together: bool
+) -> Tensors:
+    """Networks from `start` on for one lambda: of all crops together, or the mean of those of each."""
+    random = np.random.default_rng(2)
+    networks = [dict(start)] * len(crops) if together else [dict(start) for _ in crops]
+    optimizers = [Soap(start, CLIP)] * len(crops) if together else [Soap(start, CLIP) for _ in crops]
+    latents = [trainer.latents() for _ in crops]
+    samples = math.prod(SIZE) * CHANNELS
+    began = time.perf_counter()
+    mean = start
+    for epoch in range(epochs):
+        position = epoch / epochs
+        pace = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * position))
+        losses = []
+        for index in random.permutation(len(crops)):
+            step = _step(position, pace, epoch, rate_weight)
+            shifts = random.integers(0, NOISE_SHIFTS, (pyramid.LEVELS, 2), np.int32)
+            weights = networks[index]
+            latents[index], outcome = trainer.advance(latents[index], crops[index], weights, step, shifts)
+            loss = (outcome.squared_error + CHANNELS * rate_weight * outcome.bits) / samples
+            losses.append(math.log(loss))
+            gradients = {name: gradient / np.float32(samples * loss) for name, gradient in outcome.gradients.items()}
+            optimizers[index].step(weights, gradients, 1e-2 * pace)
+        mean = {name: np.mean([weights[name] for weights in networks], axis=0) for name in start}
+        if not together:
+            for weights in networks:
+                for name, centre in mean.items():
+                    weights[name] = weights[name] + np.float32(SPRING * pace) * (centre - weights[name])
+        if epoch % 10 == 0 or epoch + 1 == epochs:
+            seconds = time.perf_counter() - began
+            print(f"lambda {rate_weight:g} epoch {epoch} log(loss) {np.mean(losses):.4f} {seconds:.0f} s", flush=True)
+    return mean
+
+
+def _step(position: float, pace: float, epoch: int, rate_weight: float) -> Step:
+    rates = [LATENT_RATE * LATENT_GROWTH**level * pace for level in range(pyramid.LEVELS)]
+    return Step(
+        temperature=tf.constant(0.35 - 0.27 * position, tf.float32),
+        deviation=tf.constant(0.22 - 0.07 * position, tf.float32),
+        rates=tf.constant(rates, tf.float32),
+        decays=tf.constant([0.9, 0.97, 0.9 ** (epoch + 1), 0.97 ** (epoch + 1)], tf.float32),
+        bit_weight=tf.constant(CHANNELS * rate_weight, tf.float32),
+    )
+
+
+def _packed(weights: Tensors) -> bytes:
+    """A prior as the package's data holds it: int16, which synthesis weights of 2 and more do not fit into."""
+    weights = dict(weights)
+    # A unit's weights before and behind its rectification may be traded for each other: about the same size, then.
+    before, behind = np.abs(weights["s1"]).max(axis=1), np.abs(weights["s2"]).max(axis=0)
+    factor = np.sqrt(np.maximum(behind, 1e-6) / np.maximum(before, 1e-6))
+    weights["s1"], weights["s1b"] = weights["s1"] * factor[:, None], weights["s1b"] * factor
+    weights["s2"] = weights["s2"] / factor
+    parts: list[NDArray[np.int64]] = []
+    for name, shape in pyramid.shapes(PRESET, CHANNELS).items():
+        integers = np.rint(np.ldexp(weights[name].reshape(shape).astype(np.float64), pyramid.fraction_bits(name)))
+        if np.abs(integers).max() > np.iinfo(np.int16).max:
+            raise SystemExit(f"tensor {name} does not fit into 16 bits")
+        parts.append(integers.ravel())
+    return np.concatenate(parts).astype("<i2").tobytes()
+
+
+if __name__ == "__main__":
+    main()
