@@ -291,7 +291,7 @@ def test_a_thumbnail_evaluates_few_points(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("mode", ["I;16", "F"])
 def test_thumbnails_of_16_bits_and_floating_point(mode: str) -> None:
     array = gradient(64, 48, 1)[:, :, 0].astype(np.uint16 if mode == "I;16" else np.float32) * 4
-    opened = _saved(Image.fromarray(array), steps=300)
+    opened = _saved(Image.fromarray(array), model="siren", quality=15, steps=300)
     full = opened.render().resize((16, 12), Image.Resampling.BICUBIC)
     opened.thumbnail((16, 16))
     assert (opened.mode, opened.size) == (mode, (16, 12))
