@@ -24,6 +24,9 @@ _SCALE_DIVISOR = float(1 << 21)
 _MARGIN = 3
 # Symbols whose contexts are evaluated at once where all are known; their hidden units fill a core's cache.
 _BATCH = 1 << 12
+# Multiplications up to which OpenBLAS makes a product on the calling thread: waiting for threads of its own, some
+# thousand times, would take many times as long on a busy machine.
+_PRODUCT_MAX = 1 << 18
 
 Grid = NDArray[np.int32]
 """Symbols of a level, shape (rows, columns)."""
@@ -73,7 +76,9 @@ class ContextNetwork:
             Shape (units + 2, cells), one column for all symbols above a cell of the next coarser grid.
         """
         bias = np.concatenate([self.first_bias, self.level_biases[:, level]])
-        return np.asarray(self.cross @ contexts + bias[:, None])
+        terms = _product(self.cross, contexts)
+        terms += bias[:, None]
+        return terms
 
     def predict(self, contexts: NDArray[np.float64], cross: NDArray[np.float64]) -> Predictions:
         """Distributions of symbols.
@@ -82,17 +87,17 @@ class ContextNetwork:
             contexts: shape (spatial contexts, symbols).
             cross: `cross_terms` of each symbol, shape (units + 2, symbols).
         """
-        first = self.own @ contexts
+        first = _product(self.own, contexts)
         first += cross
         hidden, direct = first[: self.units], first[self.units :]
         np.maximum(hidden, 0.0, out=hidden)
         np.minimum(hidden, _HIDDEN_MAX, out=hidden)
-        hidden = self.second @ hidden
+        hidden = _product(self.second, hidden)
         hidden += self.second_bias
         np.floor(hidden, out=hidden)
         np.maximum(hidden, 0.0, out=hidden)
         np.minimum(hidden, _HIDDEN_MAX, out=hidden)
-        output = self.third @ hidden
+        output = _product(self.third, hidden)
         output += direct
         np.floor(output, out=output)
         np.maximum(output, self.lowest, out=output)
@@ -102,6 +107,15 @@ class ContextNetwork:
         scale += mean & (FRACTIONS - 1)
         mean >>= 4
         return Predictions(mean, scale)
+
+
+def _product(kernel: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix product, shape (rows of the kernel, columns of the values)."""
+    most = max(1, _PRODUCT_MAX // kernel.size)
+    product = np.empty((len(kernel), values.shape[1]))
+    for start in range(0, values.shape[1], most):
+        np.matmul(kernel, values[:, start : start + most], out=product[:, start : start + most])
+    return product
 
 
 class _Padded:

@@ -102,7 +102,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "{threads}"
 from pillow_inr import context, pyramid_coding
 from tests.pyramids import draw_stream
 import numpy as np
-context._BATCH = {batch}
+context._BATCH, context._PRODUCT_MAX = {batch}, {product}
 data = draw_stream(np.random.default_rng(3), (700, 40), 3, 2.0)
 pyramid = pyramid_coding.decode(data, 0, 0, 3, (700, 40))
 print(zlib.crc32(data), *(zlib.crc32(grid.tobytes()) for grid in pyramid.grids))
@@ -110,9 +110,10 @@ print(zlib.crc32(data), *(zlib.crc32(grid.tobytes()) for grid in pyramid.grids))
 
 
 def test_symbols_do_not_depend_on_threads() -> None:
-    """Batches of 28,000 symbols are large enough for a BLAS to share a product among threads."""
+    """A BLAS shares products of 28,000 symbols among its threads, where they are not split beforehand."""
+    ways = ((1, 64, 1 << 18), (1, 1 << 16, 100), (2, 1 << 16, 1 << 60), (4, 1 << 16, 1 << 60))
     outcomes = {
-        fresh(_DECODE.format(threads=threads, batch=batch)) for threads, batch in ((1, 64), (2, 1 << 16), (4, 1 << 16))
+        fresh(_DECODE.format(threads=threads, batch=batch, product=product)) for threads, batch, product in ways
     }
     assert len(outcomes) == 1
 
