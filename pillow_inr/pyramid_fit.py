@@ -43,6 +43,9 @@ FINAL_RATE = 0.01
 # The networks' rate on rounded latents, relative to the first, falls linearly.
 TUNING_RATE = 0.1
 NETWORK_CLIP = 0.1
+# Of a tensor's differences from the prior: the smallest mean magnitude, and where the pull towards zero bends.
+SMALLEST_SCALE = 2.0**-9
+NETWORK_RATE_WEIGHT = 1.0
 # Adam's averaging of latents' gradients and of their squares.
 ADAM = (0.9, 0.97)
 # Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
@@ -175,7 +178,8 @@ class _Run:
         self.bit_weight = rate_weight * trainer.channels
         self.random = np.random.default_rng(seed)
         base = pyramid.prior(trainer.preset, prior, trainer.channels)
-        self.weights: Tensors = {name: as_floats(name, integers) for name, integers in base.items()}
+        self.base: Tensors = {name: as_floats(name, integers) for name, integers in base.items()}
+        self.weights: Tensors = dict(self.base)
         self.latents = trainer.latents()
         self.symbols: Grids | None = None
         self.finite = True
@@ -217,7 +221,19 @@ class _Run:
     def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
         self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
         samples = np.float32(self.pixels * self.trainer.channels)
-        optimizer.step(self.weights, {name: gradient / samples for name, gradient in outcome.gradients.items()}, rate)
+        gradients = {
+            name: (gradient + self._rate_gradient(name)) / samples for name, gradient in outcome.gradients.items()
+        }
+        optimizer.step(self.weights, gradients, rate)
+
+    def _rate_gradient(self, name: str) -> NDArray[np.float32]:
+        """Of what a tensor's differences from the prior cost: Laplace of their own mean magnitude."""
+        difference = self.weights[name] - self.base[name]
+        magnitude = np.abs(difference)
+        scale = max(float(magnitude.mean()), SMALLEST_SCALE)
+        worth = np.float32(NETWORK_RATE_WEIGHT * self.bit_weight / (scale * math.log(2.0)))
+        gradient: NDArray[np.float32] = worth * difference / (magnitude + np.float32(SMALLEST_SCALE))
+        return gradient
 
     def _fix_symbols(self) -> None:
         self.symbols = [tf.clip_by_value(tf.round(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values]
