@@ -1,7 +1,7 @@
 """Train the networks that pyramids start from: pillow_inr/pyramid_priors.bin, on a folder of photographs.
 
-First one set of networks for crops of all photographs at once, at a middle lambda. Then, for each lambda, a set of its own
-for each crop, all tied to their mean by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD"): the
+First one set of networks for crops of all photographs at once, at a middle lambda. Then, for each lambda, a set of its
+own for each crop, all tied to their mean by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD"): the
 mean is where a fit to one image best begins, which networks that serve all images at once are not. Latents are fitted
 from zero throughout, as an encoder does. Never train on images that results are reported on.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pillow_inr import pyramid
 from pillow_inr.pyramid_plan import PRIOR_RATE_WEIGHTS
-from pillow_inr.pyramid_training import NOISE_SHIFTS, Image, Latents, Step, Trainer
+from pillow_inr.pyramid_training import NOISE_SHIFTS, Image, Step, Trainer
 from pillow_inr.soap import Soap, Tensors
 
 SIZE = (384, 256)
@@ -67,7 +67,8 @@ def _crops(trainer: Trainer, folder: Path, count: int) -> list[Image]:
     crops = []
     for path in random.permutation(np.array(image_paths(folder)))[:count]:
         photograph = np.asarray(rgb_image(path), np.float32) / 255
-        top, left = (random.integers(0, more - least + 1) for more, least in zip(photograph.shape, (height, width)))
+        top = random.integers(0, photograph.shape[0] - height + 1)
+        left = random.integers(0, photograph.shape[1] - width + 1)
         crop = photograph[top : top + height, left : left + width]
         crops.append(trainer.image(crop[:, :: random.choice([-1, 1])], seed=len(crops)))
     return crops

@@ -35,10 +35,13 @@ MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
 # Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
 JOINT = 0.9
 # First learning rates; half a cosine takes them to FINAL_RATE of that. Of networks; of the finest grid's latents, in
-# symbols; and by how much the latter grows from grid to coarser grid.
+# symbols, at lambda 1e-3; by how much the latter grows from grid to coarser grid; and its power of lambda, up to a
+# bound: where a bit costs more, symbols are smaller (docs/experiments.md section 11).
 NETWORK_RATE = 1e-2
 LATENT_RATE = 0.16
 LATENT_GROWTH = 1.3
+LATENT_RATE_POWER = -0.42
+LATENT_RATE_MAX = 0.2
 FINAL_RATE = 0.01
 # The networks' rate on rounded latents, relative to the first, falls linearly.
 TUNING_RATE = 0.1
@@ -176,6 +179,8 @@ class _Run:
         self.pixels = math.prod(trainer.size)
         # The trainer sums squared errors over all samples.
         self.bit_weight = rate_weight * trainer.channels
+        usual = LATENT_RATE * math.pow(rate_weight / 1e-3, LATENT_RATE_POWER)
+        self.latent_rate = caution * min(usual, LATENT_RATE_MAX)
         self.random = np.random.default_rng(seed)
         base = pyramid.prior(trainer.preset, prior, trainer.channels)
         self.base: Tensors = {name: as_floats(name, integers) for name, integers in base.items()}
@@ -206,7 +211,7 @@ class _Run:
                 report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
 
     def _train_all(self, position: float, step: int) -> Outcome:
-        rates = [LATENT_RATE * LATENT_GROWTH**level * _cosine(position) * self.caution for level in range(LEVELS)]
+        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(position) for level in range(LEVELS)]
         told = Step(
             temperature=_float(_between(TEMPERATURES, position)),
             deviation=_float(_between(DEVIATIONS, position)),
