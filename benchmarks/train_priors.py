@@ -1,9 +1,9 @@
 """Train the networks that pyramids start from: pillow_inr/pyramid_priors.bin, on a folder of photographs.
 
 First one set of networks for crops of all photographs at once, at a middle lambda. Then, for each lambda, a set of its
-own for each crop, all tied to their mean by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD"): the
-mean is where a fit to one image best begins, which networks that serve all images at once are not. Latents are fitted
-from zero throughout, as an encoder does. Never train on images that results are reported on.
+own for each crop, all tied to their mean by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD"):
+the mean is where a fit to one image best begins, which networks that serve all images at once are not. Latents are
+fitted from zero throughout, as an encoder does. Never train on images that results are reported on.
 """
 
 import argparse

@@ -1,3 +1,4 @@
+import hashlib
 import math
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def test_sums_stay_exact(preset: int) -> None:
     assert inputs * weight * symbol + weight < 2**53
     assert units * weight * hidden + weight * unit < 2**53
     assert units * weight * hidden + inputs * weight * symbol * unit + weight * unit + (1 << 25) < 2**53
+
+
+def test_the_first_priors_are_those_of_the_format() -> None:
+    stored = Path(pyramid.__file__).with_name("pyramid_priors.bin").read_bytes()
+    digest = hashlib.sha256(stored[: 4 * len(stored) // PRIORS]).hexdigest()
+    assert digest in (Path(__file__).parent.parent / "docs" / "format.md").read_text()
 
 
 def test_the_priors_file_holds_all_priors() -> None:
