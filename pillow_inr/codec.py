@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import pyramid_encode, samples, siren_encode
-from .config import EncodeOptions, budget_bytes, rate_weight
+from .config import EncodeOptions, budget_bytes, image_rate_weight
 from .errors import FitError
 from .metadata import Metadata
 from .picture import BudgetError, Encoded, Picture
 
-# Up to so many pixels both models are fitted, and the better file kept: none is better at all icons.
+# Up to so many pixels, or when the pyramid's file has no more bytes than that, both models are fitted, and the better
+# file kept: none is better at all icons, and on flat or smooth images the SIREN may need a third of the pyramid's bytes.
 SMALL_PIXELS = 128 * 128
+SMALL_BYTES = 4096
 
 
 def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadata | None = None) -> bytes:
@@ -59,7 +61,9 @@ def _auto(picture: Picture, options: EncodeOptions, deadline: float | None) -> E
         trial = pyramid_encode.encode(picture, options, deadline)
     except FitError:
         return siren_encode.encode(picture, options, deadline)
-    if not pyramid_encode.collapsed(picture, trial):
+    late = deadline is not None and time.perf_counter() >= deadline
+    simple = len(trial.file.data) <= SMALL_BYTES and not late
+    if not simple and not pyramid_encode.collapsed(picture, trial):
         return trial.file
     siren = siren_encode.encode(picture, options, deadline)
     return min(trial.file, siren, key=_badness(picture, options))
@@ -88,5 +92,5 @@ def _badness(picture: Picture, options: EncodeOptions) -> Callable[[Encoded], tu
         return lambda file: (0, len(file.data)) if file.psnr_db >= goal else (1, -file.psnr_db)
     if budget_bytes(options, picture.size) is not None:
         return lambda file: (-file.psnr_db,)
-    bit = rate_weight(options, picture.channels)
+    bit = image_rate_weight(options, picture.channels, picture.pixels)
     return lambda file: (10 ** (-file.psnr_db / 10) + bit * 8 * len(file.data) / picture.pixels,)

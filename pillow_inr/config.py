@@ -28,6 +28,8 @@ RATE_WEIGHTS = (2e-2, 5e-5)
 # Channels beyond a picture's own: bands of a stack are alike, so that as many times a picture's bits would be too much
 # and the same for all of them too little. lambda falls by the root of their ratio.
 PICTURE_CHANNELS = 4
+# An image of fewer pixels has bits as dear, in all, as one of so many.
+SHARED_PIXELS = 4096
 
 ProgressCallback = Callable[[int, int, float, float], object]
 """Called with step, steps, PSNR in dB and estimated bits per pixel."""
@@ -172,6 +174,14 @@ def rate_weight(options: EncodeOptions, channels: int) -> float:
     low, high = RATE_WEIGHTS
     quality = DEFAULT_QUALITY if options.quality is None else options.quality
     return low * math.pow(high / low, quality / 100) / channel_factor(channels)
+
+
+def image_rate_weight(options: EncodeOptions, channels: int, pixels: int) -> float:
+    """The same for an image of so many pixels: less for a tiny one.
+
+    Most of its file is frame and network. With so few pixels to share them, a bit would cost more than any colour.
+    """
+    return rate_weight(options, channels) * min(1.0, pixels / SHARED_PIXELS)
 
 
 def channel_factor(channels: int) -> float:

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import container, metrics, pyramid_coding
-from .config import EncodeOptions, budget_bytes
-from .config import rate_weight as rate_weight_of
+from .config import EncodeOptions, budget_bytes, image_rate_weight
 from .errors import BackendError
 from .picture import Encoded, Picture
 from .progress import bar
@@ -96,9 +95,9 @@ def _encode(picture: Picture, options: EncodeOptions, deadline: float | None) ->
     if budget is not None:
         return _within_budget(picture, budget, trial, deadline)
     if options.psnr is not None:
-        start = within(rate_weight_of(options, picture.channels))
+        start = within(image_rate_weight(options, picture.channels, picture.pixels))
         return search(trial, _psnr_goal(options.psnr), start, RATE_WEIGHT_RANGE, deadline)
-    return trial(rate_weight_of(options, picture.channels), 1.0, deadline)
+    return trial(image_rate_weight(options, picture.channels, picture.pixels), 1.0, deadline)
 
 
 def _psnr_goal(psnr_db: float) -> Goal[Trial]:

@@ -6,7 +6,7 @@ neither schedule nor deadline nor what a file holds.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,6 +72,54 @@ class Outcome(NamedTuple):
     bits: float
 
 
+class _TileFunctions:
+    """What is compiled for one tile: for images of all sizes the same, and most of what compiling takes."""
+
+    def __init__(self, preset: int, channels: int) -> None:
+        self.preset = PRESETS[preset]
+        self.names = list(shapes(preset, channels))
+        self.gradients = tf.function(partial(_TileFunctions._gradients, self), jit_compile=True)
+        self.quality = tf.function(partial(_TileFunctions._quality, self), jit_compile=True)
+
+    def _gradients(
+        self,
+        patches: list[tf.Tensor],
+        values: tf.Tensor,
+        inside: tf.Tensor,
+        counted: tf.Tensor,
+        weights: dict[str, tf.Tensor],
+        bit_weight: tf.Tensor,
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Gradients with respect to patches and weights, squared error and bits of one tile."""
+        sources = [*patches, *(weights[name] for name in self.names)]
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            named = dict(zip(self.names, sources[2 * LEVELS :], strict=True))
+            bits = rate_bits(self.preset, named, sources[LEVELS : 2 * LEVELS], counted)
+            # No clamp here: it would leave bright pixels without a gradient.
+            error = synthesize(self.preset, named, sources[:LEVELS]) - values
+            squared_error = tf.reduce_sum(tf.square(error) * inside)
+            loss = squared_error + bit_weight * bits
+        return tape.gradient(loss, sources), squared_error, bits
+
+    def _quality(
+        self,
+        patches: list[tf.Tensor],
+        values: tf.Tensor,
+        inside: tf.Tensor,
+        counted: tf.Tensor,
+        weights: dict[str, tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        decoded = tf.clip_by_value(synthesize(self.preset, weights, patches[:LEVELS]), 0.0, 1.0)
+        squared_error = tf.reduce_sum(tf.square(decoded - values) * inside)
+        return squared_error, rate_bits(self.preset, weights, patches[LEVELS:], counted)
+
+
+@lru_cache(maxsize=8)
+def _tile_functions(preset: int, channels: int) -> _TileFunctions:
+    return _TileFunctions(preset, channels)
+
+
 class Trainer:
     """Compiled functions for images of one size and number of channels."""
 
@@ -85,8 +133,7 @@ class Trainer:
         self.sizes = grid_sizes(size)
         # Partials, not methods: TensorFlow counts how often a function is traced by its code, which all trainers share,
         # and warns when that is often.
-        self.tile = tf.function(partial(Trainer._tile, self), jit_compile=True)
-        self.tile_quality = tf.function(partial(Trainer._tile_quality, self), jit_compile=True)
+        self.tile = _tile_functions(preset, channels)
         self.soften = tf.function(partial(Trainer._soften, self), jit_compile=True)
         self.cut = tf.function(partial(Trainer._cut, self), jit_compile=True)
         self.update = tf.function(partial(Trainer._update, self), jit_compile=True)
@@ -160,7 +207,7 @@ class Trainer:
     ) -> tuple[Latents, tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]]:
         noise = [tf.slice(image.noise, shifts[level], shape) for level, shape in enumerate(self.sizes)]
         slopes, patches = self.soften(latents.values, noise, step.temperature, step.deviation)
-        found = self._over_tiles(patches, image, lambda *tile: self.tile(*tile, weights, step.bit_weight))
+        found = self._over_tiles(patches, image, lambda *tile: self.tile.gradients(*tile, weights, step.bit_weight))
         pulls = [tf.stack(tiles) for tiles in zip(*(gradients[: 2 * LEVELS] for gradients, _, _ in found), strict=True)]
         return self.update(latents, slopes, pulls, step), self._summed(found)
 
@@ -168,11 +215,11 @@ class Trainer:
         self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], bit_weight: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
         return self._summed(
-            self._over_tiles(self.cut(grids), image, lambda *tile: self.tile(*tile, weights, bit_weight))
+            self._over_tiles(self.cut(grids), image, lambda *tile: self.tile.gradients(*tile, weights, bit_weight))
         )
 
     def _judge(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        found = self._over_tiles(self.cut(grids), image, lambda *tile: self.tile_quality(*tile, weights))
+        found = self._over_tiles(self.cut(grids), image, lambda *tile: self.tile.quality(*tile, weights))
         return tf.add_n([error for error, _ in found]), tf.add_n([bits for _, bits in found])
 
     def _over_tiles(self, patches: list[tf.Tensor], image: Image, function: Callable[..., Any]) -> list[Any]:
@@ -195,39 +242,6 @@ class Trainer:
             tf.add_n([error for _, error, _ in found]),
             tf.add_n([bits for _, _, bits in found]),
         )
-
-    def _tile(
-        self,
-        patches: list[tf.Tensor],
-        values: tf.Tensor,
-        inside: tf.Tensor,
-        counted: tf.Tensor,
-        weights: dict[str, tf.Tensor],
-        bit_weight: tf.Tensor,
-    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-        """Gradients with respect to patches and weights, squared error and bits of one tile."""
-        sources = [*patches, *(weights[name] for name in self.names)]
-        with tf.GradientTape() as tape:
-            tape.watch(sources)
-            named = dict(zip(self.names, sources[2 * LEVELS :], strict=True))
-            bits = rate_bits(PRESETS[self.preset], named, sources[LEVELS : 2 * LEVELS], counted)
-            # No clamp here: it would leave bright pixels without a gradient.
-            error = synthesize(PRESETS[self.preset], named, sources[:LEVELS]) - values
-            squared_error = tf.reduce_sum(tf.square(error) * inside)
-            loss = squared_error + bit_weight * bits
-        return tape.gradient(loss, sources), squared_error, bits
-
-    def _tile_quality(
-        self,
-        patches: list[tf.Tensor],
-        values: tf.Tensor,
-        inside: tf.Tensor,
-        counted: tf.Tensor,
-        weights: dict[str, tf.Tensor],
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        decoded = tf.clip_by_value(synthesize(PRESETS[self.preset], weights, patches[:LEVELS]), 0.0, 1.0)
-        squared_error = tf.reduce_sum(tf.square(decoded - values) * inside)
-        return squared_error, rate_bits(PRESETS[self.preset], weights, patches[LEVELS:], counted)
 
     def _soften(
         self, latents: Grids, noise: Grids, temperature: tf.Tensor, deviation: tf.Tensor

@@ -93,7 +93,7 @@ def test_a_budget_is_kept_whatever_the_fit_returns(spread: float, fake: FakeFit)
 def test_a_budget_is_used(fake: FakeFit) -> None:
     image = gradient(80, 70)
     for budget in (2500, 4000, 8000):
-        assert 0.8 * budget < len(codec.encode(image, pyramid(target_bytes=budget))) <= budget
+        assert 0.6 * budget < len(codec.encode(image, pyramid(target_bytes=budget))) <= budget
     assert 0.8 < len(codec.encode(image, pyramid(bpp=4))) * 8 / (80 * 70 * 4) <= 1
 
 
