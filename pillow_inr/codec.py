@@ -14,7 +14,7 @@ from .metadata import Metadata
 from .picture import BudgetError, Encoded, Picture
 
 # Up to so many pixels, or when the pyramid's file has no more bytes than that, both models are fitted, and the better
-# file kept: none is better at all icons, and on flat or smooth images the SIREN may need a third of the pyramid's bytes.
+# file kept: none is better at all icons, and flat or smooth images take the SIREN a third of the bytes or less.
 SMALL_PIXELS = 128 * 128
 SMALL_BYTES = 4096
 

@@ -38,10 +38,10 @@ JOINT = 0.9
 # symbols, at lambda 1e-3; by how much the latter grows from grid to coarser grid; and its power of lambda, up to a
 # bound: where a bit costs more, symbols are smaller (docs/experiments.md section 11).
 NETWORK_RATE = 1e-2
-LATENT_RATE = 0.16
+LATENT_RATE = 0.2
 LATENT_GROWTH = 1.3
 LATENT_RATE_POWER = -0.42
-LATENT_RATE_MAX = 0.2
+LATENT_RATE_MAX = 0.3
 FINAL_RATE = 0.01
 # The networks' rate on rounded latents, relative to the first, falls linearly.
 TUNING_RATE = 0.1
@@ -49,8 +49,9 @@ NETWORK_CLIP = 0.1
 # Of a tensor's differences from the prior: the smallest mean magnitude, and where the pull towards zero bends.
 SMALLEST_SCALE = 2.0**-9
 NETWORK_RATE_WEIGHT = 1.0
-# Adam's averaging of latents' gradients and of their squares.
-ADAM = (0.9, 0.97)
+# Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
+# their rounding thresholds, for a tenth of the rate and more (docs/experiments.md section 11).
+ADAM = (0.7, 0.92)
 # Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
 TEMPERATURES = (0.35, 0.08)
 DEVIATIONS = (0.22, 0.15)
