@@ -99,7 +99,7 @@ def fit(
         seed: of the noise.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         device: a TensorFlow device name such as "CPU:0"; by default TensorFlow's choice.
-        report: called about five times a second.
+        report: called about five times a second, and at the end of what the file will hold.
     Raises:
         BackendError: there is no such device, or TensorFlow is not usable here.
         FitError: the fit diverged at each of several learning rates.
@@ -110,9 +110,13 @@ def fit(
         values = scale.to_values(image)
         for caution in ATTEMPTS:
             run = _Run(trainer, trainer.image(values, seed), rate_weight, prior, seed, caution)
-            run.train(_Schedule(steps, deadline), report)
+            schedule = _Schedule(steps, deadline)
+            run.train(schedule, report)
             if run.finite:
-                return run.result()
+                fitted = run.result()
+                if report is not None:
+                    report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
+                return fitted
     raise FitError(f"the fit diverged {len(ATTEMPTS)} times; try another seed or a lower quality")
 
 
@@ -207,7 +211,7 @@ class _Run:
                 rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
             self._move(optimizer, outcome, rate * self.caution)
             schedule.advance()
-            if report is not None and (schedule.position >= 1.0 or time.perf_counter() - reported > REPORT_EVERY):
+            if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
                 report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
 

@@ -246,7 +246,18 @@ LARGE = (129, 128)
 SMALL = (128, 128)
 
 
-def test_the_model_is_chosen_by_options_and_size(encoders: FakeEncoders) -> None:
+def test_a_large_image_with_a_small_file_is_fitted_with_both(
+    encoders: FakeEncoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(encoders.files["pyramid"].data)
+    for limit, fitted in ((size, ["pyramid", "siren"]), (size - 1, ["pyramid"])):
+        monkeypatch.setattr(codec, "SMALL_BYTES", limit)
+        encoders.chosen(LARGE)
+        assert list(encoders.deadlines) == fitted
+
+
+def test_the_model_is_chosen_by_options_and_size(encoders: FakeEncoders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec, "SMALL_BYTES", 0)
     for options, expected in (
         ({}, "pyramid"),
         ({"model": "pyramid"}, "pyramid"),
