@@ -13,6 +13,8 @@ EFFORT_SECONDS = (2, 5, 10, 20, 35, 60, 120, 240, 480, 900)
 SMALL_PIXELS = 768 * 512
 # Fewer leave a photograph where its prior began; more gain nothing.
 EFFORT_STEPS = (50, 10_000)
+# Larger ones take longer than the effort's seconds rather than fewer steps than that: with less, JPEG is better.
+LARGE_STEPS = 150
 # A part of a schedule has at least so many: from fewer nothing follows for more.
 PART_STEPS = 60
 # lambda with which each prior was trained, as far as this release has them.
@@ -82,5 +84,6 @@ def _steps(options: EncodeOptions, pixels: int, milliseconds: float) -> int:
     if options.effort is None and options.time_limit is not None:
         return EFFORT_STEPS[1]
     seconds = EFFORT_SECONDS[DEFAULT_EFFORT if options.effort is None else options.effort]
-    steps = seconds * 1000 / (milliseconds * max(pixels, SMALL_PIXELS) / 1e6)
+    small_steps = seconds * 1000 / (milliseconds * SMALL_PIXELS / 1e6)
+    steps = max(small_steps * min(1.0, SMALL_PIXELS / pixels), min(small_steps, LARGE_STEPS))
     return round(min(max(steps, EFFORT_STEPS[0]), EFFORT_STEPS[1]))

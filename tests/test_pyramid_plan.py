@@ -8,6 +8,7 @@ from pillow_inr.container import PRIOR_COUNT, TILE_NONE
 from pillow_inr.pyramid_plan import (
     EFFORT_SECONDS,
     EFFORT_STEPS,
+    LARGE_STEPS,
     PRIOR_RATE_WEIGHTS,
     RATE_WEIGHT_RANGE,
     TILE,
@@ -35,6 +36,11 @@ def test_efforts_become_steps() -> None:
 
 def test_small_images_take_no_more_steps_than_usual_ones() -> None:
     assert steps((8, 8)) == steps((300, 200)) == steps() > steps((1200, 1000))
+
+
+def test_large_images_take_longer_rather_than_few_steps() -> None:
+    assert steps((4000, 3000)) == steps((40000, 30000)) == LARGE_STEPS
+    assert steps((4000, 3000), effort=0) == steps(effort=0) == EFFORT_STEPS[0]
 
 
 def test_given_steps_and_time_limits_replace_the_effort() -> None:
