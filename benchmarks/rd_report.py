@@ -22,14 +22,17 @@ ANCHOR_LABELS = {
     "Strumpler-basic-8bit": "Strümpler (published)",
     "Strumpler-metalearned-7bit": "Strümpler, meta (published)",
     "NIF25-psnr": "NIF25 (published)",
+    "RECOMBINER": "RECOMBINER (published)",
+    "C3": "C3 (published)",
+    "Cool-chic-5.0.1": "Cool-chic 5 (published)",
 }
 ANCHOR_NAMES = list(ANCHOR_LABELS)
 REFERENCE = "jpeg"
-RATES = (0.1, 0.15, 0.2, 0.3, 0.5)
+RATES = (0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 # What COIN reaches at 0.611 bpp in the mean over Kodak (its results.json).
 COIN_PSNR = 28.408
-PLOT_RATES = (0.04, 1.6)
-PLOT_PSNRS = (21.0, 36.0)
+PLOT_RATES = (0.04, 2.5)
+PLOT_PSNRS = (21.0, 42.0)
 
 
 class Row(NamedTuple):
@@ -189,12 +192,12 @@ def _draw(sweeps: Sequence[Sweep], anchors: Mapping[str, Curve], images: int, pa
         ours = sweep.codec == "pillow_inr"
         style = {"linewidth": 2.6, "marker": "o", "zorder": 3} if ours else {"linewidth": 1.3}
         axes.plot(*np.transpose(sweep.mean_curve), label=sweep.label, color=colours[index % len(colours)], **style)
-    markers = "s^vDPX"
+    markers = "s^vDPX*"
     for index, (label, curve) in enumerate(anchors.items()):
         grey = 0.15 + 0.5 * index / max(1, len(anchors) - 1)
         style = {"color": str(grey), "linestyle": "--", "marker": markers[index % len(markers)], "markersize": 5}
         axes.plot(*np.transpose(sorted(curve)), label=label, linewidth=1.1, **style)
-    ticks = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5]
+    ticks = [0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0]
     axes.set_xscale("log")
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.minorticks_off()
