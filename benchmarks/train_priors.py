@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pillow_inr import pyramid
 from pillow_inr.pyramid_plan import PRIOR_RATE_WEIGHTS
-from pillow_inr.pyramid_training import NOISE_SHIFTS, Image, Step, Trainer
+from pillow_inr.pyramid_training import NOISE_OFFSETS, Image, Step, Trainer
 from pillow_inr.soap import Soap, Tensors
 
 SIZE = (384, 256)
@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(machine())
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(PRESET, SIZE, CHANNELS)
+    trainer = Trainer(PRESET, CHANNELS)
     crops = _crops(trainer, arguments.folder, arguments.crops)
     if arguments.start:
         start: Tensors = dict(np.load(arguments.start))
@@ -70,7 +70,7 @@ def _crops(trainer: Trainer, folder: Path, count: int) -> list[Image]:
         top = random.integers(0, photograph.shape[0] - height + 1)
         left = random.integers(0, photograph.shape[1] - width + 1)
         crop = photograph[top : top + height, left : left + width]
-        crops.append(trainer.image(crop[:, :: random.choice([-1, 1])], seed=len(crops)))
+        crops.append(trainer.image(crop[:, :: random.choice([-1, 1])]))
     return crops
 
 
@@ -93,7 +93,7 @@ def _train(
     random = np.random.default_rng(2)
     networks = [dict(start)] * len(crops) if together else [dict(start) for _ in crops]
     optimizers = [Soap(start, CLIP)] * len(crops) if together else [Soap(start, CLIP) for _ in crops]
-    latents = [trainer.latents() for _ in crops]
+    latents = [trainer.latents(SIZE) for _ in crops]
     samples = math.prod(SIZE) * CHANNELS
     began = time.perf_counter()
     mean = start
@@ -102,10 +102,10 @@ def _train(
         pace = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * position))
         losses = []
         for index in random.permutation(len(crops)):
-            step = _step(position, pace, epoch, rate_weight)
-            shifts = random.integers(0, NOISE_SHIFTS, (pyramid.LEVELS, 2), np.int32)
             weights = networks[index]
-            latents[index], outcome = trainer.advance(latents[index], crops[index], weights, step, shifts)
+            offsets = random.integers(0, NOISE_OFFSETS, len(crops[index].places), np.int32)
+            step = _step(position, pace, epoch, rate_weight, offsets)
+            latents[index], outcome = trainer.advance(latents[index], crops[index], weights, step)
             loss = (outcome.squared_error + CHANNELS * rate_weight * outcome.bits) / samples
             losses.append(math.log(loss))
             gradients = {name: gradient / np.float32(samples * loss) for name, gradient in outcome.gradients.items()}
@@ -121,7 +121,7 @@ def _train(
     return mean
 
 
-def _step(position: float, pace: float, epoch: int, rate_weight: float) -> Step:
+def _step(position: float, pace: float, epoch: int, rate_weight: float, offsets: NDArray[np.int32]) -> Step:
     rates = [LATENT_RATE * LATENT_GROWTH**level * pace for level in range(pyramid.LEVELS)]
     return Step(
         temperature=tf.constant(0.35 - 0.27 * position, tf.float32),
@@ -129,6 +129,7 @@ def _step(position: float, pace: float, epoch: int, rate_weight: float) -> Step:
         rates=tf.constant(rates, tf.float32),
         decays=tf.constant([0.9, 0.97, 0.9 ** (epoch + 1), 0.97 ** (epoch + 1)], tf.float32),
         bit_weight=tf.constant(CHANNELS * rate_weight, tf.float32),
+        offsets=tf.constant(offsets),
     )
 
 

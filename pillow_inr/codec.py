@@ -55,34 +55,36 @@ def _pyramid(picture: Picture, options: EncodeOptions, deadline: float | None) -
 
 def _auto(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
     """The pyramid, or the SIREN where that is better."""
-    if picture.pixels <= SMALL_PIXELS:
-        return _better(picture, options, deadline)
+    small = picture.pixels <= SMALL_PIXELS
+    half = deadline
+    if small and deadline is not None:
+        half = (time.perf_counter() + deadline) / 2
     try:
-        trial = pyramid_encode.encode(picture, options, deadline)
-    except FitError:
-        return siren_encode.encode(picture, options, deadline)
-    late = deadline is not None and time.perf_counter() >= deadline
-    simple = len(trial.file.data) <= SMALL_BYTES and not late
-    if not simple and not pyramid_encode.collapsed(picture, trial):
+        trial = pyramid_encode.encode(picture, options, half)
+    except (BudgetError, FitError) as error:
+        return _siren_or(picture, options, deadline, error)
+    if not (small or _doubtful(picture, trial, deadline)):
         return trial.file
-    siren = siren_encode.encode(picture, options, deadline)
+    try:
+        siren = siren_encode.encode(picture, options, deadline)
+    except (BudgetError, FitError):
+        return trial.file
     return min(trial.file, siren, key=_badness(picture, options))
 
 
-def _better(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
-    """The better one of both models; the other where one cannot be had."""
-    files: list[Encoded] = []
-    failures: list[Exception] = []
-    for encoder in (_pyramid, siren_encode.encode):
-        now = time.perf_counter()
-        end = deadline if deadline is None or files or failures else now + (deadline - now) / 2
-        try:
-            files.append(encoder(picture, options, end))
-        except (BudgetError, FitError) as error:
-            failures.append(error)
-    if not files:
-        raise failures[0]
-    return min(files, key=_badness(picture, options))
+def _doubtful(picture: Picture, trial: pyramid_encode.Trial, deadline: float | None) -> bool:
+    """Whether a SIREN may do better than a pyramid's file, and there is time for it."""
+    late = deadline is not None and time.perf_counter() >= deadline
+    simple = len(trial.file.data) <= SMALL_BYTES and not late
+    return simple or pyramid_encode.collapsed(picture, trial)
+
+
+def _siren_or(picture: Picture, options: EncodeOptions, deadline: float | None, failure: Exception) -> Encoded:
+    """The SIREN's file, or else the pyramid's failure."""
+    try:
+        return siren_encode.encode(picture, options, deadline)
+    except (BudgetError, FitError):
+        raise failure from None
 
 
 def _badness(picture: Picture, options: EncodeOptions) -> Callable[[Encoded], tuple[float, ...]]:

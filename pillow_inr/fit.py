@@ -19,11 +19,9 @@ from .architecture import Architecture
 from .errors import BackendError, FitError
 from .metrics import psnr_db
 from .network import check_backend
+from .progress import Report
 from .samples import Samples, Scale
 from .training import BATCH_PIXELS, WEIGHT_DECAY, Fitted, Trainer, peak_rate
-
-Report = Callable[[int, int, float, float], object]
-"""Called with step, steps, PSNR in dB and estimated bits per pixel."""
 
 # Part of the schedule after which weights are rounded in training and the rate counts.
 RATE_PHASE_START = 0.05

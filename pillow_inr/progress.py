@@ -1,11 +1,21 @@
-"""The progress bar of a fit, on standard error."""
+"""How a fit reports where it is: to whom it wishes, or as a progress bar on standard error."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+Report = Callable[[int, int, float, float], object]
+"""Called with step, steps, PSNR in dB and estimated bits per pixel."""
+
+
+def reporting(progress: bool | Report) -> AbstractContextManager[Report | None]:
+    """What a fit should call, by the option `progress`: nothing, a function, or a bar that lasts as long as this."""
+    if progress is True:
+        return bar("fitting")
+    return nullcontext(progress or None)
 
 
 @contextmanager

@@ -42,6 +42,10 @@ class Delta(NamedTuple):
     symbols: NDArray[np.int32]
     """Of the tensor's shape, -32767..32767."""
 
+    def added_to(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The tensor's integers from the prior's."""
+        return values + (self.symbols.astype(np.int64) << self.exponent)
+
 
 class Pyramid(NamedTuple):
     """What a stream holds."""
@@ -58,10 +62,7 @@ def apply(prior: Tensors, deltas: Mapping[str, Delta]) -> dict[str, NDArray[np.i
     Raises:
         FormatError: one is beyond its limit.
     """
-    tensors = {
-        name: values + (deltas[name].symbols.astype(np.int64) << deltas[name].exponent)
-        for name, values in prior.items()
-    }
+    tensors = {name: deltas[name].added_to(values) for name, values in prior.items()}
     pyramid.check_tensors(tensors)
     return tensors
 

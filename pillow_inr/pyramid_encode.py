@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
@@ -15,7 +14,7 @@ from . import container, metrics, pyramid_coding
 from .config import EncodeOptions, budget_bytes, image_rate_weight
 from .errors import BackendError
 from .picture import Encoded, Picture
-from .progress import bar
+from .progress import Report, reporting
 from .pyramid import grid_sizes, shapes
 from .pyramid_plan import BITS_POWER, RATE_WEIGHT_RANGE, PyramidPlan, make_plan, rate_weight_for, within
 from .pyramid_tiles import pack_streams
@@ -38,8 +37,6 @@ BYTES_GAIN = -0.18
 EMERGENCY_FACTOR = 16.0
 # dB that a pyramid must be above the mean colour, where they pay.
 COLLAPSE_DB = 3.0
-
-Report = Callable[[int, int, float, float], object]
 
 
 @dataclass(frozen=True)
@@ -164,8 +161,7 @@ def _fit_tiles(
     regions = _regions(picture, plan)
     streams: list[bytes] = []
     left_pixels = picture.pixels
-    progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
-    with progress as report:
+    with reporting(options.progress) as report:
         for left, top, right, bottom in regions:
             now = time.perf_counter()
             pixels = (right - left) * (bottom - top)

@@ -7,8 +7,7 @@ SOAP on the networks and Adam on the latents, at last the networks alone on the 
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,15 +19,13 @@ from .context import SYMBOL_MAX
 from .errors import FitError
 from .fit import device_name
 from .metrics import psnr_db
+from .progress import Report
 from .pyramid import LEVELS, as_floats
 from .pyramid_coding import Delta, delta_bits
 from .pyramid_rounding import round_to_prior
-from .pyramid_training import NOISE_SHIFTS, Grids, Image, Outcome, Step, Trainer
+from .pyramid_training import NOISE_OFFSETS, Grids, Image, Outcome, Step, Trainer, shared_trainer
 from .samples import Samples, Scale
 from .soap import Soap, Tensors
-
-Report = Callable[[int, int, float, float], object]
-"""Called with step, steps, PSNR in dB and estimated bits per pixel."""
 
 # Cost of a step on four cores of 2024, of each megapixel.
 MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
@@ -106,10 +103,12 @@ def fit(
     Source: Cool-chic 5 (Orange-OpenSource); C3, Kim et al. 2023; SOAP, Vyas et al. 2024.
     """
     height, width, channels = image.shape
-    with tf.device(device_name(device)), _borrowed_trainer(preset, (width, height), channels, device) as trainer:
-        values = scale.to_values(image)
+    with tf.device(device_name(device)):
+        trainer = shared_trainer(preset, channels, device)
+        target = trainer.image(scale.to_values(image))
+        base = pyramid.prior(preset, prior, channels)
         for caution in ATTEMPTS:
-            run = _Run(trainer, trainer.image(values, seed), rate_weight, prior, seed, caution)
+            run = _Run(trainer, target, base, rate_weight, seed, caution)
             schedule = _Schedule(steps, deadline)
             run.train(schedule, report)
             if run.finite:
@@ -118,24 +117,6 @@ def fit(
                     report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
                 return fitted
     raise FitError(f"the fit diverged {len(ATTEMPTS)} times; try another seed or a lower quality")
-
-
-# Trainers that no fit is using, oldest first: compiling takes seconds. A dict's own operations are atomic, so that
-# fits in several threads never share one.
-_idle: dict[tuple[int, tuple[int, int], int, str | None], Trainer] = {}
-IDLE_MAX = 4
-
-
-@contextmanager
-def _borrowed_trainer(preset: int, size: tuple[int, int], channels: int, device: str | None) -> Iterator[Trainer]:
-    key = preset, size, channels, device
-    trainer = _idle.pop(key, None) or Trainer(preset, size, channels)
-    try:
-        yield trainer
-    finally:
-        _idle[key] = trainer
-        for old in list(_idle)[:-IDLE_MAX]:
-            _idle.pop(old, None)
 
 
 class _Schedule:
@@ -175,22 +156,30 @@ class _Run:
     """One attempt at an image."""
 
     def __init__(
-        self, trainer: Trainer, image: Image, rate_weight: float, prior: int, seed: int, caution: float
+        self,
+        trainer: Trainer,
+        image: Image,
+        base: dict[str, NDArray[np.int64]],
+        rate_weight: float,
+        seed: int,
+        caution: float,
     ) -> None:
         self.trainer = trainer
         self.image = image
-        self.prior = prior
+        self.base = base
         self.caution = caution
-        self.pixels = math.prod(trainer.size)
+        height, width = image.size.numpy()
+        channels = image.values.shape[1]
+        self.pixels = int(height * width)
+        self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
-        self.bit_weight = rate_weight * trainer.channels
+        self.bit_weight = rate_weight * channels
         usual = LATENT_RATE * math.pow(rate_weight / 1e-3, LATENT_RATE_POWER)
         self.latent_rate = caution * min(usual, LATENT_RATE_MAX)
         self.random = np.random.default_rng(seed)
-        base = pyramid.prior(trainer.preset, prior, trainer.channels)
-        self.base: Tensors = {name: as_floats(name, integers) for name, integers in base.items()}
-        self.weights: Tensors = dict(self.base)
-        self.latents = trainer.latents()
+        self.start = _floats(base)
+        self.weights = dict(self.start)
+        self.latents = trainer.latents((width, height))
         self.symbols: Grids | None = None
         self.finite = True
 
@@ -223,14 +212,14 @@ class _Run:
             rates=tf.constant(rates, tf.float32),
             decays=tf.constant([*ADAM, *(decay ** (step + 1) for decay in ADAM)], tf.float32),
             bit_weight=_float(self.bit_weight),
+            offsets=tf.constant(self.random.integers(0, NOISE_OFFSETS, self.image.places.shape[0], np.int32)),
         )
-        shifts = self.random.integers(0, NOISE_SHIFTS, (LEVELS, 2), np.int32)
-        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told, shifts)
+        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told)
         return outcome
 
     def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
         self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
-        samples = np.float32(self.pixels * self.trainer.channels)
+        samples = np.float32(self.samples)
         gradients = {
             name: (gradient + self._rate_gradient(name)) / samples for name, gradient in outcome.gradients.items()
         }
@@ -238,7 +227,7 @@ class _Run:
 
     def _rate_gradient(self, name: str) -> NDArray[np.float32]:
         """Of what a tensor's differences from the prior cost: Laplace of their own mean magnitude."""
-        difference = self.weights[name] - self.base[name]
+        difference = self.weights[name] - self.start[name]
         magnitude = np.abs(difference)
         scale = max(float(magnitude.mean()), SMALLEST_SCALE)
         worth = np.float32(NETWORK_RATE_WEIGHT * self.bit_weight / (scale * math.log(2.0)))
@@ -249,7 +238,7 @@ class _Run:
         self.symbols = [tf.clip_by_value(tf.round(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values]
 
     def _psnr_db(self, outcome: Outcome) -> float:
-        return psnr_db(outcome.squared_error / (self.pixels * self.trainer.channels))
+        return psnr_db(outcome.squared_error / self.samples)
 
     def result(self) -> Fitted:
         """Symbols, and the networks rounded to what the file can hold."""
@@ -260,19 +249,21 @@ class _Run:
 
         def cost(weights: Tensors) -> float:
             squared_error, bits = self.trainer.quality(symbols, self.image, weights)
-            return squared_error + self.bit_weight * bits
+            return float(squared_error + self.bit_weight * bits)
 
-        trainer = self.trainer
-        deltas = round_to_prior(self.weights, trainer.preset, self.prior, trainer.channels, self.bit_weight, cost)
-        tensors = pyramid_coding.apply(pyramid.prior(trainer.preset, self.prior, trainer.channels), deltas)
-        rounded = {name: as_floats(name, integers) for name, integers in tensors.items()}
-        squared_error, bits = trainer.quality(symbols, self.image, rounded)
+        deltas = round_to_prior(self.weights, self.base, self.bit_weight, cost)
+        rounded = _floats(pyramid_coding.apply(self.base, deltas))
+        squared_error, bits = self.trainer.quality(symbols, self.image, rounded)
         return Fitted(
             deltas,
             [grid.numpy().astype(np.int32) for grid in symbols],
-            psnr_db(squared_error / (self.pixels * trainer.channels)),
+            psnr_db(squared_error / self.samples),
             bits + sum(map(delta_bits, deltas.values())),
         )
+
+
+def _floats(tensors: Mapping[str, NDArray[np.int64]]) -> Tensors:
+    return {name: as_floats(name, integers) for name, integers in tensors.items()}
 
 
 def _cosine(position: float) -> float:

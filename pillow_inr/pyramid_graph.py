@@ -1,7 +1,7 @@
 """The pyramid's synthesis and rate on one tile of an image, as TensorFlow graphs that XLA compiles.
 
-A tile stays in a core's cache, and its shape is the same for all images. Weights are float here; what `context` and
-`pyramid_synthesis` compute from integers is the same function, and tests hold the two together.
+A tile stays in a core's cache, and its shape is the same for all images: it is compiled once. Weights are float here;
+what `context` and `pyramid_synthesis` compute from integers is the same function, and tests hold the two together.
 """
 
 import math
@@ -10,13 +10,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from .pyramid import LEVELS, NEIGHBOURS, Preset
+from .pyramid import CROSS_CONTEXTS, LEVELS, NEIGHBOURS, Preset
 
 # Side of a tile in pixels: what a core works on without leaving its second-level cache, a multiple of 2^LEVELS.
 TILE = 128
 # Cells of a grid beyond a tile that contexts and upsampling reach.
 MARGIN = 4
-CROSS = 10
 # log of the scale b, as in the file's probability rows (docs/format.md section 9).
 LOG_SCALE_RANGE = (-4.0, 5.0)
 # A symbol takes at most this many bits in the estimate: the file's escapes cost about as much.
@@ -28,6 +27,23 @@ Tensors = Mapping[str, Any]
 def cells(level: int) -> int:
     """Side of a tile in cells of a grid."""
     return TILE >> level
+
+
+def patch_cells(level: int) -> int:
+    """Side of a tile with the margin around it, in cells of a grid."""
+    return cells(level) + 2 * MARGIN
+
+
+def inside(place: tf.Tensor, size: tf.Tensor, level: int, margin: int = MARGIN) -> tf.Tensor:
+    """1 for the cells of a tile and its margin that are the image's, 0 for those beyond; of a grid.
+
+    Args:
+        place: row and column of the tile's first pixel, int32.
+        size: height and width of the image in pixels, int32.
+    """
+    at = tf.range(-margin, cells(level) + margin) + (place // 2**level)[:, None]
+    within = tf.cast((at >= 0) & (at < -(-size // 2**level)[:, None]), tf.float32)
+    return within[0][:, None] * within[1]
 
 
 def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -107,18 +123,18 @@ def _cut(patch: tf.Tensor, level: int, down: int, across: int) -> tf.Tensor:
 
 
 def _contexts(preset: Preset, patches: Sequence[tf.Tensor], level: int) -> tf.Tensor:
-    """Inputs of the context network for a grid's cells in a tile, shape (spatial + CROSS, cells)."""
+    """Inputs of the context network for a grid's cells in a tile, shape (spatial + CROSS_CONTEXTS, cells)."""
     spatial = [tf.reshape(_cut(patches[level], level, *at), [-1]) for at in NEIGHBOURS[: preset.spatial]]
     side = cells(level)
     if level + 1 == LEVELS:
-        return tf.concat([tf.stack(spatial), tf.zeros([CROSS, side * side])], 0)
+        return tf.concat([tf.stack(spatial), tf.zeros([CROSS_CONTEXTS, side * side])], 0)
     half = cells(level + 1)
     coarse = [_cut(patches[level + 1], level + 1, down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
     if level + 2 < LEVELS:
         coarse.append(tf.reshape(_nearest(_cut(patches[level + 2], level + 2, 0, 0)[None]), [half, half]))
     else:
         coarse.append(tf.zeros([half, half]))
-    return tf.concat([tf.stack(spatial), tf.reshape(_nearest(tf.stack(coarse)), [CROSS, side * side])], 0)
+    return tf.concat([tf.stack(spatial), tf.reshape(_nearest(tf.stack(coarse)), [CROSS_CONTEXTS, side * side])], 0)
 
 
 def _nearest(grids: tf.Tensor) -> tf.Tensor:

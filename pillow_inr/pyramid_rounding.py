@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import pyramid
 from .pyramid import as_floats
 from .pyramid_coding import Delta, delta_bits
+from .quantization import SYMBOL_MAX
 from .soap import Tensors
 
 Cost = Callable[[Tensors], float]
@@ -20,34 +21,28 @@ Cost = Callable[[Tensors], float]
 CONTEXT_EXPONENT = 6
 SYNTHESIS_EXPONENT = 5
 EXPONENT_MAX = 15
-SYMBOL_MAX = 32767
 
 
-def round_to_prior(
-    weights: Tensors, preset: int, prior: int, channels: int, bit_weight: float, cost: Cost
-) -> dict[str, Delta]:
+def round_to_prior(weights: Tensors, base: pyramid.Tensors, bit_weight: float, cost: Cost) -> dict[str, Delta]:
     """Choose for each tensor the step of its differences from the prior; the coarsest is to have none at all.
 
     Args:
         weights: as trained, float32; shapes as `pyramid.shapes` lists them.
-        preset: index into `pyramid.PRESETS`.
-        prior: number of the prior.
-        channels: samples per pixel.
+        base: the prior's networks, as `pyramid.prior` gives them.
         bit_weight: squared error that a bit is worth.
         cost: measures weights; it is asked some four times for each tensor.
     """
-    base = pyramid.prior(preset, prior, channels)
     wanted = {name: _integers(name, weights[name]) - base[name] for name in base}
     deltas = {name: _delta(wanted[name], _first_exponent(name)) for name in base}
-    rounded = {name: _applied(name, base[name], deltas[name]) for name in base}
+    rounded = {name: as_floats(name, deltas[name].added_to(base[name])) for name in base}
     for name in base:
 
         def total(delta: Delta, name: str = name) -> float:
-            changed = {**rounded, name: _applied(name, base[name], delta)}
+            changed = {**rounded, name: as_floats(name, delta.added_to(base[name]))}
             return cost(changed) + bit_weight * delta_bits(delta)
 
         deltas[name] = _best(wanted[name], deltas[name], total)
-        rounded[name] = _applied(name, base[name], deltas[name])
+        rounded[name] = as_floats(name, deltas[name].added_to(base[name]))
     return deltas
 
 
@@ -76,10 +71,6 @@ def _first_exponent(name: str) -> int:
 def _delta(wanted: NDArray[np.int64], exponent: int) -> Delta:
     symbols = np.clip(np.rint(np.ldexp(wanted.astype(np.float64), -exponent)), -SYMBOL_MAX, SYMBOL_MAX)
     return Delta(exponent, symbols.astype(np.int32))
-
-
-def _applied(name: str, base: NDArray[np.int64], delta: Delta) -> NDArray[np.float32]:
-    return as_floats(name, base + (delta.symbols.astype(np.int64) << delta.exponent))
 
 
 def _integers(name: str, weights: NDArray[np.float32]) -> NDArray[np.int64]:

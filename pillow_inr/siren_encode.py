@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
 from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +16,7 @@ from .decoding import WORK_MAX, references_of
 from .errors import BackendError
 from .initialization import Initialization
 from .picture import PSNR_PIXELS, Encoded, Picture
-from .progress import bar
+from .progress import reporting
 from .siren_plan import QUALITY_WIDTHS, Plan, make_plan, plan_for_weights, usual_weights
 
 if TYPE_CHECKING:
@@ -119,8 +118,7 @@ def _encode_plan(picture: Picture, plan: Plan, options: EncodeOptions, deadline:
         if room < least:
             raise picture.too_small(overhead_bytes + least, plan.budget_bytes)
         budget = fitting.Budget(room, lambda fitted: len(_coded(fitted, init)))
-    progress = bar("fitting") if options.progress is True else nullcontext(options.progress or None)
-    with progress as report:
+    with reporting(options.progress) as report:
         fitted = fitting.fit(
             picture.samples,
             architecture,

@@ -308,7 +308,9 @@ def test_one_model_serves_where_the_other_cannot(encoders: FakeEncoders) -> None
         encoders.errors = {"pyramid": FitError("diverged")}
         assert encoders.chosen(size) == "siren"
     encoders.errors = {"siren": BudgetError("at least 60 bytes")}
-    assert encoders.chosen(SMALL, target_bytes=50) == "pyramid"
+    for size in (SMALL, LARGE):  # the large one's file is small: both are tried
+        assert encoders.chosen(size, target_bytes=50) == "pyramid"
+        assert list(encoders.deadlines) == ["pyramid", "siren"]
     encoders.errors["pyramid"] = BudgetError("at least 51 bytes")
     with pytest.raises(ValueError, match="at least 51 bytes"):
         encoders.chosen(SMALL, target_bytes=50)

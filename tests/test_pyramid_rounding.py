@@ -19,14 +19,14 @@ def distance(wanted: Tensors, weight: float, weights: Tensors) -> float:
 
 def test_the_prior_itself_takes_no_differences() -> None:
     wanted = floats()
-    deltas = round_to_prior(wanted, 0, 0, 3, 1.0, lambda weights: distance(wanted, 1e9, weights))
+    deltas = round_to_prior(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
     assert not any(delta.symbols.any() for delta in deltas.values())
 
 
 def test_differences_that_do_not_pay_are_dropped() -> None:
     wanted = floats()
     wanted["s1"] = wanted["s1"] + np.float32(0.01)
-    deltas = round_to_prior(wanted, 0, 0, 3, 1.0, lambda weights: distance(wanted, 1e-6, weights))
+    deltas = round_to_prior(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
     assert not any(delta.symbols.any() for delta in deltas.values())
 
 
@@ -36,7 +36,7 @@ def test_the_dearer_an_error_the_finer_the_steps() -> None:
     wanted["s1"] = wanted["s1"] + rng.normal(0, 0.05, wanted["s1"].shape).astype(np.float32)
     exponents, bits = [], []
     for weight in (1e4, 1e6, 1e8):
-        deltas = round_to_prior(wanted, 0, 0, 3, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights))
+        deltas = round_to_prior(wanted, BASE, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights))
         exponents.append(deltas["s1"].exponent)
         bits.append(delta_bits(deltas["s1"]))
         rounded = pyramid_coding.apply(BASE, deltas)
@@ -49,5 +49,5 @@ def test_the_dearer_an_error_the_finer_the_steps() -> None:
 def test_weights_beyond_the_format_come_back_within_it() -> None:
     wanted = floats()
     wanted["a1"] = wanted["a1"] + np.float32(1e6)
-    deltas = round_to_prior(wanted, 0, 0, 3, 1e-9, lambda weights: distance(wanted, 1.0, weights))
+    deltas = round_to_prior(wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
     pyramid_coding.apply(BASE, deltas)  # checks the limits

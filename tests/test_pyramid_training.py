@@ -22,9 +22,9 @@ def test_the_graph_is_the_function_that_decoders_compute(channels: int) -> None:
     tensors = pyramid.prior(0, 2, channels)
     weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
     decoded = np.clip(pyramid_synthesis.synthesize(tensors, grids, SIZE, channels, 0), 0, 1)
-    trainer = Trainer(0, SIZE, channels)
+    trainer = Trainer(0, channels)
     symbols = [tf.constant(grid, tf.float32) for grid in grids]
-    squared_error, bits = trainer.quality(symbols, trainer.image(decoded, 0), weights)
+    squared_error, bits = trainer.quality(symbols, trainer.image(decoded), weights)
     assert squared_error < 1e-6 * decoded.size
     assert bits == pytest.approx(sum(pyramid_coding.grid_bits(tensors, grids)), rel=0.02)  # rows are coarser
 
@@ -39,14 +39,15 @@ def test_gradients_are_those_of_differences() -> None:
     rng = np.random.default_rng(0)
     tensors = pyramid.prior(0, 2, 3)
     weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
-    trainer = Trainer(0, SIZE, 3)
-    image = trainer.image(rng.random((SIZE[1], SIZE[0], 3), np.float32), 0)
+    trainer = Trainer(0, 3)
+    image = trainer.image(rng.random((SIZE[1], SIZE[0], 3), np.float32))
     start = [rng.normal(0, 1, shape).astype(np.float32) for shape in grid_sizes(SIZE)]
-    shifts = np.zeros((7, 2), np.int32)
+    offsets = tf.zeros([2], tf.int32)
 
     def step(values: list[np.ndarray]) -> tuple[Latents, float]:
-        told = Step(*map(tf.constant, (0.5, 0.0, [0.0] * 7, [*ADAM, *ADAM], 0.003)))
-        latents, outcome = trainer.advance(trainer.latents(values), image, weights, told, shifts)
+        told = Step(*map(tf.constant, (0.5, 0.0, [0.0] * 7, [*ADAM, *ADAM], 0.003)), offsets)
+        latents = trainer.latents(SIZE)._replace(values=[tf.constant(grid) for grid in values])
+        latents, outcome = trainer.advance(latents, image, weights, told)
         return latents, outcome.squared_error + 0.003 * outcome.bits
 
     moved, _ = step(start)
