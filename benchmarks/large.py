@@ -13,17 +13,19 @@ from PIL import Image
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--model", choices=["siren", "pyramid"], default="siren")
+    parser.add_argument("--steps", type=int, default=600, help="of a pyramid, of each tile; 10 will do")
     parser.add_argument("--size", type=int, nargs=2, default=(8192, 6144))
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        _child(tuple(arguments.size), arguments.steps)
+        _child(tuple(arguments.size), arguments.model, arguments.steps)
         return
     print(machine())
     # In turn, so that both see the same of the machine's other tenants.
-    runs = [[_measure(size, arguments.steps) for size in ((768, 512), arguments.size)] for _ in range(arguments.runs)]
+    sizes = (768, 512), arguments.size
+    runs = [[_measure(size, arguments.model, arguments.steps) for size in sizes] for _ in range(arguments.runs)]
     small, large = ({name: statistics.median(run[i][name] for run in runs) for name in runs[0][i]} for i in (0, 1))
     for name, figures in (("768x512", small), ("x".join(map(str, arguments.size)), large)):
         print(
@@ -36,14 +38,15 @@ def main() -> None:
     print("time per step, large / small:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
 
 
-def _measure(size: tuple[int, int], steps: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--child", "--steps", str(steps), "--size", *map(str, size)]
+def _measure(size: tuple[int, int], model: str, steps: int) -> dict[str, float]:
+    options = ["--model", model, "--steps", str(steps), "--size", *map(str, size)]
+    command = [sys.executable, __file__, "--child", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 
 
-def _child(size: tuple[int, int], steps: int) -> None:
+def _child(size: tuple[int, int], model: str, steps: int) -> None:
     import keras  # noqa: F401
     import tensorflow as tf
 
@@ -60,7 +63,8 @@ def _child(size: tuple[int, int], steps: int) -> None:
         times.append((step, time.perf_counter()))
 
     with Peak() as peak:
-        data = pillow_inr.encode(image, width=48, depth=4, steps=steps, progress=report)
+        network = {"width": 48, "depth": 4} if model == "siren" else {"model": model}
+        data = pillow_inr.encode(image, **network, steps=steps, progress=report)
     (first, start), (last, end) = times[0], times[-1]
     start_load = time.perf_counter()
     with Peak() as load_peak:

@@ -93,7 +93,8 @@ def _train(
     random = np.random.default_rng(2)
     networks = [dict(start)] * len(crops) if together else [dict(start) for _ in crops]
     optimizers = [Soap(start, CLIP)] * len(crops) if together else [Soap(start, CLIP) for _ in crops]
-    latents = [trainer.latents(SIZE) for _ in crops]
+    zeros = [np.zeros(shape, np.float32) for shape in pyramid.grid_sizes(SIZE)]
+    latents = [trainer.latents(zeros) for _ in crops]
     samples = math.prod(SIZE) * CHANNELS
     began = time.perf_counter()
     mean = start

@@ -55,6 +55,7 @@ CHANNELS_MAX = 64
 CHUNKS_MAX = 1024
 _REQUIRED_CHUNK = 0x80
 CHUNK_INITIALIZATION = 1  # required: without it the weights mean nothing (docs/format.md section 7)
+CHUNK_PREVIEW = 8
 _KNOWN_REQUIRED = frozenset({CHUNK_INITIALIZATION})
 
 

@@ -117,7 +117,8 @@ class PyramidNetwork:
         A pyramid is not a function of positions, as a SIREN is: it has values at the image's pixels only. So it is
         evaluated there, no further than the region needs, and other resolutions are made of these values: reduced,
         each pixel is the mean over the area that it covers; enlarged, the image's pixels are interpolated (cubic
-        convolution), which shows no more detail than they have.
+        convolution), which shows no more detail than they have. Where a file's preview has the resolution that is
+        asked for, the tiles are left alone.
 
         Args:
             size: width and height of the result; by default one pixel for each of the image's in the box.
@@ -130,6 +131,9 @@ class PyramidNetwork:
         """
         x0, y0, x1, y1 = check_box(box, self.header.size)
         width, height = check_size(size, (x0, y0, x1, y1))
+        small = self._preview_pixels((width, height), (x0, y0, x1, y1))
+        if small is not None:
+            return small
         across = Resampling(self.header.size[0], x0, x1, width)
         down = Resampling(self.header.size[1], y0, y1, height)
         whole = Region(*down.needed(0, height), *across.needed(0, width))
@@ -148,6 +152,36 @@ class PyramidNetwork:
                 rows, columns = (top, min(top + _BLOCK, height)), (left, min(left + _BLOCK, width))
                 pixels[slice(*rows), slice(*columns)] = scale.to_samples(self._resampled(down, across, rows, columns))
         return pixels
+
+    def _preview_pixels(self, size: Size, box: Box) -> Samples | None:
+        """What `pixels` is asked for, where the preview has as many pixels in the box."""
+        preview = self._preview()
+        if preview is None:
+            return None
+        scales = [small / whole for small, whole in zip(preview.header.size, self.header.size, strict=True)] * 2
+        left, upper, right, lower = (
+            min(edge * scale, end) for edge, scale, end in zip(box, scales, preview.header.size * 2, strict=True)
+        )
+        if size[0] > right - left or size[1] > lower - upper:
+            return None
+        return preview.pixels(size, (left, upper, right, lower))
+
+    def _preview(self) -> "PyramidNetwork | None":
+        """The file within the file that shows the whole image smaller (docs/format.md section 9.8).
+
+        Raises:
+            FormatError: it is damaged, or not of this image's kind.
+        """
+        data = next((chunk.data for chunk in self.chunks if chunk.kind == container.CHUNK_PREVIEW), None)
+        if data is None:
+            return None
+        header, payload, chunks = container.unpack(data)
+        same = (header.pixel_format, header.samples) == (self.header.pixel_format, self.header.samples)
+        if header.model != container.MODEL_PYRAMID or header.tile != container.TILE_NONE or chunks or not same:
+            raise FormatError("chunks: the preview must be one pyramid of the image's samples, without chunks")
+        if any(small > whole for small, whole in zip(header.size, self.header.size, strict=True)):
+            raise FormatError("chunks: the preview is larger than the image")
+        return PyramidNetwork(header, Tiles(header, payload), ())
 
     def _resampled(
         self, down: Resampling, across: Resampling, rows: tuple[int, int], columns: tuple[int, int]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .container import Chunk
+from .container import CHUNK_PREVIEW, Chunk
 from .errors import FormatError
 
 CHUNK_EXIF = 2
@@ -28,7 +28,8 @@ _COMPRESSED = {"exif": CHUNK_EXIF, "icc_profile": CHUNK_ICC_PROFILE, "xmp": CHUN
 _TEXTS = ("xmp", "comment")
 NAMES = (*_COMPRESSED, "dpi")
 CHUNK_NAMES = {1: "initialization", **{kind: name for name, kind in _COMPRESSED.items()}, CHUNK_DPI: "dpi"} | {
-    CHUNK_PSNR: "psnr"
+    CHUNK_PSNR: "psnr",
+    CHUNK_PREVIEW: "preview",
 }
 
 

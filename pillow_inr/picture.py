@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from . import container, metrics, samples
 from .decoding import Network, PyramidNetwork, read_network
 from .metadata import Metadata, psnr_chunk
 from .pixels import Axis
+from .resampling import Resampling
 from .samples import Samples, Scale
 from .siren import Grid
 
@@ -135,6 +138,19 @@ class Picture:
         for top in range(0, height, side):
             for left in range(0, width, side):
                 yield left, top, min(left + side, width), min(top + side, height)
+
+    def reduced(self, size: tuple[int, int]) -> "Picture":
+        """The same picture with fewer pixels, each the mean over its area; without metadata."""
+        width, height = self.size
+        across, down = Resampling(width, 0, width, size[0]), Resampling(height, 0, height, size[1])
+        horizontal = across.weights((0, size[0]), (0, width))
+        values = np.empty((size[1], size[0], self.channels), np.float32)
+        for row in range(size[1]):
+            first, last = down.needed(row, row + 1)
+            rows = self.scale.to_values(self.samples[first:last])
+            mean = down.weights((row, row + 1), (first, last))[0]
+            values[row] = horizontal @ np.einsum("r,rxc->xc", mean, rows)
+        return replace(self, samples=self.scale.to_samples(values), metadata=Metadata())
 
     def variance(self) -> float:
         """Mean squared error of the mean colour, in network values."""

@@ -35,6 +35,10 @@ PSNR_GAIN = 1.5
 BYTES_GAIN = -0.18
 # By how much lambda rises from trial to trial when no size so far was small enough.
 EMERGENCY_FACTOR = 16.0
+# Images of more pixels, whose tiles take seconds to decode, carry a preview; its longer side, and its steps at most.
+PREVIEW_FROM = 1 << 22
+PREVIEW_SIDE = 256
+PREVIEW_STEPS = 200
 # dB that a pyramid must be above the mean colour, where they pay.
 COLLAPSE_DB = 3.0
 
@@ -85,8 +89,9 @@ def _encode(picture: Picture, options: EncodeOptions, deadline: float | None) ->
         plan = make_plan(
             options, picture.size, rate_weight, float(fitting.MILLISECONDS_PER_MEGAPIXEL_STEP), share=share
         )
+        chunks = [_preview(picture, plan, options, fitting)] if picture.pixels > PREVIEW_FROM else []
         payload = _fit_tiles(picture, plan, options, end, fitting)
-        return Trial(picture.pack(_fields(plan), payload), rate_weight)
+        return Trial(picture.pack(_fields(plan), payload, chunks), rate_weight)
 
     budget = budget_bytes(options, picture.size)
     if budget is not None:
@@ -182,6 +187,16 @@ def _fit_tiles(
                 pyramid_coding.encode(plan.preset, plan.prior, picture.channels, fitted.deltas, fitted.grids)
             )
     return pack_streams(picture.header(_fields(plan)), streams)
+
+
+def _preview(picture: Picture, plan: PyramidPlan, options: EncodeOptions, fitting: ModuleType) -> container.Chunk:
+    """The picture as it serves thumbnails (docs/format.md section 9.8)."""
+    shrink = max(1.0, max(picture.size) / PREVIEW_SIDE)
+    small = picture.reduced((max(1, round(picture.size[0] / shrink)), max(1, round(picture.size[1] / shrink))))
+    whole = replace(plan, tile=container.TILE_NONE, steps=min(plan.steps, PREVIEW_STEPS))
+    payload = _fit_tiles(small, whole, replace(options, progress=False), None, fitting)
+    header = small.header(_fields(whole), len(payload))
+    return container.Chunk(container.CHUNK_PREVIEW, container.pack(header, payload, b""))
 
 
 def _of_all(report: Report, done: int, tiles: int, step: int, steps: int, psnr_db: float, bpp: float) -> None:

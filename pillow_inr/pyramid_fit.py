@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from . import pyramid, pyramid_coding
+from . import pyramid, pyramid_analysis, pyramid_coding
 from .context import SYMBOL_MAX
 from .errors import FitError
 from .fit import device_name
@@ -23,7 +23,7 @@ from .progress import Report
 from .pyramid import LEVELS, as_floats
 from .pyramid_coding import Delta, delta_bits
 from .pyramid_rounding import round_to_prior
-from .pyramid_training import NOISE_OFFSETS, Grids, Image, Outcome, Step, Trainer, shared_trainer
+from .pyramid_training import NOISE_OFFSETS, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
 from .samples import Samples, Scale
 from .soap import Soap, Tensors
 
@@ -105,10 +105,12 @@ def fit(
     height, width, channels = image.shape
     with tf.device(device_name(device)):
         trainer = shared_trainer(preset, channels, device)
-        target = trainer.image(scale.to_values(image))
+        values = scale.to_values(image)
+        first = trainer.latents(pyramid_analysis.analyse(values, prior))
+        target = trainer.image(values)
         base = pyramid.prior(preset, prior, channels)
         for caution in ATTEMPTS:
-            run = _Run(trainer, target, base, rate_weight, seed, caution)
+            run = _Run(trainer, target, first, base, rate_weight, seed, caution)
             schedule = _Schedule(steps, deadline)
             run.train(schedule, report)
             if run.finite:
@@ -159,6 +161,7 @@ class _Run:
         self,
         trainer: Trainer,
         image: Image,
+        latents: Latents,
         base: dict[str, NDArray[np.int64]],
         rate_weight: float,
         seed: int,
@@ -179,7 +182,7 @@ class _Run:
         self.random = np.random.default_rng(seed)
         self.start = _floats(base)
         self.weights = dict(self.start)
-        self.latents = trainer.latents((width, height))
+        self.latents = latents
         self.symbols: Grids | None = None
         self.finite = True
 

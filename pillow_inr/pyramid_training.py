@@ -6,7 +6,7 @@ serves images of all sizes. Knows neither schedule nor deadline nor what a file 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from .pyramid import LEVELS, PRESETS, grid_sizes, shapes
+from .pyramid import LEVELS, PRESETS, shapes
 from .pyramid_graph import TILE, inside, patch_cells, rate_bits, synthesize
 from .pyramid_patches import cut, joined
 from .soap import Tensors
@@ -123,10 +123,10 @@ class Trainer:
             tf.constant([height, width], tf.int32),
         )
 
-    def latents(self, size: tuple[int, int]) -> Latents:
-        """Zeros, without memory, for an image of a width and height in pixels."""
-        zeros = [tf.zeros(shape) for shape in grid_sizes(size)]
-        return Latents(zeros, zeros, zeros)
+    def latents(self, values: Sequence[NDArray[np.float32]]) -> Latents:
+        """Latents without memory."""
+        zeros = [tf.zeros(grid.shape) for grid in values]
+        return Latents([tf.constant(grid) for grid in values], zeros, zeros)
 
     def advance(self, latents: Latents, image: Image, weights: Tensors, step: Step) -> tuple[Latents, Outcome]:
         """Move the latents by one step, and say how the networks should move."""

@@ -42,6 +42,13 @@ def header_of(size: tuple[int, int], **fields: Any) -> container.Header:
     return container.Header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
 
 
+def with_preview(data: bytes, preview: bytes) -> bytes:
+    """A file with another one as its preview."""
+    header, payload, chunks = container.unpack(data)
+    packed = container.pack_chunks([*chunks, container.Chunk(container.CHUNK_PREVIEW, preview)])
+    return container.pack(replace(header, chunks_bytes=len(packed)), payload, packed)
+
+
 def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fields: Any) -> bytes:
     """A file, in tiles if the field `tile` says so."""
     rng = np.random.default_rng(seed)

@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "pyramid_graph": {"pyramid", "tensorflow"},
     "pyramid_patches": {"pyramid_graph", "tensorflow"},
     "pyramid_training": {"pyramid", "pyramid_graph", "pyramid_patches", "soap", "tensorflow"},
+    "pyramid_analysis": {"pyramid"},
     "pyramid_rounding": {"pyramid", "pyramid_coding", "quantization", "soap"},
     "pyramid_fit": {
         "context",
@@ -62,6 +63,7 @@ ALLOWED: dict[str, set[str]] = {
         "metrics",
         "progress",
         "pyramid",
+        "pyramid_analysis",
         "pyramid_coding",
         "pyramid_rounding",
         "pyramid_training",
@@ -89,7 +91,7 @@ ALLOWED: dict[str, set[str]] = {
         "samples",
         "siren",
     },
-    "picture": {"container", "decoding", "metadata", "metrics", "pixels", "samples", "siren"},
+    "picture": {"container", "decoding", "metadata", "metrics", "pixels", "resampling", "samples", "siren"},
     "siren_encode": {
         "architecture",
         "config",

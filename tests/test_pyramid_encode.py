@@ -145,6 +145,30 @@ def test_tiles(fake: FakeFit, small_tiles: None) -> None:
     np.testing.assert_allclose(pillow_inr.decode(data, box=(200, 100, 400, 280)), whole[100:280, 200:400], atol=1)
 
 
+def test_large_images_carry_a_preview(fake: FakeFit, small_tiles: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = gradient(600, 300)
+    assert container.unpack(codec.encode(image, pyramid()))[2][0].kind != container.CHUNK_PREVIEW
+    monkeypatch.setattr(pyramid_encode, "PREVIEW_FROM", 600 * 300 - 1)
+    fake.calls.clear()
+    data = codec.encode(image, pyramid(steps=1000))
+    header, _, chunks = container.unpack(data)
+    assert header.tile and [chunk.kind for chunk in chunks].count(container.CHUNK_PREVIEW) == 1
+    (preview,) = (chunk.data for chunk in chunks if chunk.kind == container.CHUNK_PREVIEW)
+    small = pillow_inr.decode(preview)
+    assert small.shape == (128, 256, 3)
+    np.testing.assert_array_equal(pillow_inr.decode(data, size=(256, 128)), small)
+    assert (fake.calls[0]["shape"], fake.calls[0]["steps"]) == ((128, 256, 3), 200)
+    assert {call["steps"] for call in fake.calls[1:]} == {1000}
+
+
+def test_a_reduced_picture_is_made_of_means() -> None:
+    image = gradient(120, 80).astype(np.uint16) * 99
+    small = Picture.of(image, Metadata(comment=b"long")).reduced((30, 10))
+    assert (small.size, small.samples.dtype, small.metadata) == ((30, 10), np.uint16, Metadata())
+    means = image.reshape(10, 8, 30, 4, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(small.samples, means, atol=2)
+
+
 def test_budgets_of_tiled_images(fake: FakeFit, small_tiles: None) -> None:
     image = gradient(520, 300)
     least = _least_bytes(image)

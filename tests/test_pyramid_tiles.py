@@ -15,7 +15,7 @@ from pillow_inr.pyramid_tiles import Tiles
 from pillow_inr.samples import Scale
 
 from .checks import VECTORS, check_pixels, with_checksum, with_chunks
-from .pyramids import draw_file, header_of
+from .pyramids import draw_file, header_of, with_preview
 
 SIZE = (300, 270)  # two tiles of 256 across and down, three of them narrow
 
@@ -177,6 +177,34 @@ def test_flipped_bits_under_a_repaired_checksum_raise_nothing_else() -> None:
             continue
 
 
+def test_a_preview_shows_what_it_has_pixels_for(tiled: bytes) -> None:
+    preview, tiles = _read(draw_file((30, 27), seed=7)), _read(tiled)
+    both = _read(with_preview(tiled, draw_file((30, 27), seed=7)))
+    np.testing.assert_array_equal(both.pixels((30, 27)), preview.pixels())
+    np.testing.assert_array_equal(both.pixels((10, 9)), preview.pixels((10, 9)))
+    np.testing.assert_array_equal(both.pixels((5, 5), (200, 170, 300, 270)), preview.pixels((5, 5), (20, 17, 30, 27)))
+    for size, box in (((31, 27), None), ((30, 28), None), (None, None), ((11, 9), (200, 180, 300, 270))):
+        np.testing.assert_array_equal(both.pixels(size, box), tiles.pixels(size, box))
+
+
+@pytest.mark.parametrize(
+    ("preview", "text"),
+    [
+        (b"", "."),
+        (draw_file((30, 27))[:-1], "."),
+        (draw_file((30, 27), pixel_format=0), "must be one pyramid"),
+        (draw_file((300, 27), tile=8), "must be one pyramid"),
+        (draw_file((301, 27)), "larger than the image"),
+        (with_preview(draw_file((30, 27)), draw_file((30, 27))), "must be one pyramid"),
+        ((VECTORS / "rgb.inr").read_bytes(), "must be one pyramid"),
+    ],
+)
+def test_previews_that_are_none_are_refused(preview: bytes, text: str) -> None:
+    network = _read(with_preview(draw_file((300, 270)), preview))
+    with pytest.raises(FormatError, match=text):
+        network.pixels((10, 9))
+
+
 @pytest.mark.parametrize("path", sorted((VECTORS / "pyramid").glob("*.inr")), ids=lambda path: path.stem)
 def test_frozen_vectors(path: Path) -> None:
     network = _read(path.read_bytes())
@@ -188,3 +216,6 @@ def test_frozen_vectors(path: Path) -> None:
             np.concatenate([grid.ravel() for pyramid in pyramids for grid in pyramid.grids]) == frozen["symbols"]
         ).all()
         check_pixels(frozen["pixels"], network.pixels(), network.header)
+        if "preview" in frozen:
+            side = frozen["preview"].shape[0]
+            check_pixels(frozen["preview"], network.pixels((side, side)), network.header)

@@ -46,8 +46,7 @@ def test_gradients_are_those_of_differences() -> None:
 
     def step(values: list[np.ndarray]) -> tuple[Latents, float]:
         told = Step(*map(tf.constant, (0.5, 0.0, [0.0] * 7, [*ADAM, *ADAM], 0.003)), offsets)
-        latents = trainer.latents(SIZE)._replace(values=[tf.constant(grid) for grid in values])
-        latents, outcome = trainer.advance(latents, image, weights, told)
+        latents, outcome = trainer.advance(trainer.latents(values), image, weights, told)
         return latents, outcome.squared_error + 0.003 * outcome.bits
 
     moved, _ = step(start)

@@ -1,7 +1,8 @@
 """Makes a conformance vector of a pyramid.
 
-From the repository: `python -m tests.vectors.make_pyramid NAME KIND COLUMNS ROWS TILE PRIOR SPREAD`. KIND is one of
-Pillow's L, LA, RGB, RGBA, or "uint16", or "bands" for five channels of floating point. The symbols are drawn; the
+From the repository: `python -m tests.vectors.make_pyramid NAME KIND COLUMNS ROWS TILE PRIOR SPREAD [PREVIEW]`. KIND is
+one of Pillow's L, LA, RGB, RGBA, or "uint16", or "bands" for five channels of floating point. PREVIEW is the side of a
+square preview. The symbols are drawn; the
 larger SPREAD, the more of them are escapes. Vectors are frozen: every later release must decode them, so this refuses
 to overwrite one. They lie in the folder `pyramid`: an .inr file, and its tensors, symbols and pixels as .npz.
 """
@@ -16,7 +17,7 @@ import numpy as np
 from pillow_inr import decoding
 from pillow_inr.container import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
 
-from ..pyramids import draw_file
+from ..pyramids import draw_file, with_preview
 
 _SAMPLES = {
     "uint16": SampleFormat("uint16", 0, ((300.0, 41000.0),)),
@@ -25,7 +26,7 @@ _SAMPLES = {
 
 
 def main() -> None:
-    name, kind, columns, rows, tile, prior, spread = sys.argv[1:]
+    name, kind, columns, rows, tile, prior, spread, *preview = sys.argv[1:]
     path = Path(__file__).parent / "pyramid" / f"{name}.inr"
     if path.exists():
         sys.exit(f"{path} is frozen")
@@ -35,7 +36,13 @@ def main() -> None:
         else {"pixel_format": MODES.index(kind)}
     )
     size = int(columns), int(rows)
-    data = draw_file(size, crc32(name.encode()), float(spread), tile=int(tile), prior=int(prior), **fields)
+    fields["prior"] = int(prior)
+    data = draw_file(size, crc32(name.encode()), float(spread), tile=int(tile), **fields)
+    small = {}
+    if preview:
+        side = int(preview[0])
+        data = with_preview(data, draw_file((side, side), 1, float(spread), **fields))
+        small["preview"] = decoding.read_network(data).pixels((side, side))
     network = decoding.read_network(data)
     assert isinstance(network, decoding.PyramidNetwork)
     pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
@@ -45,6 +52,7 @@ def main() -> None:
         path.with_suffix(".npz"),
         pixels=network.pixels(),
         tensors=np.concatenate([values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()]),
+        **small,
         symbols=np.concatenate([grid.ravel() for pyramid in pyramids for grid in pyramid.grids]),
     )
     print(f"{path}: {len(data)} bytes")

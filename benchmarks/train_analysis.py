@@ -1,0 +1,103 @@
+"""Learn the filters that a pyramid's first latents come from: pillow_inr/pyramid_analysis.npy, from photographs.
+
+Crops are fitted from each prior, and the fits' symbols regressed on the image around them, by least squares with the
+ridge that does best on crops left aside. The fits themselves begin with the filters that are there, or with zeros
+(--from-zeros). Never learn from images that results are reported on.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from common import image_paths, machine, rgb_image
+from numpy.typing import NDArray
+from rich.progress import track
+
+from pillow_inr import pyramid_analysis, pyramid_fit
+from pillow_inr.pyramid import LEVELS, PRIORS
+from pillow_inr.pyramid_plan import PRESET, PRIOR_RATE_WEIGHTS
+from pillow_inr.samples import Scale
+
+SIZE = (384, 256)
+SCALE = Scale("uint8", 3, ((0.0, 255.0),))
+# Per cell; features are in 0..1 and nearly the same at neighbours.
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+LEFT_ASIDE = 4  # every fourth crop
+
+Crop = NDArray[np.uint8]
+Grids = Sequence[NDArray[np.int32]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="photographs, each at least 384x256")
+    parser.add_argument("--output", type=Path, default=Path("build/pyramid_analysis.npy"))
+    parser.add_argument("--crops", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=250)
+    parser.add_argument("--from-zeros", action="store_true")
+    arguments = parser.parse_args()
+    print(machine())
+    if arguments.from_zeros:
+        zeros = np.zeros((PRIORS, LEVELS, 1 + pyramid_analysis.FEATURES), np.float32)
+        pyramid_analysis._filters = lambda: zeros  # type: ignore[assignment]
+    crops = _crops(arguments.folder, arguments.crops)
+    filters = [_learned(crops, prior, arguments.steps) for prior in range(PRIORS)]
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    np.save(arguments.output, np.stack(filters).astype(np.float32))
+
+
+def _crops(folder: Path, count: int) -> list[Crop]:
+    random = np.random.default_rng(3)
+    width, height = SIZE
+    crops = []
+    for path in random.permutation(np.array(image_paths(folder)))[:count]:
+        photograph = np.asarray(rgb_image(path))
+        top = random.integers(0, photograph.shape[0] - height + 1)
+        left = random.integers(0, photograph.shape[1] - width + 1)
+        crops.append(photograph[top : top + height, left : left + width])
+    return crops
+
+
+def _learned(crops: Sequence[Crop], prior: int, steps: int) -> NDArray[np.float64]:
+    """Filters of all levels for one prior, shape (LEVELS, 1 + FEATURES)."""
+    rate_weight = PRIOR_RATE_WEIGHTS[prior]
+    fits = [
+        pyramid_fit.fit(crop, scale=SCALE, preset=PRESET, prior=prior, rate_weight=rate_weight, steps=steps).grids
+        for crop in track(crops, f"lambda {rate_weight:g}")
+    ]
+    inputs: list[list[NDArray[np.float64]]] = [[] for _ in range(LEVELS)]
+    for crop in crops:
+        for level, planes in enumerate(pyramid_analysis.features(SCALE.to_values(crop))):
+            inputs[level].append(np.stack([plane.ravel() for plane in planes], 1).astype(np.float64))
+    return np.stack([_regressed(inputs[level], fits, level) for level in range(LEVELS)])
+
+
+def _regressed(inputs: Sequence[NDArray[np.float64]], fits: Sequence[Grids], level: int) -> NDArray[np.float64]:
+    outputs = [fit[level].ravel().astype(np.float64) for fit in fits]
+    aside = [index % LEFT_ASIDE == 0 for index in range(len(fits))]
+
+    def chosen(arrays: Sequence[NDArray[np.float64]], which: bool) -> NDArray[np.float64]:
+        return np.concatenate([array for array, left in zip(arrays, aside, strict=True) if left == which])
+
+    errors = []
+    for ridge in RIDGES:
+        bias, *weights = _solved(chosen(inputs, False), chosen(outputs, False), ridge)
+        errors.append(np.square(chosen(inputs, True) @ weights + bias - chosen(outputs, True)).mean())
+    explained = 1 - min(errors) / np.square(chosen(outputs, True)).mean()
+    ridge = RIDGES[int(np.argmin(errors))]
+    print(f"level {level}: {explained:.0%} of the squares, ridge {ridge:g}", flush=True)
+    return _solved(np.concatenate(inputs), np.concatenate(outputs), ridge)
+
+
+def _solved(inputs: NDArray[np.float64], outputs: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
+    """Bias and weights."""
+    means, mean = inputs.mean(axis=0), outputs.mean()
+    centred = inputs - means
+    squares = centred.T @ centred + ridge * len(inputs) * np.eye(len(means))
+    weights = np.linalg.solve(squares, centred.T @ (outputs - mean))
+    return np.concatenate([[mean - means @ weights], weights])
+
+
+if __name__ == "__main__":
+    main()
