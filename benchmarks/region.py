@@ -45,8 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--image", type=Path, default=SAMPLE)
     parser.add_argument("--size", type=int, nargs=2, default=(6000, 4000))
-    parser.add_argument("--networks", nargs="+", default=["64x5", "quality=50"], help="WIDTHxDEPTH or quality=Q")
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--networks", nargs="+", default=["64x5", "siren", "pyramid"], help="WIDTHxDEPTH or a model")
+    parser.add_argument("--steps", type=int, default=1500, help="of a SIREN; a pyramid takes a hundredth")
     parser.add_argument("--file", type=Path, help="an .inr to measure, instead of encoding one")
     parser.add_argument("--runs", type=int, default=9)
     arguments = parser.parse_args()
@@ -57,12 +57,13 @@ def main() -> None:
     large = rgb_image(arguments.image).resize(tuple(arguments.size), Image.Resampling.LANCZOS)
     with tempfile.TemporaryDirectory() as folder:
         for network in arguments.networks:
-            name, _, value = network.partition("=")
-            options = (
-                {name: int(value)} if value else dict(zip(("width", "depth"), map(int, name.split("x")), strict=True))
-            )
             path = Path(folder) / "large.inr"
-            pillow_inr.save(large, path, steps=arguments.steps, **options)
+            if network in ("siren", "pyramid"):
+                steps = arguments.steps // (100 if network == "pyramid" else 1)
+                pillow_inr.save(large, path, steps=steps, model=network)
+            else:
+                width, depth = map(int, network.split("x"))
+                pillow_inr.save(large, path, steps=arguments.steps, width=width, depth=depth)
             _measure(path, arguments.runs)
 
 
@@ -70,7 +71,8 @@ def _measure(path: Path, runs: int) -> None:
     with Image.open(path) as image:
         width, height = image.size
         info = image.info
-        print(f"\n{width}x{height}, network {info['width']}x{info['depth']}, {info['weights']:,} weights")
+        kind = f"{info['width']}x{info['depth']}, {info['weights']:,} weights" if "width" in info else "tiles"
+        print(f"\n{width}x{height}, {info['model']}, {kind}, {path.stat().st_size:,} bytes")
         children = [_child(path) for _ in range(runs)]
         first, later, memory = (statistics.median(child[key] for child in children) for key in ("first", "later", "mb"))
         print(

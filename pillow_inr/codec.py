@@ -13,10 +13,11 @@ from .errors import FitError
 from .metadata import Metadata
 from .picture import BudgetError, Encoded, Picture
 
-# Up to so many pixels, or when the pyramid's file has no more bytes than that, both models are fitted, and the better
-# file kept: none is better at all icons, and flat or smooth images take the SIREN a third of the bytes or less.
+# Up to so many pixels, or when the pyramid's file has no more bytes or bits per pixel than that, a SIREN is tried, too,
+# and the better file kept: none is better at all icons, and flat or smooth images take a SIREN a tenth of the bytes.
 SMALL_PIXELS = 128 * 128
 SMALL_BYTES = 4096
+SMALL_BPP = 0.2
 
 
 def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadata | None = None) -> bytes:
@@ -55,28 +56,41 @@ def _pyramid(picture: Picture, options: EncodeOptions, deadline: float | None) -
 
 def _auto(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
     """The pyramid, or the SIREN where that is better."""
-    small = picture.pixels <= SMALL_PIXELS
     half = deadline
-    if small and deadline is not None:
+    if picture.pixels <= SMALL_PIXELS and deadline is not None:
         half = (time.perf_counter() + deadline) / 2
     try:
         trial = pyramid_encode.encode(picture, options, half)
     except (BudgetError, FitError) as error:
         return _siren_or(picture, options, deadline, error)
-    if not (small or _doubtful(picture, trial, deadline)):
+    if not _doubtful(picture, trial, deadline):
         return trial.file
     try:
-        siren = siren_encode.encode(picture, options, deadline)
+        siren = _siren_against(trial, picture, options, deadline)
     except (BudgetError, FitError):
         return trial.file
-    return min(trial.file, siren, key=_badness(picture, options))
+    return min(trial.file, siren or trial.file, key=_badness(picture, options))
 
 
 def _doubtful(picture: Picture, trial: pyramid_encode.Trial, deadline: float | None) -> bool:
     """Whether a SIREN may do better than a pyramid's file, and there is time for it."""
+    if picture.pixels <= SMALL_PIXELS or pyramid_encode.collapsed(picture, trial):
+        return True
     late = deadline is not None and time.perf_counter() >= deadline
-    simple = len(trial.file.data) <= SMALL_BYTES and not late
-    return simple or pyramid_encode.collapsed(picture, trial)
+    length = len(trial.file.data)
+    return not late and (length <= SMALL_BYTES or 8 * length <= SMALL_BPP * picture.pixels)
+
+
+def _siren_against(
+    trial: pyramid_encode.Trial, picture: Picture, options: EncodeOptions, deadline: float | None
+) -> Encoded | None:
+    """A SIREN's file of what may be a simple picture; None if it is not."""
+    rival = trial.file.loss(trial.rate_weight, picture.pixels)
+    simple = siren_encode.encode_simple(picture, options, trial.rate_weight, rival, deadline)
+    if simple is None:
+        return None
+    wanted = options.psnr is not None or budget_bytes(options, picture.size) is not None
+    return siren_encode.encode(picture, options, deadline) if wanted else simple
 
 
 def _siren_or(picture: Picture, options: EncodeOptions, deadline: float | None, failure: Exception) -> Encoded:
@@ -95,4 +109,4 @@ def _badness(picture: Picture, options: EncodeOptions) -> Callable[[Encoded], tu
     if budget_bytes(options, picture.size) is not None:
         return lambda file: (-file.psnr_db,)
     bit = image_rate_weight(options, picture.channels, picture.pixels)
-    return lambda file: (10 ** (-file.psnr_db / 10) + bit * 8 * len(file.data) / picture.pixels,)
+    return lambda file: (file.loss(bit, picture.pixels),)

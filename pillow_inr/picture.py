@@ -31,6 +31,10 @@ class Encoded(NamedTuple):
     data: bytes
     psnr_db: float
 
+    def loss(self, rate_weight: float, pixels: int) -> float:
+        """Mean squared error + lambda * bits per pixel."""
+        return float(10 ** (-self.psnr_db / 10) + rate_weight * 8 * len(self.data) / pixels)
+
 
 @dataclass(frozen=True)
 class Picture:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -30,6 +31,11 @@ PSNR_FITS = 4
 PSNR_TOLERANCE = 0.25
 DB_PER_DOUBLING = 2.3
 PSNR_DOUBLINGS_MAX = 3.0
+# For pictures that may be simple: widths to be tried, the steps that show whether they suit, and how much more than
+# another model's loss the first one's may be.
+SIMPLE_WIDTHS = (8, 16, 32, 64, 96, 128, 192)
+SIMPLE_STEPS = 600
+SIMPLE_LOSS = 2.0
 
 
 def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
@@ -47,6 +53,46 @@ def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> 
     if options.psnr is not None:
         return _search(picture, options, options.psnr, deadline)
     return _encode_plan(picture, make_plan(options, picture.size, picture.channels), options, deadline).file
+
+
+def encode_simple(
+    picture: Picture, options: EncodeOptions, rate_weight: float, rival: float, deadline: float | None
+) -> Encoded | None:
+    """The best of a few SIRENs for a picture that may be simple: flat, smooth, an icon.
+
+    Narrow networks come first, each fitted briefly; when twice the width no longer pays, the best is fitted in earnest.
+
+    Args:
+        rate_weight: lambda, which takes the place of the options' quality and goals.
+        rival: loss of another file of the picture.
+        deadline: reading of `time.perf_counter` at which the file should be there.
+    Returns:
+        None if the picture is not simple: the narrowest network is no match for the rival at all.
+    Raises:
+        BackendError: TensorFlow is not there or not usable.
+        FitError: a fit diverged.
+    """
+    options = replace(options, quality=None, target_bytes=None, bpp=None, psnr=None)
+    usual = usual_weights(picture.pixels, picture.channels)
+    best: tuple[float, Encoded, Plan] | None = None
+    for width in SIMPLE_WIDTHS:
+        plan = plan_for_weights(replace(options, width=width), picture.size, picture.channels, usual)
+        plan = replace(plan, rate_weight=rate_weight)
+        brief = replace(plan, steps=min(plan.steps, SIMPLE_STEPS))
+        now = time.perf_counter()
+        file = _encode_plan(picture, brief, options, None if deadline is None else now + (deadline - now) / 4).file
+        loss = file.loss(rate_weight, picture.pixels)
+        if best is None and loss > SIMPLE_LOSS * rival:
+            return None
+        if best is not None and loss >= best[0]:
+            break
+        best = loss, file, plan
+    assert best is not None
+    loss, file, plan = best
+    if plan.steps <= SIMPLE_STEPS or (deadline is not None and time.perf_counter() >= deadline):
+        return file
+    longer = _encode_plan(picture, plan, options, deadline).file
+    return min(file, longer, key=lambda file: file.loss(rate_weight, picture.pixels))
 
 
 class _Trial(NamedTuple):

@@ -218,7 +218,15 @@ class FakeEncoders:
         self.errors: dict[str, Exception] = {}
         self.deadlines: dict[str, float | None] = {}
         self.collapsed = False
+        self.simple = True
         monkeypatch.setattr(siren_encode, "encode", lambda *arguments: self.encode("siren", *arguments))
+        monkeypatch.setattr(
+            siren_encode,
+            "encode_simple",
+            lambda picture, options, *others: (
+                self.encode("siren", picture, options, others[-1]) if self.simple else None
+            ),
+        )
         monkeypatch.setattr(
             pyramid_encode, "encode", lambda *arguments: pyramid_encode.Trial(self.encode("pyramid", *arguments), 1e-3)
         )
@@ -250,14 +258,29 @@ def test_a_large_image_with_a_small_file_is_fitted_with_both(
     encoders: FakeEncoders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     size = len(encoders.files["pyramid"].data)
-    for limit, fitted in ((size, ["pyramid", "siren"]), (size - 1, ["pyramid"])):
-        monkeypatch.setattr(codec, "SMALL_BYTES", limit)
+    bpp = 8 * size / (LARGE[0] * LARGE[1])
+    limits = ((size, 0.0, True), (size - 1, 0.0, False), (0, bpp, True), (0, 0.99 * bpp, False))
+    for length, rate, both in limits:
+        monkeypatch.setattr(codec, "SMALL_BYTES", length)
+        monkeypatch.setattr(codec, "SMALL_BPP", rate)
         encoders.chosen(LARGE)
-        assert list(encoders.deadlines) == fitted
+        assert list(encoders.deadlines) == (["pyramid", "siren"] if both else ["pyramid"])
+
+
+def test_what_is_not_simple_is_a_pyramid(encoders: FakeEncoders) -> None:
+    encoders.files["siren"] = Encoded(bytes(100), 35.0)
+    for size in (SMALL, LARGE):
+        assert encoders.chosen(size) == "siren"
+        assert encoders.chosen(size, psnr=32) == "siren"
+    encoders.simple = False
+    for size in (SMALL, LARGE):
+        assert encoders.chosen(size) == "pyramid"
+        assert encoders.chosen(size, psnr=25) == "pyramid"
 
 
 def test_the_model_is_chosen_by_options_and_size(encoders: FakeEncoders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "SMALL_BYTES", 0)
+    monkeypatch.setattr(codec, "SMALL_BPP", 0.0)
     for options, expected in (
         ({}, "pyramid"),
         ({"model": "pyramid"}, "pyramid"),

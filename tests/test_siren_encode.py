@@ -15,6 +15,7 @@ from pillow_inr import codec, container, entropy, initialization, siren_encode
 from pillow_inr.architecture import Architecture
 from pillow_inr.config import EncodeOptions
 from pillow_inr.initialization import Initialization
+from pillow_inr.metadata import Metadata
 from pillow_inr.picture import Encoded, Picture
 from pillow_inr.siren_plan import Plan, plan_for_weights, usual_weights
 
@@ -249,3 +250,31 @@ def test_a_psnr_is_searched_for_by_fits() -> None:
     assert [str(warning.message) for warning in caught] == [
         f"psnr=90 dB was not reached: the file has {reached:.2f} dB"
     ]
+
+
+def test_simple_pictures_take_narrow_networks_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Widths double until that does not pay; the best is fitted in earnest."""
+    losses = {(8, 600): 5.0, (16, 600): 3.0, (32, 600): 4.0, (16, 900): 2.0}
+    fits: list[tuple[int, int]] = []
+
+    def encode_plan(picture: Picture, plan: Any, options: EncodeOptions, deadline: float | None) -> Any:
+        assert plan.rate_weight == 1e-3
+        fits.append((plan.width, plan.steps))
+        # 100 bytes, whose bits are worth 0.4 here, and the rest as an error.
+        error = losses[fits[-1]] - 1e-3 * 800 / picture.pixels
+        return siren_encode._Trial(Encoded(bytes(100), -10 * math.log10(error)), plan.weights)
+
+    monkeypatch.setattr(siren_encode, "_encode_plan", encode_plan)
+    picture = Picture.of(gradient(20, 10), Metadata())
+
+    def encode(rival: float, **options: Any) -> Encoded | None:
+        fits.clear()
+        return siren_encode.encode_simple(picture, EncodeOptions(**options), 1e-3, rival, None)
+
+    found = encode(2.6, steps=900)
+    assert fits == [(8, 600), (16, 600), (32, 600), (16, 900)]
+    assert found is not None and found.loss(1e-3, picture.pixels) == pytest.approx(2.0)
+    encode(2.6, steps=600, psnr=90)
+    assert fits == [(8, 600), (16, 600), (32, 600)]
+    assert encode(2.4, steps=900) is None
+    assert fits == [(8, 600)]
