@@ -49,6 +49,8 @@ NETWORK_RATE_WEIGHT = 1.0
 # Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
 # their rounding thresholds, for a tenth of the rate and more (docs/experiments.md section 11).
 ADAM = (0.7, 0.92)
+# Fits of fewer steps begin with latents from filters; longer ones gain nothing by them (docs/experiments.md section 12).
+FILTERED_STEPS = 250
 # Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
 TEMPERATURES = (0.35, 0.08)
 DEVIATIONS = (0.22, 0.15)
@@ -106,7 +108,7 @@ def fit(
     with tf.device(device_name(device)):
         trainer = shared_trainer(preset, channels, device)
         values = scale.to_values(image)
-        first = trainer.latents(pyramid_analysis.analyse(values, prior))
+        first = trainer.latents(_first_latents(values, prior, steps))
         target = trainer.image(values)
         base = pyramid.prior(preset, prior, channels)
         for caution in ATTEMPTS:
@@ -119,6 +121,13 @@ def fit(
                     report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
                 return fitted
     raise FitError(f"the fit diverged {len(ATTEMPTS)} times; try another seed or a lower quality")
+
+
+def _first_latents(values: NDArray[np.float32], prior: int, steps: int) -> list[NDArray[np.float32]]:
+    if steps < FILTERED_STEPS:
+        return pyramid_analysis.analyse(values, prior)
+    height, width, _ = values.shape
+    return [np.zeros(shape, np.float32) for shape in pyramid.grid_sizes((width, height))]
 
 
 class _Schedule:
