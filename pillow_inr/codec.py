@@ -56,6 +56,10 @@ def _pyramid(picture: Picture, options: EncodeOptions, deadline: float | None) -
 
 def _auto(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
     """The pyramid, or the SIREN where that is better."""
+    if picture.is_flat:
+        flat = siren_encode.encode_flat(picture)
+        if len(flat.data) <= (budget_bytes(options, picture.size) or len(flat.data)):
+            return flat
     half = deadline
     if picture.pixels <= SMALL_PIXELS and deadline is not None:
         half = (time.perf_counter() + deadline) / 2

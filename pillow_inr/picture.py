@@ -68,6 +68,11 @@ class Picture:
         return int(self.samples.shape[2])
 
     @property
+    def is_flat(self) -> bool:
+        """Whether all pixels have one colour."""
+        return bool((self.samples == self.samples[0, 0]).all())
+
+    @property
     def scale(self) -> Scale:
         """What makes network values of its samples."""
         ranges = self.sample_format.ranges if self.sample_format else ((0.0, 255.0),)

@@ -49,7 +49,7 @@ NETWORK_RATE_WEIGHT = 1.0
 # Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
 # their rounding thresholds, for a tenth of the rate and more (docs/experiments.md section 11).
 ADAM = (0.7, 0.92)
-# Fits of fewer steps begin with latents from filters; longer ones gain nothing by them (docs/experiments.md section 12).
+# Fits of fewer steps begin with latents from filters; longer ones gain nothing by them (experiments.md section 12).
 FILTERED_STEPS = 250
 # Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
 TEMPERATURES = (0.35, 0.08)

@@ -36,6 +36,8 @@ PSNR_DOUBLINGS_MAX = 3.0
 SIMPLE_WIDTHS = (8, 16, 32, 64, 96, 128, 192)
 SIMPLE_STEPS = 600
 SIMPLE_LOSS = 2.0
+# Network values of a single colour: 64 steps between two levels of 8 bits.
+FLAT_STEP = 2.0**-14
 
 
 def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
@@ -53,6 +55,17 @@ def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> 
     if options.psnr is not None:
         return _search(picture, options, options.psnr, deadline)
     return _encode_plan(picture, make_plan(options, picture.size, picture.channels), options, deadline).file
+
+
+def encode_flat(picture: Picture) -> Encoded:
+    """A network of one unit that shows one colour, that of the first pixel; there is nothing to fit."""
+    fields = {"encoding": container.ENCODING_NONE, "frequencies": 0, "growth": 100, "width": 1, "depth": 1}
+    *zeros, bias = (np.zeros(shape, np.float32) for shape in Architecture.of(picture.header(fields)).shapes)
+    colour = picture.scale.to_values(picture.samples[:1, :1]).reshape(bias.shape)
+    step = quantization.step_index(FLAT_STEP)
+    tensors = [entropy.CodedTensor(zero.astype(np.int32), step) for zero in zeros]
+    tensors.append(entropy.CodedTensor(quantization.quantize(colour, FLAT_STEP), step))
+    return picture.pack(fields, entropy.encode_tensors(tensors))
 
 
 def encode_simple(

@@ -241,7 +241,7 @@ class FakeEncoders:
     def chosen(self, size: tuple[int, int], **options: Any) -> str:
         """The model whose file is the result."""
         self.deadlines = {}
-        data = codec.encode(np.zeros((size[1], size[0], 3), np.uint8), EncodeOptions(**options))
+        data = codec.encode(gradient(*size), EncodeOptions(**options))
         return next(model for model, file in self.files.items() if file.data is data)
 
 
@@ -354,3 +354,24 @@ def test_a_psnr_that_was_not_reached_is_told_once(encoders: FakeEncoders) -> Non
         with pytest.warns(UserWarning) as notes:
             encoders.chosen(size, psnr=40)
         assert [str(note.message) for note in notes] == ["psnr=40 dB was not reached: the file has 30.00 dB"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((1, 1, 3), (255, 0, 77), np.uint8),
+        np.full((300, 200, 3), (1, 254, 128), np.uint8),
+        np.full((30, 20), 3, np.uint8),
+        np.full((30, 20, 4), (9, 8, 7, 0), np.uint8),
+        np.full((30, 20), 54321, np.uint16),
+        np.full((3, 2, 7), -1.5e-9, np.float32),
+    ],
+)
+def test_one_colour_takes_no_fit(image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoder in (siren_encode, pyramid_encode):
+        monkeypatch.setattr(encoder, "_fitting", lambda: pytest.fail("there is nothing to fit"))
+    data = codec.encode(image, EncodeOptions())
+    assert len(data) <= 100
+    np.testing.assert_array_equal(pillow_inr.decode(data), image)
+    codec.encode(image, EncodeOptions(psnr=50))
+    codec.encode(image, EncodeOptions(target_bytes=len(data)))
