@@ -192,7 +192,9 @@ def _fit_tiles(
 def _preview(picture: Picture, plan: PyramidPlan, options: EncodeOptions, fitting: ModuleType) -> container.Chunk:
     """The picture as it serves thumbnails (docs/format.md section 9.8)."""
     shrink = max(1.0, max(picture.size) / PREVIEW_SIDE)
-    small = picture.reduced((max(1, round(picture.size[0] / shrink)), max(1, round(picture.size[1] / shrink))))
+    # Rounded up, as sizes of drafts are, so that a thumbnail of the preview's width asks for no more rows than it has.
+    width, height = (math.ceil(side / shrink - 1e-9) for side in picture.size)
+    small = picture.reduced((width, height))
     whole = replace(plan, tile=container.TILE_NONE, steps=min(plan.steps, PREVIEW_STEPS))
     payload = _fit_tiles(small, whole, replace(options, progress=False), None, fitting)
     header = small.header(_fields(whole), len(payload))

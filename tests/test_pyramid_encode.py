@@ -1,5 +1,6 @@
 """The pyramid's encoder: files of all kinds of samples, goals, tiles, collapse; with a fake in place of the fit."""
 
+import io
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 import pillow_inr
 from pillow_inr import codec, container, decoding, pyramid_encode, pyramid_plan
@@ -158,6 +160,10 @@ def test_large_images_carry_a_preview(fake: FakeFit, small_tiles: None, monkeypa
     assert small.shape == (128, 256, 3)
     np.testing.assert_array_equal(pillow_inr.decode(data, size=(256, 128)), small)
     assert (fake.calls[0]["shape"], fake.calls[0]["steps"]) == ((128, 256, 3), 200)
+    with Image.open(io.BytesIO(data)) as opened, Image.open(io.BytesIO(preview)) as shown:
+        opened.thumbnail((64, 64))
+        shown.thumbnail((64, 64))
+        np.testing.assert_array_equal(np.asarray(opened), np.asarray(shown))
     assert {call["steps"] for call in fake.calls[1:]} == {1000}
 
 
