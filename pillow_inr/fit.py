@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
@@ -96,7 +96,8 @@ def fit(
         rate = peak_rate(architecture.width)
         for attempt in range(ATTEMPTS):
             caution = 2.0**attempt
-            trainer.start(image, scale, rate_weight, seed, rate / math.sqrt(caution), WEIGHT_DECAY * caution, initial)
+            slow, decay = rate / math.sqrt(caution), WEIGHT_DECAY * caution
+            trainer.start(image, scale, architecture.growth, rate_weight, seed, slow, decay, initial)
             call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // CONTROLS + 1)
             schedule = _Schedule(steps, call_steps, deadline)
             patient = attempt == ATTEMPTS - 1
@@ -110,6 +111,8 @@ def fit(
 # atomic, so that fits in several threads never share one.
 _idle: dict[tuple[Architecture, int, int, str | None], Trainer] = {}
 IDLE_MAX = 8
+# Nothing compiled depends on it.
+ANY_GROWTH = 100
 
 
 @contextmanager
@@ -118,8 +121,9 @@ def _borrowed_trainer(image: Samples, architecture: Architecture, device: str | 
     height, width, _ = image.shape
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
-    key = architecture, batch, longest_side, device
-    trainer = _idle.pop(key, None) or Trainer(architecture, batch, longest_side)
+    alike = replace(architecture, growth=ANY_GROWTH)
+    key = alike, batch, longest_side, device
+    trainer = _idle.pop(key, None) or Trainer(alike, batch, longest_side)
     try:
         yield trainer
     finally:

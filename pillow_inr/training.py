@@ -105,7 +105,7 @@ class Trainer:
 
     Serves one fit after another: compiling takes seconds, and TensorFlow never gives back the 60 MB that compiled
     code takes. So nothing of an image is compiled in but its number of channels, the pixels of a step, and a length
-    that no side exceeds.
+    that no side exceeds: the growth of the frequencies, which goes with the image's size, is in tables.
     """
 
     def __init__(self, architecture: Architecture, batch: int, longest_side: int) -> None:
@@ -146,18 +146,23 @@ class Trainer:
         self,
         image: Samples,
         scale: Scale,
+        growth: int,
         rate_weight: float,
         seed: int,
         rate: float,
         decay: float,
         initial: Sequence[NDArray[np.float32]] | None = None,
     ) -> None:
-        """Take up an image, with new weights, or the given ones, new optimizers, a peak rate and a weight decay."""
+        """Take up an image, with new weights, or the given ones, new optimizers, a peak rate and a weight decay.
+
+        Args:
+            growth: ratio of the frequencies in hundredths, in place of the architecture's.
+        """
         height, width, channels = image.shape
         self.pixels = width * height
         self.release()
         self.sampler = Sampler(image, scale, self.batch, self.call_steps, seed)
-        self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
+        self.tables = [self._feature_table(length, max(width, height), growth) for length in (width, height)]
         self.rate = tf.constant(rate, tf.float32)
         self.decay = tf.constant(decay, tf.float32)
         self.rate_weight = rate_weight
@@ -173,10 +178,8 @@ class Trainer:
         for in_rate_phase in (False, True):
             self.advance(0, 0, 0.0, 0.0, in_rate_phase)
 
-    def _feature_table(self, length: int, longer: int) -> tf.Tensor:
-        features = encode_axis(
-            Axis.of_pixels(length, longer).positions(), self.architecture.frequencies, self.architecture.growth
-        )
+    def _feature_table(self, length: int, longer: int, growth: int) -> tf.Tensor:
+        features = encode_axis(Axis.of_pixels(length, longer).positions(), self.architecture.frequencies, growth)
         return tf.constant(np.pad(features, ((0, self.longest_side - length), (0, 0))))
 
     def diverged(self, step: int, mse: float) -> bool:

@@ -17,6 +17,7 @@ import tensorflow as tf
 from pillow_inr import fit, quantization, training
 from pillow_inr.architecture import Architecture
 from pillow_inr.errors import BackendError, FitError
+from pillow_inr.samples import Scale
 
 from .checks import LEVELS, gradient
 
@@ -134,6 +135,20 @@ def test_a_trainer_serves_one_image_after_another(monkeypatch: pytest.MonkeyPatc
         np.testing.assert_array_equal(weight, usual)
 
 
+def test_sizes_that_are_alike_share_a_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their frequencies are not the same: these are in tables."""
+    image = gradient(40, 30)
+    alike = [Architecture(width=8, depth=2, channels=3, frequencies=4, growth=growth) for growth in (110, 150)]
+    options: dict[str, Any] = {"scale": Scale("uint8", 3, ((0.0, 255.0),)), "steps": 60, "rate_weight": 1e-3}
+    usual = [fit.fit(image, architecture, **options) for architecture in alike]
+    fit._idle.clear()
+    fit.fit(image, alike[0], **options)
+    monkeypatch.setattr(fit, "Trainer", lambda *_: pytest.fail("compiled again"))
+    other = fit.fit(image, alike[1], **options)
+    assert all(np.array_equal(*pair) for pair in zip(other.weights, usual[1].weights, strict=True))
+    assert usual[0].psnr_db != usual[1].psnr_db
+
+
 def test_another_back_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(BackendError, match="KERAS_BACKEND=tensorflow"):
@@ -155,7 +170,7 @@ class Starts:
         start = training.Trainer.start
 
         def noted(trainer: training.Trainer, image: np.ndarray, *arguments: Any) -> None:
-            self.made.append(arguments[3:5])
+            self.made.append(arguments[4:6])
             start(trainer, image, *arguments)
 
         monkeypatch.setattr(training.Trainer, "start", noted)
