@@ -90,7 +90,7 @@ def _measure(path: Path, runs: int) -> None:
         )
         whole = image.render()
         for reduction in (4, 8):
-            size = width // reduction, height // reduction
+            size = -(-width // reduction), -(-height // reduction)
             with Image.open(path) as drafted:
                 drafted.draft(None, size)
                 took = seconds(drafted.load)
