@@ -1,8 +1,8 @@
 """Learn the filters that a pyramid's first latents come from: pillow_inr/pyramid_analysis.npy, from photographs.
 
 Crops are fitted from each prior, and the fits' symbols regressed on the image around them, by least squares with the
-ridge that does best on crops left aside. The fits themselves begin with the filters that are there, or with zeros
-(--from-zeros). Never learn from images that results are reported on.
+ridge that does best on crops left aside. Fits of few steps begin with the filters that are there, or with zeros
+(--from-zeros); longer ones with zeros. Never learn from images that results are reported on.
 """
 
 import argparse

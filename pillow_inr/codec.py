@@ -90,11 +90,11 @@ def _siren_against(
 ) -> Encoded | None:
     """A SIREN's file of what may be a simple picture; None if it is not."""
     rival = trial.file.loss(trial.rate_weight, picture.pixels)
-    simple = siren_encode.encode_simple(picture, options, trial.rate_weight, rival, deadline)
-    if simple is None:
-        return None
-    wanted = options.psnr is not None or budget_bytes(options, picture.size) is not None
-    return siren_encode.encode(picture, options, deadline) if wanted else simple
+    if options.psnr is None and budget_bytes(options, picture.size) is None:
+        return siren_encode.encode_simple(picture, options, trial.rate_weight, rival, deadline)
+    if siren_encode.may_be_simple(picture, options, trial.rate_weight, rival, deadline):
+        return siren_encode.encode(picture, options, deadline)
+    return None
 
 
 def _siren_or(picture: Picture, options: EncodeOptions, deadline: float | None, failure: Exception) -> Encoded:

@@ -70,7 +70,8 @@ class Picture:
     @property
     def is_flat(self) -> bool:
         """Whether all pixels have one colour."""
-        return bool((self.samples == self.samples[0, 0]).all())
+        first = self.samples[0, 0]
+        return all((row == first).all() for row in self.samples)
 
     @property
     def scale(self) -> Scale:

@@ -238,9 +238,8 @@ class Trainer:
 
 @lru_cache(maxsize=8)
 def shared_trainer(preset: int, channels: int, device: str | None) -> Trainer:
-    """The trainer of all fits of a process on a device: it keeps nothing of them, and compiling takes seconds."""
-    with tf.device(device):
-        return Trainer(preset, channels)
+    """The trainer of all fits on the current device: it keeps nothing of them, and compiling takes seconds."""
+    return Trainer(preset, channels)
 
 
 def _tiles(size: tf.Tensor) -> tf.Tensor:

@@ -68,6 +68,14 @@ def encode_flat(picture: Picture) -> Encoded:
     return picture.pack(fields, entropy.encode_tensors(tensors))
 
 
+def may_be_simple(
+    picture: Picture, options: EncodeOptions, rate_weight: float, rival: float, deadline: float | None
+) -> bool:
+    """Whether the narrowest network, fitted briefly, comes near another file of the picture; see `encode_simple`."""
+    file, _ = _brief(picture, options, SIMPLE_WIDTHS[0], rate_weight, deadline)
+    return file.loss(rate_weight, picture.pixels) <= SIMPLE_LOSS * rival
+
+
 def encode_simple(
     picture: Picture, options: EncodeOptions, rate_weight: float, rival: float, deadline: float | None
 ) -> Encoded | None:
@@ -85,15 +93,9 @@ def encode_simple(
         BackendError: TensorFlow is not there or not usable.
         FitError: a fit diverged.
     """
-    options = replace(options, quality=None, target_bytes=None, bpp=None, psnr=None)
-    usual = usual_weights(picture.pixels, picture.channels)
     best: tuple[float, Encoded, Plan] | None = None
     for width in SIMPLE_WIDTHS:
-        plan = plan_for_weights(replace(options, width=width), picture.size, picture.channels, usual)
-        plan = replace(plan, rate_weight=rate_weight)
-        brief = replace(plan, steps=min(plan.steps, SIMPLE_STEPS))
-        now = time.perf_counter()
-        file = _encode_plan(picture, brief, options, None if deadline is None else now + (deadline - now) / 4).file
+        file, plan = _brief(picture, options, width, rate_weight, deadline)
         loss = file.loss(rate_weight, picture.pixels)
         if best is None and loss > SIMPLE_LOSS * rival:
             return None
@@ -106,6 +108,18 @@ def encode_simple(
         return file
     longer = _encode_plan(picture, plan, options, deadline).file
     return min(file, longer, key=lambda file: file.loss(rate_weight, picture.pixels))
+
+
+def _brief(
+    picture: Picture, options: EncodeOptions, width: int, rate_weight: float, deadline: float | None
+) -> tuple[Encoded, Plan]:
+    """A network of this width after a few steps, and the plan of which these are a part."""
+    options = replace(options, width=width, quality=None, target_bytes=None, bpp=None, psnr=None)
+    usual = usual_weights(picture.pixels, picture.channels)
+    plan = replace(plan_for_weights(options, picture.size, picture.channels, usual), rate_weight=rate_weight)
+    now = time.perf_counter()
+    end = None if deadline is None else now + (deadline - now) / 4
+    return _encode_plan(picture, replace(plan, steps=min(plan.steps, SIMPLE_STEPS)), options, end).file, plan
 
 
 class _Trial(NamedTuple):

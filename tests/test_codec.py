@@ -220,6 +220,7 @@ class FakeEncoders:
         self.collapsed = False
         self.simple = True
         monkeypatch.setattr(siren_encode, "encode", lambda *arguments: self.encode("siren", *arguments))
+        monkeypatch.setattr(siren_encode, "may_be_simple", lambda *arguments: self.simple)
         monkeypatch.setattr(
             siren_encode,
             "encode_simple",
