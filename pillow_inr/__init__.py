@@ -11,7 +11,7 @@ Opening needs NumPy and constriction; only saving imports TensorFlow.
 
 from typing import TYPE_CHECKING, Any
 
-from . import imageio_support, registration
+from . import imageio_support, limits, registration
 
 if TYPE_CHECKING:
     from .api import decode, encode, read_header, register_initialization, save, to_keras
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         DamagedFileError,
         FitError,
         FormatError,
+        LimitError,
         MissingInitializationError,
         UnsupportedFileError,
     )
@@ -36,10 +37,12 @@ __all__ = [
     "FitError",
     "FormatError",
     "Header",
+    "LimitError",
     "MissingInitializationError",
     "UnsupportedFileError",
     "decode",
     "encode",
+    "limits",
     "read_header",
     "register",
     "register_initialization",

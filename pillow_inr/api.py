@@ -68,6 +68,7 @@ def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = No
         several channels or an array that had this axis.
     Raises:
         FormatError: the file is damaged, or not an .inr file that this release reads.
+        LimitError: it takes more work or memory than `pillow_inr.limits` allow.
         ValueError: the size is not two positive integers or larger than Pillow's limit, or the box is not a region
             within the image.
     """
@@ -82,7 +83,7 @@ def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = No
     except ValueError as error:
         # The whole image: it is the file that asks for too much.
         raise (FormatError(f"header: {error}") if size is None and box is None else error) from error
-    samples = decoding.read_network(data).pixels(chosen, region)
+    samples = decoding.decode(data, chosen, region)
     return samples.reshape(samples.shape[:2] + header.shape[2:])
 
 

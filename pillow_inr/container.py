@@ -375,6 +375,16 @@ def _read_samples(reader: _Reader) -> SampleFormat:
     return SampleFormat(DTYPES[sample_type], channels, tuple(zip(bounds[::2], bounds[1::2], strict=True)))
 
 
+def read_cut(data: bytes) -> tuple[Header, bytes]:
+    """Header of a file whose end is missing, and what is there of its payload; no checksum vouches for them.
+
+    Raises:
+        FormatError, DamagedFileError, UnsupportedFileError: as `read_header`.
+    """
+    header, start = read_header(data)
+    return header, data[start : start + header.payload_bytes]
+
+
 def pack_chunks(chunks: Sequence[Chunk]) -> bytes:
     """Chunks as bytes, in order (docs/format.md section 6)."""
     return b"".join(

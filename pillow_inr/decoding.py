@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, quantization, siren
+from . import container, cost, entropy, quantization, siren
 from .architecture import Architecture
-from .errors import FormatError
+from .errors import DamagedFileError, FormatError, LimitError
 from .pixels import Axis
 from .pyramid_synthesis import Region
 from .pyramid_tiles import Tiles
@@ -22,9 +22,6 @@ from .siren import Grid
 if TYPE_CHECKING:
     from .initialization import Initialization
 
-# Multiplications that evaluating a network may take: some twenty minutes of four cores. A 50-megapixel image with the
-# largest network that `quality` chooses takes a tenth of it.
-WORK_MAX = 10**14
 # Reducing an image averages points in each pixel, or details alias: one for every SPACING pixels of the image along
 # each axis, but beyond a reduction to REDUCTION_FREE no more than take REDUCTION_WORK multiplications in all (a
 # twentieth of a second on four cores), so that a thumbnail of a large image stays cheap. Measured in
@@ -33,8 +30,6 @@ SPACING = 2
 POINTS_MAX = 16
 REDUCTION_FREE = 8
 REDUCTION_WORK = 3e9
-# Multiplications for a pixel of a pyramid: 1300 for its symbols, 700 for its samples.
-PYRAMID_WORK = 2000
 # Pixels of a result of another resolution than the image's that are made at once, along each axis.
 _BLOCK = 256
 
@@ -63,7 +58,7 @@ class Network:
             image's pixels; reduced, each pixel is the mean of several points.
         Raises:
             ValueError: the size is not two positive integers, or the box is empty or not within the image.
-            FormatError: it would take too many multiplications.
+            LimitError: it takes more than `limits` allow.
         """
         x0, y0, x1, y1 = check_box(box, self.header.size)
         width, height = check_size(size, (x0, y0, x1, y1))
@@ -82,9 +77,11 @@ class Network:
         """Samples on a grid, shape (height, width, channels).
 
         Raises:
-            FormatError: it would take too many multiplications.
+            LimitError: it takes more than `limits` allow.
         """
-        self._check_work(grid.across.count, grid.down.count)
+        points = grid.across.count, grid.down.count
+        size = points[0] // grid.points, points[1] // grid.points
+        cost.of_siren(self.header, points, size).check()
         return siren.synthesize(self.architecture, self.weights, grid, Scale.of(self.header))
 
     def _points(self, size: Size, reduction: float) -> int:
@@ -93,14 +90,6 @@ class Network:
         affordable = math.isqrt(int(REDUCTION_WORK / (self.architecture.weight_count * math.prod(size))))
         least = min(points, 2) if reduction <= REDUCTION_FREE else 1
         return max(least, min(points, affordable))
-
-    def _check_work(self, columns: int, rows: int) -> None:
-        work = self.architecture.weight_count * columns * rows
-        if work > WORK_MAX:
-            raise FormatError(
-                f"evaluating {columns}x{rows} points with {self.architecture.weight_count} weights takes {work:.1e} "
-                f"multiplications, more than the {WORK_MAX:.0e} allowed (pillow_inr.decoding.WORK_MAX)"
-            )
 
 
 @dataclass(frozen=True)
@@ -127,7 +116,8 @@ class PyramidNetwork:
             Shape (height, width, channels), of the file's sample type.
         Raises:
             ValueError: the size is not two positive integers, or the box is empty or not within the image.
-            FormatError: it would take too many multiplications, or the data of a tile is damaged.
+            FormatError: the data of a tile is damaged.
+            LimitError: it takes more than `limits` allow.
         """
         x0, y0, x1, y1 = check_box(box, self.header.size)
         width, height = check_size(size, (x0, y0, x1, y1))
@@ -137,15 +127,17 @@ class PyramidNetwork:
         across = Resampling(self.header.size[0], x0, x1, width)
         down = Resampling(self.header.size[1], y0, y1, height)
         whole = Region(*down.needed(0, height), *across.needed(0, width))
-        self._check_work(whole)
+        cost.of_pyramid(self.header, (whole.left, whole.top, whole.right, whole.bottom), (width, height)).check()
+        # Before memory is taken for the result.
+        self.tiles.decode_ahead(whole)
         scale = Scale.of(self.header)
-        pixels: Samples = np.empty((height, width, self.header.channels), scale.dtype)
+        pixels: Samples = np.zeros((height, width, self.header.channels), scale.dtype)
         if across.is_identity and down.is_identity:
-            top, left = int(y0), int(x0)
-            for part, values in self.tiles.values(Region(top, top + height, left, left + width)):
-                pixels[part.top - top : part.bottom - top, part.left - left : part.right - left] = scale.to_samples(
-                    values
-                )
+            for part, values in self.tiles.values(whole):
+                place = np.s_[
+                    part.top - whole.top : part.bottom - whole.top, part.left - whole.left : part.right - whole.left
+                ]
+                pixels[place] = scale.to_samples(values)
             return pixels
         for top in range(0, height, _BLOCK):
             for left in range(0, width, _BLOCK):
@@ -195,18 +187,6 @@ class PyramidNetwork:
         limited: NDArray[np.float32] = np.clip(np.moveaxis(total, 0, 2), 0.0, 1.0)
         return limited
 
-    def _check_work(self, region: Region) -> None:
-        """Compare what decoding the tiles of a region takes with what is allowed."""
-        side = 1 << self.header.tile if self.header.tile else max(self.header.size)
-        rows = (region.bottom - 1) // side - region.top // side + 1
-        columns = (region.right - 1) // side - region.left // side + 1
-        work = PYRAMID_WORK * min(rows * side, self.header.size[1]) * min(columns * side, self.header.size[0])
-        if work > WORK_MAX:
-            raise FormatError(
-                f"decoding {columns}x{rows} tiles takes {work:.1e} multiplications, more than the {WORK_MAX:.0e} "
-                "allowed (pillow_inr.decoding.WORK_MAX)"
-            )
-
 
 def check_box(box: Box | None, size: Size) -> Box:
     """The region of an image of this size that a box names.
@@ -242,11 +222,47 @@ def check_size(size: Size | None, box: Box) -> Size:
     return width, height
 
 
+def decode(data: bytes, size: Size | None = None, box: Box | None = None, *, cut: bool = False) -> Samples:
+    """Pixels of a file, or of a region of it, as the `pixels` of its network.
+
+    Args:
+        cut: whether the end of the file may be missing, as for `read_cut_network`.
+    Raises:
+        FormatError, ValueError: as `read_network` and its `pixels`.
+        LimitError: also when there is not as much memory as it takes.
+    """
+    header, _ = container.read_header(data)
+    if header.model == container.MODEL_SIREN:
+        # Before weights are made of symbols, of which a few bytes may hold millions.
+        chosen = check_size(size, check_box(box, header.size))
+        cost.of_siren(header, chosen, chosen).check()
+    try:
+        return (read_cut_network if cut else read_network)(data).pixels(size, box)
+    except MemoryError as error:
+        raise LimitError("there is not enough memory to decode the file") from error
+
+
+def read_cut_network(data: bytes) -> PyramidNetwork:
+    """What is there of a file whose end is missing: a pyramid's tiles, each on its own; the others are black.
+
+    Raises:
+        FormatError: not an .inr file that this release reads, or what is there is damaged.
+        DamagedFileError: no tile is there as a whole. A SIREN needs all of its weights.
+    """
+    header, payload = container.read_cut(data)
+    if header.model == container.MODEL_PYRAMID:
+        tiles = Tiles(header, payload, cut=True)
+        if tiles.whole:
+            return PyramidNetwork(header, tiles, ())
+    raise DamagedFileError(f"the file is cut off: {len(data)} bytes of {header.file_bytes}, too few for any pixel")
+
+
 def read_network(data: bytes) -> Network | PyramidNetwork:
     """The network in a file; the data of a pyramid's tiles is decoded as far as `pixels` needs it, not before.
 
     Raises:
         FormatError: the file is damaged, or not an .inr file that this release reads.
+        LimitError: its weights take more than `limits` allow.
         MissingInitializationError: its weights are differences from an initialization that is not known here.
     """
     header, payload, chunks = container.unpack(data)
@@ -255,12 +271,13 @@ def read_network(data: bytes) -> Network | PyramidNetwork:
             raise FormatError("chunks: a pyramid has no initialization")
         return PyramidNetwork(header, Tiles(header, payload), chunks)
     architecture = Architecture.of(header)
+    cost.of_siren(header, (1, 1), (1, 1)).check()
     references = _named_references(architecture, chunks)
+    # All of them before memory is taken for weights: whether the stream is in order is seen at its end.
+    tensors = list(entropy.decode_tensors(payload, architecture.shapes, header.coding))
     weights = [
         quantization.dequantize(tensor.symbols, quantization.step_size(tensor.step_index), reference)
-        for tensor, reference in zip(
-            entropy.decode_tensors(payload, architecture.shapes, header.coding), references, strict=True
-        )
+        for tensor, reference in zip(tensors, references, strict=True)
     ]
     return Network(header, architecture, weights, chunks)
 

@@ -101,6 +101,8 @@ class Model:
 
     lowest: int
     """The first of the integers."""
+    values: int
+    """How many they are."""
     table: "constriction.stream.model.Categorical"
 
 
@@ -114,13 +116,15 @@ def laplace_counts(scale_index: int, magnitude: int) -> NDArray[np.float64]:
         float64 holding integers, shape (2^(magnitude + 1) - 1,).
     Source: docs/format.md section 4.3.
     """
-    side = _laplace_side(scale_index, magnitude)
-    return np.array([*reversed(side), 2 * _ONE, *side], np.float64)
+    return _two_sided(_laplace_side(scale_index, magnitude), 2 * _ONE, magnitude)
 
 
 def onesided_counts(scale_index: int, magnitude: int) -> NDArray[np.float64]:
     """As `laplace_counts`, of magnitudes: over 0..2^magnitude - 1 (docs/format.md section 4.7)."""
-    return np.array([_ONE, *_laplace_side(scale_index, magnitude)], np.float64)
+    counts = np.ones(1 << magnitude)
+    side = _laplace_side(scale_index, magnitude)
+    counts[: len(side) + 1] = [_ONE, *side]
+    return counts
 
 
 def shaped_counts(scale_index: int, magnitude: int, shape: int) -> NDArray[np.float64]:
@@ -139,19 +143,33 @@ def shaped_counts(scale_index: int, magnitude: int, shape: int) -> NDArray[np.fl
     side = []
     for _ in range((1 << magnitude) - 1):
         count = count * ratio >> 32
+        if count <= 1:
+            break  # and so are all that follow
         ratio = ratio * bend >> 32
-        side.append(max(1, count))
-    return np.array([*reversed(side), _ONE, *side], np.float64)
+        side.append(count)
+    return _two_sided(side, _ONE, magnitude)
+
+
+def _two_sided(side: Sequence[int], middle: int, magnitude: int) -> NDArray[np.float64]:
+    """Counts of -(2^magnitude - 1)..2^magnitude - 1 from those of 0 and of 1, 2, …; beyond these they are 1."""
+    largest = (1 << magnitude) - 1
+    counts = np.ones(2 * largest + 1)
+    counts[largest] = middle
+    counts[largest + 1 : largest + 1 + len(side)] = side
+    counts[:largest] = counts[:largest:-1]
+    return counts
 
 
 def _laplace_side(scale_index: int, magnitude: int) -> Sequence[int]:
-    """Counts of 1..2^magnitude - 1, the count of 0 being 2^33."""
+    """Counts of 1, 2, … at most 2^magnitude - 1, the count of 0 being 2^33; those that are not there are 1."""
     decay = DECAYS[scale_index]
     ratio = decay * decay >> 32
     count = decay * (_ONE + decay) >> 32
     side = []
     for _ in range((1 << magnitude) - 1):
-        side.append(max(1, count))
+        if count <= 1:
+            break
+        side.append(count)
         count = count * ratio >> 32
     return side
 
@@ -193,4 +211,4 @@ def code_lengths(counts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _model(lowest: int, counts: NDArray[np.float64]) -> Model:
-    return Model(lowest, constriction.stream.model.Categorical(counts, perfect=False))
+    return Model(lowest, len(counts), constriction.stream.model.Categorical(counts, perfect=False))

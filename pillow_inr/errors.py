@@ -13,6 +13,10 @@ class UnsupportedFileError(FormatError):
     """The file may be in order, but it needs a newer release of pillow_inr than this one."""
 
 
+class LimitError(FormatError):
+    """The file may be in order, but reading it takes more than `pillow_inr.limits` allows."""
+
+
 class MissingInitializationError(FormatError):
     """The file may be in order, but its weights are differences from an initialization that is not known here."""
 

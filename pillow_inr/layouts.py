@@ -86,7 +86,7 @@ class Laplace:
         """As `Reader.take`."""
         magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
-            return np.zeros(shape, np.int32)
+            return _zeros(shape)
         model = laplace(self.scale.take(decoder), magnitude)
         return decoder.take(model, math.prod(shape)).reshape(shape)
 
@@ -107,7 +107,7 @@ class Shaped:
         """As `Reader.take`."""
         magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
-            return np.zeros(shape, np.int32)
+            return _zeros(shape)
         return _take_shaped(decoder, shape, magnitude, self.scale)
 
 
@@ -142,7 +142,7 @@ class Kernel:
         """As `Reader.take`; shape (inputs, outputs)."""
         magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
-            return np.zeros(shape, np.int32)
+            return _zeros(shape)
         rows, columns = shape
         index = self.scale.take(decoder)
         distribution = decoder.take_one(uniform(SHAPE_MAX + 1))
@@ -179,7 +179,7 @@ class FirstKernel:
         """As `Reader.take`; shape (2 + 4 F, outputs)."""
         magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
-            return np.zeros(shape, np.int32)
+            return _zeros(shape)
         rows, columns = shape
         groups = row_groups(rows)
         first = _scale_index(FIRST_SCALE_INDEX).take(decoder)
@@ -214,7 +214,7 @@ class SineBias:
         """As `Reader.take`; shape (units,)."""
         magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
-            return np.zeros(shape, np.int32)
+            return _zeros(shape)
         if not decoder.take_one(uniform(2)):
             return _take_shaped(decoder, shape, magnitude, self.scale)
         differences = decoder.take(onesided(self.scale.take(decoder), magnitude), math.prod(shape))
@@ -250,6 +250,11 @@ def _take_shaped(decoder: Decoder, shape: tuple[int, ...], magnitude: int, scale
     index = scale.take(decoder)
     distribution = decoder.take_one(uniform(SHAPE_MAX + 1))
     return decoder.take(shaped(index, magnitude, distribution), math.prod(shape)).reshape(shape)
+
+
+def _zeros(shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Zeros that take no memory, however many: a file of a few bytes may have millions."""
+    return np.broadcast_to(np.int32(0), shape)
 
 
 def _scale_index(predicted: int) -> PredictedIndex:

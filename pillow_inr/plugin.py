@@ -48,6 +48,8 @@ _CONVERTED = {
     "HSV": "RGB",
 }
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+# Samples that are made colours of 8 bits at once.
+_BLOCK_SAMPLES = 1 << 20
 # Threads may render one image, whose file has one position. Of the module: an image with a lock could not be copied.
 _reading = threading.Lock()
 
@@ -70,7 +72,7 @@ class InrImageFile(ImageFile.ImageFile):
         if not self.fp.read(len(MAGIC)).startswith(MAGIC):
             raise SyntaxError("not an .inr file")
         try:
-            header, chunks = container.read_outline(self.fp)
+            header, chunks = self._outline()
             known = facts(header, chunks) | Metadata.from_chunks(chunks).info()
         except (DamagedFileError, UnsupportedFileError) as error:
             raise OSError(str(error)) from error
@@ -81,6 +83,20 @@ class InrImageFile(ImageFile.ImageFile):
         self._size = header.size
         self._mode = mode_of(header)
         self.info.update(known)
+
+    def _outline(self) -> tuple[container.Header, tuple[container.Chunk, ...]]:
+        assert self.fp is not None
+        try:
+            return container.read_outline(self.fp)
+        except DamagedFileError:
+            if not ImageFile.LOAD_TRUNCATED_IMAGES:
+                raise
+        # Chunks come last, so they are lost. A SIREN may need one; and, cut off, it cannot be decoded anyway.
+        self.fp.seek(0)
+        header, _ = container.read_header(self.fp.read(container.HEADER_MAX_BYTES))
+        if header.model == container.MODEL_SIREN:
+            raise DamagedFileError("the file is cut off, and a SIREN needs all of its weights")
+        return header, ()
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
         """Load fewer pixels, of the whole image: as many as fit into `size`. The mode stays.
@@ -101,8 +117,11 @@ class InrImageFile(ImageFile.ImageFile):
         """Decode all pixels, once."""
         if self._header is not None and not self._loaded:
             samples = self._evaluate(self.size, None)
-            self.load_prepare()
-            self.frombytes(memoryview(_as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
+            try:
+                self.load_prepare()
+                self.frombytes(memoryview(_as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
+            except MemoryError as error:
+                raise OSError("there is not enough memory to load the image") from error
             self._loaded = True
             file, self.fp = self.fp, None
             if self._exclusive_fp and file is not None:
@@ -139,8 +158,11 @@ class InrImageFile(ImageFile.ImageFile):
     def _evaluate(self, size: "Size", box: "Box | None") -> "Samples":
         from . import decoding
 
+        assert self._header is not None
+        data = self._whole_file()
+        cut = ImageFile.LOAD_TRUNCATED_IMAGES and len(data) < self._header.file_bytes
         try:
-            return decoding.read_network(self._whole_file()).pixels(size, box)
+            return decoding.decode(data, size, box, cut=cut)
         except FormatError as error:
             raise OSError(str(error)) from error
 
@@ -199,6 +221,17 @@ def _as_mode(samples: "Samples", mode: str, header: container.Header) -> "Sample
 
     if samples.dtype == np.uint8 or mode in ("I;16", "F"):
         return samples
+    levels = np.empty(samples.shape, np.uint8)
+    rows = max(1, _BLOCK_SAMPLES // samples[0].size)
+    for top in range(0, len(samples), rows):
+        levels[top : top + rows] = _levels(samples[top : top + rows], header)
+    return levels
+
+
+def _levels(samples: "Samples", header: container.Header) -> "Samples":
+    """Samples of 16 bits or floating point as colours of 8 bits."""
+    import numpy as np
+
     if samples.dtype == np.uint16:
         return (samples // 257).astype(np.uint8)  # black to black, white to white
     assert header.samples is not None

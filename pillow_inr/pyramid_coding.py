@@ -30,6 +30,8 @@ _DIFFERENCE_MAX = (1 << _DIFFERENCE_MAGNITUDE) - 1
 _DIFFERENCE_BITS = laplace_bits(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE)
 _MAGNITUDES = 16
 _EXPONENTS = 16
+# Symbols that take as long as what is done once for each front.
+_FRONT_SYMBOLS = 75
 # Rows of counts that are laid out at once for the coder: 18 MB.
 _BATCH = 1 << 16
 
@@ -123,7 +125,10 @@ def decode(data: bytes, preset: int, prior: int, channels: int, size: tuple[int,
     tensors = apply(base, deltas)
     network = ContextNetwork(tensors, preset)
     coded = decoder.take(uniform(2), LEVELS)[::-1]
-    grids = [np.zeros(shape, np.int32) for shape in pyramid.grid_sizes(size)]
+    sizes = pyramid.grid_sizes(size)
+    decoder.spend(sum(_symbols(sizes[level]) for level in range(LEVELS) if coded[level]))
+    # Zeros that take no memory.
+    grids = [np.broadcast_to(np.int32(0), shape) for shape in sizes]
     take = _Taker(decoder)
     for level in reversed(range(LEVELS)):
         if coded[level]:
@@ -220,6 +225,12 @@ def _put_grid(encoder: Encoder, grid: Grid, predictions: Predictions) -> None:
         if (beyond >= 0).any():
             encoder.put(beyond[beyond >= 0], escapes)
         start = end
+
+
+def _symbols(shape: tuple[int, int]) -> int:
+    """Symbols of a grid, and what its fronts take beside them."""
+    rows, columns = shape
+    return rows * columns + _FRONT_SYMBOLS * (columns + 2 * rows)
 
 
 class _Taker:

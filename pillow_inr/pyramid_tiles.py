@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import container, pyramid_coding
+from .cost import KEPT_BYTES
 from .errors import FormatError
 from .pyramid_coding import Pyramid
 from .pyramid_synthesis import Region, synthesize
 
 _ENTRY_BYTES = 4
-# Pixels whose grids are kept, so that regions side by side decode a tile once: 5 bytes each, 90 MB.
-KEPT_PIXELS = 1 << 24
 # Pixels synthesized at once: 12 MB of three channels.
 _PART_PIXELS = 1 << 20
 
@@ -46,15 +45,18 @@ def pack_streams(header: container.Header, streams: Sequence[bytes]) -> bytes:
 class Tiles:
     """The pyramids of a file, each decoded when it is needed first.
 
+    Args:
+        payload: of the file, or as much of it as there is, if it may be cut.
+        cut: whether the payload may be cut: tiles that are not whole have no values then.
     Raises:
         FormatError: the table of the tiles does not fit the payload.
     """
 
-    def __init__(self, header: container.Header, payload: bytes) -> None:
+    def __init__(self, header: container.Header, payload: bytes, cut: bool = False) -> None:
         self.header = header
         self.payload = payload
         if header.tile == container.TILE_NONE:
-            self.ends = np.array([len(payload)])
+            self.ends = np.array([header.payload_bytes])
             self.start = 0
         else:
             count = math.prod(header.tiles)
@@ -65,13 +67,16 @@ class Tiles:
                 )
             words = np.frombuffer(payload, "<u4", count)
             self.ends = self.start + _ENTRY_BYTES * np.cumsum(words, dtype=np.int64)
-            if self.ends[-1] != len(payload):
-                raise FormatError(f"payload: the tiles end at byte {self.ends[-1]}, expected {len(payload)}")
+            if self.ends[-1] != header.payload_bytes:
+                raise FormatError(f"payload: the tiles end at byte {self.ends[-1]}, expected {header.payload_bytes}")
+        self.whole = np.count_nonzero(self.ends <= len(payload)) if cut else len(self.ends)
+        """How many tiles are there, from the first on."""
         self._kept: OrderedDict[int, Pyramid] = OrderedDict()
+        self._kept_bytes = 0
         self._lock = Lock()
 
     def within(self, region: Region) -> Iterator[Tile]:
-        """The tiles that have a part in a region of the image, row by row."""
+        """The tiles that have a part in a region of the image and are there, row by row."""
         width, height = self.header.size
         side = 1 << self.header.tile if self.header.tile else max(width, height)
         across = self.header.tiles[0]
@@ -79,7 +84,8 @@ class Tiles:
             for column in range(region.left // side, (region.right - 1) // side + 1):
                 top, left = row * side, column * side
                 place = Region(top, min(top + side, height), left, min(left + side, width))
-                yield Tile(row * across + column, place)
+                if row * across + column < self.whole:
+                    yield Tile(row * across + column, place)
 
     def all(self) -> Iterator[Tile]:
         """All tiles, row by row."""
@@ -103,10 +109,22 @@ class Tiles:
         header = self.header
         decoded = pyramid_coding.decode(self.stream(tile), header.preset, header.prior, header.channels, tile.size)
         with self._lock:
-            self._kept[tile.number] = decoded
-            while sum(kept.grids[0].size for kept in self._kept.values()) > KEPT_PIXELS and len(self._kept) > 1:
-                self._kept.popitem(last=False)
+            if tile.number not in self._kept:  # by another thread meanwhile
+                self._kept[tile.number] = decoded
+                self._kept_bytes += _held_bytes(decoded)
+            while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
+                self._kept_bytes -= _held_bytes(self._kept.popitem(last=False)[1])
         return decoded
+
+    def decode_ahead(self, region: Region) -> None:
+        """Decode the tiles of a region as far as they can be kept: what is damaged is seen before pixels are made.
+
+        Raises:
+            FormatError: a tile's stream does not fit the entropy models.
+        """
+        for tile in self.within(region):
+            if self._kept_bytes + _held_bytes(self.pyramid(tile)) > KEPT_BYTES:
+                break  # the next might push the first out again
 
     def values(self, region: Region) -> Iterator[tuple[Region, NDArray[np.float32]]]:
         """Network values of a region of the image, limited to 0..1, in parts: where each lies, and its values.
@@ -132,3 +150,9 @@ class Tiles:
                 np.fmax(values, 0.0, out=values)
                 np.minimum(values, 1.0, out=values)
                 yield part, values
+
+
+def _held_bytes(pyramid: Pyramid) -> int:
+    """Memory that a pyramid takes; a grid that is not coded takes none."""
+    coded = sum(grid.nbytes for grid in pyramid.grids if grid.strides[0])
+    return coded + sum(tensor.nbytes for tensor in pyramid.tensors.values())

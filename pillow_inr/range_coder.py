@@ -7,9 +7,16 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
+from . import limits
 from .distributions import Model
-from .errors import FormatError
+from .errors import FormatError, LimitError
 
+# Symbols that any stream may hold, 20 milliseconds of a pyramid's, and bytes that add none to them: tiny files, of
+# which anyone can send many, must be quick.
+_SYMBOLS_FREE = 1 << 16
+_SHORT_STREAM = 40
+# Values of a model whose table takes as long as a symbol.
+_VALUES_PER_SYMBOL = 4
 # Makes a model of every row of counts.
 _ROWS = constriction.stream.model.Categorical(perfect=False)
 
@@ -49,17 +56,41 @@ class Decoder:
 
     def __init__(self, payload: bytes) -> None:
         self._coder = constriction.stream.queue.RangeDecoder(np.frombuffer(payload, "<u4").astype(np.uint32))
+        self._bytes = len(payload)
+        self._symbols = 0
+        self._models: set[Model] = set()
+
+    def spend(self, symbols: int) -> None:
+        """Note that so many symbols, or what takes as long, are decoded next.
+
+        Raises:
+            LimitError: they are more than a stream of this length may hold.
+        """
+        self._symbols += symbols
+        allowed = _SYMBOLS_FREE + limits.SYMBOLS_PER_BYTE * max(0, self._bytes - _SHORT_STREAM)
+        if self._symbols > allowed:
+            raise LimitError(
+                f"payload: {self._bytes} bytes stand for {self._symbols} symbols, more than the {allowed} allowed: "
+                "raise pillow_inr.limits.SYMBOLS_PER_BYTE for files that you trust"
+            )
 
     def take(self, model: Model, count: int) -> NDArray[np.int32]:
         """The next `count` integers.
 
         Raises:
             FormatError: no encoder wrote the stream.
+            LimitError: as `spend`.
         """
+        if model not in self._models:
+            self._models.add(model)
+            self.spend(model.values // _VALUES_PER_SYMBOL)
+        self.spend(count)
         return self._decoded(model.table, count) + np.int32(model.lowest)
 
     def take_rows(self, counts: NDArray[np.float64]) -> NDArray[np.int32]:
         """The next integers, each in 0..n - 1 under counts of its own, shape (integers, n), at least one.
+
+        What they take is the caller's to `spend`.
 
         Raises:
             FormatError: no encoder wrote the stream.

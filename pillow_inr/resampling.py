@@ -38,7 +38,7 @@ class Resampling:
     def needed(self, first: int, last: int) -> tuple[int, int]:
         """First pixel, and the pixel after the last, that cells `first` to before `last` are made of."""
         low, high = self.start + first * self._step, self.start + last * self._step
-        if self._step <= 1:
+        if self._step <= 1 and not self.is_identity:
             low, high = low + self._step / 2 - _REACH, high - self._step / 2 + _REACH
         begin = min(max(int(np.floor(low)), 0), self.length - 1)
         return begin, min(max(int(np.ceil(high)), begin + 1), self.length)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import container, entropy, initialization, normal_form, quantization
+from . import container, cost, entropy, initialization, normal_form, quantization
 from .architecture import Architecture
 from .config import EncodeOptions
-from .decoding import WORK_MAX, references_of
-from .errors import BackendError
+from .decoding import references_of
+from .errors import BackendError, LimitError
 from .initialization import Initialization
 from .picture import PSNR_PIXELS, Encoded, Picture
 from .progress import reporting
@@ -176,8 +176,12 @@ def _encode_plan(picture: Picture, plan: Plan, options: EncodeOptions, deadline:
     header = picture.header(_fields(plan))
     architecture = Architecture.of(header)
     width, height = picture.size
-    if architecture.weight_count * width * height > WORK_MAX:
-        raise ValueError(f"a network of {plan.width}x{plan.depth} is too large for an image of {width}x{height} pixels")
+    try:
+        cost.of_file(header).check()
+    except LimitError as error:
+        raise ValueError(
+            f"a network of {plan.width}x{plan.depth} is too large for an image of {width}x{height} pixels: {error}"
+        ) from error
     if deadline is not None:
         deadline -= architecture.weight_count * min(width * height, PSNR_PIXELS) / PSNR_SPEED
     init = options.init if isinstance(options.init, Initialization) else None

@@ -54,7 +54,8 @@ def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fi
     rng = np.random.default_rng(seed)
     header = header_of(size, **fields)
     # To know the tiles, a table of them that is empty.
-    empty = Tiles(header, bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0))
+    table = bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0)
+    empty = Tiles(replace(header, payload_bytes=len(table)), table)
     streams = [draw_stream(rng, tile.size, header.channels, spread, header.prior) for tile in empty.all()]
     payload = pack_streams(header, streams)
     return container.pack(replace(header, payload_bytes=len(payload)), payload)

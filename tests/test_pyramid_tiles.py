@@ -109,7 +109,7 @@ def test_tiles_are_decoded_once_while_there_is_room(tiled: bytes, monkeypatch: p
     assert len(decoded) == 4
     network.pixels()
     assert len(decoded) == 4
-    monkeypatch.setattr(pyramid_tiles, "KEPT_PIXELS", 1)
+    monkeypatch.setattr(pyramid_tiles, "KEPT_BYTES", 1)
     network = _read(tiled)
     network.pixels()
     network.pixels()

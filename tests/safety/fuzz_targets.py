@@ -1,0 +1,190 @@
+"""What a fuzzer gives its bytes to: every reader of the package, with what must hold whatever they are.
+
+A target takes bytes and returns; anything that it raises is a finding. The checksum, which would keep a fuzzer from all
+that lies beneath it, is put right first. Targets bound what a decode may cost, so that a fuzzer makes thousands of
+executions a second; what keeps files from costing more is `pillow_inr.limits`, held by other tests.
+"""
+
+import contextlib
+import io
+import math
+import zlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+import pillow_inr
+from pillow_inr import container, entropy, facts, initialization, plugin, pyramid_coding, pyramid_synthesis
+from pillow_inr.architecture import Architecture
+from pillow_inr.errors import FormatError
+from pillow_inr.metadata import Metadata, read_psnr
+
+# Pixels and weights of the files that a target decodes.
+PIXELS_MAX = 2000
+WEIGHTS_MAX = 20000
+
+
+def header(data: bytes) -> None:
+    """Bytes as the beginning of a file: what is accepted is written again as it was."""
+    try:
+        parsed, length = container.read_header(data)
+    except FormatError:
+        return
+    assert length <= container.HEADER_MAX_BYTES
+    assert parsed.pack() == data[:length]
+    assert parsed.file_bytes == length + parsed.payload_bytes + parsed.chunks_bytes + container.CRC_BYTES
+    assert math.prod(parsed.shape) == math.prod(parsed.size) * parsed.channels
+
+
+def file_parts(data: bytes) -> None:
+    """Bytes as a file without its checksum: parts, outline and metadata."""
+    whole = with_checksum(data)
+    try:
+        parsed, payload, chunks = container.unpack(whole)
+    except FormatError:
+        with contextlib.suppress(FormatError):
+            container.read_outline(io.BytesIO(whole))
+        return
+    assert container.pack(parsed, payload, container.pack_chunks(chunks)) == whole
+    assert container.read_outline(io.BytesIO(whole)) == (parsed, chunks)
+    facts_and_metadata(parsed, chunks)
+
+
+def chunks(data: bytes) -> None:
+    """Bytes as chunks."""
+    try:
+        parsed = container.read_chunks(data)
+    except FormatError:
+        return
+    assert container.pack_chunks(parsed) == data
+    facts_and_metadata(
+        container.Header(size=(1, 1), pixel_format=0, payload_bytes=0, chunks_bytes=0, width=1, depth=1), parsed
+    )
+    for chunk in parsed:
+        if chunk.kind == container.CHUNK_INITIALIZATION:
+            with contextlib.suppress(FormatError):
+                identity, differences = initialization.read_reference(chunk.data, 6)
+                assert initialization.pack_reference(identity, differences) == chunk.data
+
+
+def facts_and_metadata(parsed: container.Header, found: Sequence[container.Chunk]) -> None:
+    """What opening a file asks for."""
+    with contextlib.suppress(FormatError):
+        read_psnr(found)
+        facts.facts(parsed, found)
+    with contextlib.suppress(FormatError):
+        metadata = Metadata.from_chunks(found)
+        assert Metadata.from_chunks(metadata.to_chunks()) == metadata
+        plugin.exif_tags(metadata.exif)
+
+
+def siren_payload(data: bytes) -> None:
+    """6 bytes choose a network, the others are its payload: decoded, coded again, evaluated."""
+    if len(data) < 6:
+        return
+    width, depth, frequencies, channels, growth, coding = data[:6]
+    architecture = Architecture(
+        width=1 + width % 40,
+        depth=1 + depth % 4,
+        channels=1 + channels % 5,
+        frequencies=frequencies % 6,
+        growth=100 + growth,
+    )
+    payload = data[6 : 6 + (len(data) - 6 & ~3)]
+    try:
+        tensors = list(entropy.decode_tensors(payload, architecture.shapes, coding & 1))
+    except FormatError:
+        return
+    for tensor, shape in zip(tensors, architecture.shapes, strict=True):
+        assert tensor.symbols.shape == shape and np.abs(tensor.symbols).max() <= 32767
+        assert 0 <= tensor.step_index <= 255
+    if zlib.crc32(data) % 8:  # choosing a writer's parameters takes long
+        return
+    again = entropy.decode_tensors(entropy.encode_tensors(tensors), architecture.shapes, 1)
+    for tensor, other in zip(tensors, again, strict=True):
+        assert tensor.step_index == other.step_index and np.array_equal(tensor.symbols, other.symbols)
+
+
+def pyramid_payload(data: bytes) -> None:
+    """4 bytes choose a pyramid, the others are its stream: decoded and evaluated."""
+    if len(data) < 4:
+        return
+    columns, rows, prior, channels = data[:4]
+    size, channels = (1 + columns % 20, 1 + rows % 20), 1 + channels % 5
+    stream = data[4 : 4 + (len(data) - 4 & ~3)]
+    try:
+        tensors, grids = pyramid_coding.decode(stream, 0, prior % container.PRIOR_COUNT, channels, size)
+    except FormatError:
+        return
+    for grid in grids:
+        assert np.abs(grid).max() <= 4095
+    values = pyramid_synthesis.synthesize(tensors, grids, size, channels, 0)
+    assert values.shape == (size[1], size[0], channels)
+
+
+def whole_file(data: bytes) -> None:
+    """Bytes as a file without its checksum, through everything that people call, with their documented errors."""
+    file = with_checksum(data)
+    if too_expensive(file):
+        return
+    try:
+        pixels = pillow_inr.decode(file)
+    except FormatError:
+        pixels = None
+    try:
+        with Image.open(io.BytesIO(file), formats=["INR"]) as image:
+            image.verify()
+        with Image.open(io.BytesIO(file), formats=["INR"]) as image:
+            image.load()
+    except (UnidentifiedImageError, OSError, SyntaxError):
+        image = None
+    if image is not None:
+        assert pixels is not None
+        assert image.size == pixels.shape[1::-1]
+        if image.mode in container.MODES and pixels.dtype == np.uint8:
+            assert np.array_equal(np.asarray(image).reshape(pixels.shape), pixels)
+    if pixels is not None:
+        small = pillow_inr.decode(file, size=(1, 1))
+        assert small.dtype == pixels.dtype
+
+
+def salvaged_file(data: bytes) -> None:
+    """The same of a file that Pillow was told to read although its end is missing."""
+    if too_expensive(data):
+        return
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        with Image.open(io.BytesIO(data), formats=["INR"]) as image:
+            image.load()
+    except (UnidentifiedImageError, OSError):
+        pass
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+def too_expensive(file: bytes) -> bool:
+    """Whether decoding the file may take more than a fuzzer's execution should."""
+    try:
+        parsed, _ = container.read_header(file)
+    except FormatError:
+        return False
+    if math.prod(parsed.size) * parsed.channels > PIXELS_MAX or max(parsed.size) > 300:
+        return True
+    return parsed.model == container.MODEL_SIREN and Architecture.of(parsed).weight_count > WEIGHTS_MAX
+
+
+def with_checksum(data: bytes) -> bytes:
+    """A file of these bytes."""
+    return data + zlib.crc32(data).to_bytes(container.CRC_BYTES, "little")
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "header": header,
+    "file_parts": file_parts,
+    "chunks": chunks,
+    "siren_payload": siren_payload,
+    "pyramid_payload": pyramid_payload,
+    "whole_file": whole_file,
+    "salvaged_file": salvaged_file,
+}
