@@ -16,7 +16,8 @@ MEMORY_MAX = 1 << 32
 floating point take 3 GB."""
 
 METADATA_MAX = 1 << 26
-"""Bytes of EXIF, ICC profile, XMP and comment together, unpacked; docs/format.md section 8 allows a file no more."""
+"""Bytes of EXIF, ICC profile, XMP and comment together, unpacked: bombs of 1 GiB would otherwise open from a
+file of 1 MB. docs/format.md section 8 allows a file no more than the default."""
 
 SYMBOLS_PER_BYTE = 1 << 14
 """Symbols for each byte of a stream beyond the first 40; 65,536 are free. A symbol that is all but certain takes a

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from . import limits
 from .container import CHUNK_PREVIEW, Chunk
 from .errors import FormatError
 
@@ -20,8 +21,6 @@ CHUNK_XMP = 4
 CHUNK_COMMENT = 5
 CHUNK_DPI = 6
 CHUNK_PSNR = 7
-# What the compressed chunks of a file may become together: bombs of 1 GiB would otherwise open from a file of 1 MB.
-TEXT_BYTES_MAX = 1 << 26
 # PSNR in hundredths of a dB; the last number stands for a file without any error.
 _EXACT = 0xFFFF
 _COMPRESSED = {"exif": CHUNK_EXIF, "icc_profile": CHUNK_ICC_PROFILE, "xmp": CHUNK_XMP, "comment": CHUNK_COMMENT}
@@ -63,9 +62,9 @@ class Metadata:
                     if given:
                         raise
         texts_bytes = sum(len(value) for value in values.values() if isinstance(value, bytes))
-        if texts_bytes > TEXT_BYTES_MAX:
+        if texts_bytes > limits.METADATA_MAX:
             raise ValueError(
-                f"the metadata have {texts_bytes} bytes, more than {TEXT_BYTES_MAX}: leave some out as None"
+                f"the metadata have {texts_bytes} bytes, more than {limits.METADATA_MAX}: leave some out as None"
             )
         return cls(**values)
 
@@ -80,7 +79,7 @@ class Metadata:
         texts: dict[str, bytes] = {}
         for name, kind in _COMPRESSED.items():
             if kind in first:
-                texts[name] = _inflate(name, first[kind], TEXT_BYTES_MAX - sum(map(len, texts.values())))
+                texts[name] = _inflate(name, first[kind], limits.METADATA_MAX - sum(map(len, texts.values())))
         dpi = None
         if CHUNK_DPI in first:
             if len(first[CHUNK_DPI]) != 8:
@@ -158,7 +157,7 @@ def _inflate(name: str, data: bytes, most: int) -> bytes:
     except zlib.error as error:
         raise FormatError(f"chunks: {name} is damaged: {error}") from error
     if len(text) > most:
-        raise FormatError(f"chunks: with {name} there are more than {TEXT_BYTES_MAX} bytes of metadata")
+        raise FormatError(f"chunks: with {name} there are more than {limits.METADATA_MAX} bytes of metadata")
     if not inflater.eof or inflater.unused_data:
         raise FormatError(f"chunks: {name} is damaged: its compressed data does not end where the chunk ends")
     return text

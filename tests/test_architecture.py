@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "entropy": {"layouts", "quantization", "range_coder"},
     "normal_form": set(),
     "samples": {"container"},
-    "metadata": {"container", "errors"},
+    "metadata": {"container", "errors", "limits"},
     "workers": set(),
     "siren": {"architecture", "pixels", "samples", "workers"},
     "symbol_rows": {"distributions"},

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pillow_inr import metadata
+from pillow_inr import limits, metadata
 from pillow_inr.container import Chunk
 from pillow_inr.errors import FormatError
 from pillow_inr.metadata import Metadata, psnr_chunk, read_psnr
@@ -70,7 +70,7 @@ def test_bad_keywords_are_named_and_bad_info_is_left_out(keywords: dict, match: 
 
 
 def test_text_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "TEXT_BYTES_MAX", 10)
+    monkeypatch.setattr(limits, "METADATA_MAX", 10)
     with pytest.raises(ValueError, match="11 bytes, more than 10"):
         Metadata.of({"exif": bytes(6)}, {"xmp": bytes(5)})
     full, empty, bomb = (zlib.compress(bytes(count)) for count in (10, 0, 10**6))

@@ -85,9 +85,7 @@ def fuzz(target: str, seconds: int, keep: Path) -> Result:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     before = set(folder.iterdir())
     with log.open("wb") as output:
-        status = subprocess.run(
-            command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False
-        ).returncode
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
     counts = re.findall(r"number_of_executed_units: (\d+)|^#(\d+)", log.read_text(errors="replace"), re.MULTILINE)
     executions = max((int(first or second) for first, second in counts), default=0)
     findings = sorted(path for path in set(folder.iterdir()) - before if path.is_file() and path != log)

@@ -119,7 +119,7 @@ def pyramid_streams() -> Iterator[bytes]:
             yield pyramid_coding.encode(0, 0, 3, zeros, grids)
 
 
-class InOrder(Exception):
+class NothingWrongError(Exception):
     """Nothing is wrong with a file: its evaluation, which `pillow_inr.limits` bounds, would begin."""
 
 
@@ -144,7 +144,7 @@ def _error(data: bytes) -> str | None:
             image.load()
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         return str(error)
-    except InOrder:
+    except NothingWrongError:
         pass
     return None
 
@@ -156,8 +156,8 @@ def main() -> int:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     slowest, largest, refused, valid = [], [], 0, 0
-    decoding.siren.synthesize = Mock(side_effect=InOrder)
-    Tiles.values = Mock(side_effect=InOrder)  # type: ignore[method-assign]
+    decoding.siren.synthesize = Mock(side_effect=NothingWrongError)
+    Tiles.values = Mock(side_effect=NothingWrongError)  # type: ignore[method-assign]
     for data in files(100, arguments.seed):  # imports and tables that stay
         _error(data)
     for data in files(arguments.files, arguments.seed):
