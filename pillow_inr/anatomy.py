@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import container, entropy, pyramid_coding, quantization
+from . import container, cost, entropy, pyramid_coding, quantization
 from .architecture import Architecture
 from .metadata import CHUNK_NAMES
 from .pyramid import LEVELS
@@ -100,6 +100,7 @@ def dissect(data: bytes) -> Anatomy:
 
     Raises:
         FormatError: the file is damaged, or not an .inr file that this release reads.
+        LimitError: decoding a pyramid's symbols takes more than `limits` allow.
     """
     header, payload, chunks = container.unpack(data)
     pyramid = header.model == container.MODEL_PYRAMID
@@ -111,6 +112,7 @@ def dissect(data: bytes) -> Anatomy:
         Part("checksum", container.CRC_BYTES),
     )
     if pyramid:
+        cost.of_file(header).check()
         grids = _grids(header, payload)
         left_bits = 8 * len(payload) - sum(grid.bits for grid in grids)
         return Anatomy(header=header, chunks=chunks, parts=parts, grids=grids, network_bits=left_bits)

@@ -14,10 +14,13 @@ from .errors import LimitError
 
 Size = tuple[int, int]
 
-# What takes as long as so many multiplications: a symbol of a SIREN, of which a core decodes 30 million a second.
-SYMBOL_WORK = 500
-# A pixel of a pyramid: 1300 multiplications for its symbols, 700 for its samples.
-PYRAMID_WORK = 2000
+# What takes as long as so many multiplications: a symbol of a SIREN, of which a core decodes 30 million a second; a sine
+# in a point; making a sample of a network's value.
+SYMBOL_WORK = 2000
+_SINE_WORK = 16
+_SAMPLE_WORK = 32
+# A pixel of a pyramid, for its symbols and the first layers of its synthesis.
+PYRAMID_WORK = 1850
 # A wavefront of a grid, and a tile, however few pixels they have: 60 microseconds, 3 milliseconds.
 FRONT_WORK = 10**6
 TILE_WORK = 10**8
@@ -74,8 +77,9 @@ def of_file(header: Header) -> Cost:
 def of_siren(header: Header, points: Size, size: Size) -> Cost:
     """Of a result of some size, evaluated at so many points across and down."""
     weights = Architecture.of(header).weight_count
+    a_point = weights + _SINE_WORK * header.width * header.depth + _SAMPLE_WORK * header.channels
     return Cost(
-        weights * (math.prod(points) + SYMBOL_WORK),
+        a_point * math.prod(points) + SYMBOL_WORK * weights,
         _BASE_BYTES + _blocks_bytes(header) + _WEIGHT_BYTES * weights + _result_bytes(header, size),
     )
 
@@ -88,12 +92,14 @@ def of_pyramid(header: Header, box: tuple[int, int, int, int], size: Size) -> Co
         for first, last, length in zip(box[:2], box[2:], header.size, strict=True)
     )
     pixels, tiles = across[0] * down[0], across[1] * down[1]
+    # The layers that mix samples: 60 multiplications for each and 20 for each pair.
+    a_pixel = PYRAMID_WORK + 60 * header.channels + 20 * header.channels**2
     # Of all levels, fewer than twice those of the finest.
     fronts = 2 * (across[0] * down[1] + 2 * down[0] * across[1])
     largest = min(side, header.size[0]) * min(side, header.size[1])
     kept = min(_KEPT_BYTES * pixels + _TENSORS_BYTES * tiles, max(KEPT_BYTES, _KEPT_BYTES * largest))
     return Cost(
-        PYRAMID_WORK * pixels + FRONT_WORK * fronts + TILE_WORK * tiles,
+        a_pixel * pixels + FRONT_WORK * fronts + TILE_WORK * tiles,
         _BASE_BYTES
         + _PART_BYTES
         + _blocks_bytes(header)

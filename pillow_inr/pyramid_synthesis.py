@@ -19,6 +19,8 @@ BLOCK_ROWS = 64
 BLOCK_COLUMNS = 256
 # Rows whose hidden units are held at once: 48 units of 8 rows of a block take 0.8 MB, which stays in a core's cache.
 _ROWS = 8
+# Multiplications up to which OpenBLAS makes a product on the calling thread (see `siren`).
+_PRODUCT_MAX = 1 << 18
 # Cells beyond a grid's edge that have values: those of the edge.
 _MARGIN = 4
 _SCALE = np.float32(2.0**-SYNTHESIS_BITS)
@@ -108,12 +110,12 @@ class _Layers:
         values: NDArray[np.float32] = np.empty((len(features), len(self.second), features.shape[2]), np.float32)
         for top in range(0, len(features), _ROWS):
             rows = features[top : top + _ROWS]
-            hidden = self.first @ rows
+            hidden = _product(self.first, rows)
             np.maximum(hidden, 0.0, out=hidden)
-            np.matmul(self.second, hidden, out=values[top : top + _ROWS])
-        values += self.direct @ features
+            values[top : top + _ROWS] = _product(self.second, hidden)
+        values += _product(self.direct, features)
         for index, (kernel, bias) in enumerate(self.residuals):
-            change = kernel @ _patches(values)
+            change = _product(kernel, _patches(values))
             change += bias[:, None]
             if index + 1 < len(self.residuals):
                 np.maximum(change, 0.0, out=change)
@@ -140,6 +142,18 @@ class _Layers:
                 finer[:, -1] = 1.0
             values = finer
         return values
+
+
+def _product(kernel: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A kernel times each of a stack of rows, shape (rows, channels, columns); of many channels in parts."""
+    columns = values.shape[2]
+    most = max(1, _PRODUCT_MAX // kernel.size)
+    if columns <= most:
+        return kernel @ values
+    product = np.empty((len(values), len(kernel), columns), np.float32)
+    for start in range(0, columns, most):
+        np.matmul(kernel, values[:, :, start : start + most], out=product[:, :, start : start + most])
+    return product
 
 
 def _with_bias(kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -173,6 +173,7 @@ ALLOWED: dict[str, set[str]] = {
     "anatomy": {
         "architecture",
         "container",
+        "cost",
         "entropy",
         "metadata",
         "pyramid",

@@ -1,0 +1,135 @@
+"""What files' headers announce (`pillow_inr.cost`) beside what decoding them takes: memory, and seconds for the work.
+
+Files are made without a fit: networks of random weights, and grids of random symbols. Each is decoded in a process of
+its own, whose memory is read from the system. The first row is an ordinary file; the others go towards the limits, the
+last ones, with --limits, up to them (a quarter of an hour of four cores). Ends with status 1 if one takes more
+memory than announced, or more than SLACK times the seconds for its work that the first of its model takes.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import machine
+
+from pillow_inr import container, cost, entropy, pyramid, pyramid_coding, pyramid_tiles
+from pillow_inr.architecture import Architecture
+from pillow_inr.container import Header, SampleFormat
+from pillow_inr.entropy import CodedTensor
+
+SLACK = 3
+
+CHILD = """
+import json, sys, time
+import numpy, constriction, pillow_inr
+from PIL import Image
+from pillow_inr import decoding, siren, pyramid_tiles
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024
+Image.MAX_IMAGE_PIXELS = None
+data = open(sys.argv[1], "rb").read()
+before = peak()
+start = time.perf_counter()
+pillow_inr.decode(data)
+print(json.dumps({"seconds": time.perf_counter() - start, "memory": peak() - before}))
+"""
+
+
+def siren(size: tuple[int, int], width: int, depth: int, **fields: Any) -> bytes:
+    """A file of a network of random weights."""
+    rng = np.random.default_rng(0)
+    given = {"pixel_format": 2, "encoding": 1, "frequencies": 12, "growth": 140, "chunks_bytes": 0, **fields}
+    header = Header(size=size, width=width, depth=depth, payload_bytes=0, **given)
+    tensors = [
+        CodedTensor(np.rint(rng.laplace(size=shape, scale=3)).astype(np.int32), 160)
+        for shape in Architecture.of(header).shapes
+    ]
+    return _packed(header, entropy.encode_tensors(tensors))
+
+
+def drawn_pyramid(size: tuple[int, int], tile: int = 0, **fields: Any) -> bytes:
+    """A file of grids of random symbols; all tiles of one size are the same."""
+    given = {"pixel_format": 2, "chunks_bytes": 0, "coding": 0, **fields}
+    header = Header(size=size, model=container.MODEL_PYRAMID, tile=tile, payload_bytes=0, **given)
+    prior = pyramid.prior(0, 0, header.channels)
+    unchanged = {name: pyramid_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()}
+    streams: dict[tuple[int, int], bytes] = {}
+    count = header.tiles[0] * header.tiles[1]
+    table = container.Header(**{**vars(header), "payload_bytes": 4 * count if tile else 0})
+    tiles = list(pyramid_tiles.Tiles(table, bytes(table.payload_bytes)).all())
+    for part in tiles:
+        if part.size not in streams:
+            rng = np.random.default_rng(0)
+            grids = [np.rint(rng.laplace(size=shape)).astype(np.int32) for shape in pyramid.grid_sizes(part.size)]
+            streams[part.size] = pyramid_coding.encode(0, 0, header.channels, unchanged, grids)
+    return _packed(header, pyramid_tiles.pack_streams(header, [streams[part.size] for part in tiles]))
+
+
+def _packed(header: Header, payload: bytes) -> bytes:
+    return container.pack(Header(**{**vars(header), "payload_bytes": len(payload)}), payload)
+
+
+def samples(dtype: str, channels: int) -> dict[str, Any]:
+    """Fields of a header with such samples."""
+    return {"pixel_format": 4, "samples": SampleFormat(dtype, channels, ((0.0, 1.0),))}
+
+
+FILES = {
+    "siren 64x5, 768x512": lambda: siren((768, 512), 64, 5),
+    "siren 8x1, 12000x8000": lambda: siren((12000, 8000), 8, 1),
+    "siren 64x5, 3000x2000 float32 x 4": lambda: siren((3000, 2000), 64, 5, **samples("float32", 4)),
+    "siren 64x3, 500x400 float32 x 64": lambda: siren((500, 400), 64, 3, **samples("float32", 64)),
+    "siren 1024x15, 16x16": lambda: siren((16, 16), 1024, 15),
+    "siren 1024x4, 300x200": lambda: siren((300, 200), 1024, 4),
+    "pyramid, 768x512": lambda: drawn_pyramid((768, 512)),
+    "pyramid, 4096x1": lambda: drawn_pyramid((4096, 1)),
+    "pyramid, 2000x1000": lambda: drawn_pyramid((2000, 1000)),
+    "pyramid, 300x200 float32 x 64": lambda: drawn_pyramid((300, 200), **samples("float32", 64)),
+    "pyramid, 6000x4000 in tiles of 1024": lambda: drawn_pyramid((6000, 4000), 10),
+    "pyramid, 3000x2000 in tiles of 256": lambda: drawn_pyramid((3000, 2000), 8),
+}
+LIMITS = {
+    "siren 1024x15, 1150x1150": lambda: siren((1150, 1150), 1024, 15),
+    "siren 4x1, 13000x13000 float32 x 4": lambda: siren((13000, 13000), 4, 1, **samples("float32", 4)),
+    "pyramid, 4096x4096": lambda: drawn_pyramid((4096, 4096)),
+    "pyramid, 13000x13000 in tiles of 4096": lambda: drawn_pyramid((13000, 13000), 12),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--limits", action="store_true", help="files at the limits, too")
+    arguments = parser.parse_args()
+    print(machine())
+    print(f"{'file':38} {'bytes':>9} {'work':>8} {'seconds':>8} {'work/s':>8} {'announced':>9} {'taken':>8}")
+    slowest: dict[str, float] = {}
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file.inr"
+        for name, make in (FILES | LIMITS if arguments.limits else FILES).items():
+            data = make()
+            path.write_bytes(data)
+            announced = cost.of_file(container.read_header(data)[0])
+            child = subprocess.run([sys.executable, "-c", CHILD, path], capture_output=True, text=True, check=True)
+            taken = json.loads(child.stdout)
+            speed = announced.work / taken["seconds"]
+            least = slowest.setdefault(name.split()[0].rstrip(","), speed / SLACK)
+            wrong = (speed < least) * " slow" + (taken["memory"] > announced.memory) * " memory"
+            missed += bool(wrong)
+            print(
+                f"{name:38} {len(data):9,} {announced.work:8.1e} {taken['seconds']:8.2f} {speed:8.1e} "
+                f"{announced.memory / 1e6:6.0f} MB {taken['memory'] / 1e6:5.0f} MB{wrong}",
+                flush=True,
+            )
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
