@@ -14,8 +14,8 @@ from .errors import LimitError
 
 Size = tuple[int, int]
 
-# What takes as long as so many multiplications: a symbol of a SIREN, of which a core decodes 30 million a second; a sine
-# in a point; making a sample of a network's value.
+# What takes as long as so many multiplications: a symbol of a SIREN, of which a core decodes 30 million a second; a
+# sine in a point; making a sample of a network's value.
 SYMBOL_WORK = 2000
 _SINE_WORK = 16
 _SAMPLE_WORK = 32

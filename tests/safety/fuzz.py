@@ -96,14 +96,14 @@ def main() -> int:
     from tests.safety.fuzz_targets import TARGETS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", choices=["all", *TARGETS])
+    parser.add_argument("targets", nargs="+", choices=["all", *TARGETS])
     parser.add_argument("--seconds", type=int, default=600, help="for each target (600)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="targets fuzzed at a time (cores)")
     parser.add_argument("--keep", type=Path, default=Path("fuzzing"), help="folder of what is found (fuzzing)")
     arguments = parser.parse_args()
-    targets = list(TARGETS) if arguments.target == "all" else [arguments.target]
+    targets = list(TARGETS) if "all" in arguments.targets else arguments.targets
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        results = list(pool.map(lambda target: fuzz(target, arguments.seconds, arguments.keep), targets))
+        results = list(pool.map(lambda name: fuzz(name, arguments.seconds, arguments.keep), targets))
     print(f"{'target':16} {'executions':>12} findings")
     for result in results:
         print(f"{result.target:16} {result.executions:12,} {len(result.findings)}")
