@@ -163,6 +163,12 @@ def salvaged_file(data: bytes) -> None:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
+def init_file(data: bytes) -> None:
+    """Bytes as an initialization's .npz, which may be in any folder that decoding looks into."""
+    with contextlib.suppress(ValueError):
+        initialization.from_bytes(data)
+
+
 def too_expensive(file: bytes) -> bool:
     """Whether decoding the file may take more than a fuzzer's execution should."""
     try:
@@ -187,4 +193,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "pyramid_payload": pyramid_payload,
     "whole_file": whole_file,
     "salvaged_file": salvaged_file,
+    "init_file": init_file,
 }
