@@ -201,7 +201,7 @@ def load(source: Path) -> Image.Image:
     except (OSError, Image.DecompressionBombError):
         raise
     except Exception as error:  # Pillow's plugins raise whatever they like on damaged files
-        raise OSError(f"cannot be read: {error}") from error
+        raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
 
 
 def frame_count(source: Path) -> int:
@@ -228,6 +228,6 @@ def load_array(source: Path) -> "NDArray[np.generic]":
     except OSError:
         raise
     except Exception as error:  # NumPy raises whatever it likes on damaged files
-        raise OSError(f"cannot be read: {error}") from error
+        raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
     array: NDArray[np.generic] = loaded
     return array
