@@ -1,15 +1,13 @@
 """The package's functions for arrays, bytes and paths; `encode` returns bytes and `save` never leaves half a file."""
 
-import errno
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
-from . import container, metadata, plugin
+from . import container, files, metadata, plugin
 from .config import EncodeOptions
 from .errors import BackendError, FormatError
 from .metadata import Metadata
@@ -154,35 +152,5 @@ def save(image: "ImageLike", path: str | os.PathLike[str], **options: Any) -> No
 
     Args and Raises: as `encode`; OSError also when the file cannot be written.
     """
-    check_writable(Path(path))
-    write_atomically(Path(path), encode(image, **options))
-
-
-def check_writable(path: Path) -> None:
-    """Find out before a long fit that its result could not be written.
-
-    Raises:
-        OSError: the folder does not exist or may not be written to, or the path is a folder.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path.parent))
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file next to its final name, then move it there."""
-    handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        # mkstemp makes files private; a saved image gets the permissions that open() would give it.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(part).chmod(0o666 & ~mask)
-        Path(part).replace(path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    files.check_writable(Path(path))
+    files.write_atomically(Path(path), encode(image, **options))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from . import __version__, api
+from . import __version__, files
 from .import_hook import KILL_SWITCH
 
 _MODULE = "pillow_inr_autoload"
@@ -60,8 +60,8 @@ def enable() -> tuple[Path, ...]:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in _files().items():
             if not _holds(folder / name, data):
-                api.check_writable(folder / name)
-                api.write_atomically(folder / name, data)
+                files.check_writable(folder / name)
+                files.write_atomically(folder / name, data)
                 written.append(folder / name)
         _compile(folder / f"{_MODULE}.py")
     return tuple(written)

@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.markup import escape
 
-from . import api, cli_files, cli_run, container, plugin
+from . import api, cli_files, cli_run, container, files, plugin
 from .cli_files import ARRAY_SUFFIXES, Item, Outputs
 from .cli_run import Run
 from .metadata import NAMES
@@ -96,7 +96,7 @@ def decode(
             raise OSError(_unknown(target.suffix))
         array = target.suffix.lower() in ARRAY_SUFFIXES
         data, what = _as_array(item.source, target, size, box) if array else _as_image(item.source, target, size, box)
-        api.write_atomically(target, data)
+        files.write_atomically(target, data)
         outputs.made(target, item)
         console.print(f"{run.count}{escape(str(target))}  {what}")
         lost = "" if array else _lost(item.source)

@@ -8,7 +8,7 @@ import click
 from PIL import Image
 from rich.markup import escape
 
-from . import api, cli_files, cli_fit, cli_run, container, metrics, plugin
+from . import cli_files, cli_fit, cli_run, container, files, metrics, plugin
 from .cli_files import Item, Outputs
 from .cli_run import Run
 from .metadata import NAMES, read_psnr
@@ -54,7 +54,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         title = f"{run.count}{item.source.name}"
         data = cli_fit.fit(image, options, title=title, console=console, **(_STRIPPED if strip else {}))
         seconds = time.perf_counter() - start
-        api.write_atomically(target, data)
+        files.write_atomically(target, data)
         outputs.made(target, item)
         written += len(data)
         console.print(f"{run.count}{escape(str(target))}  {_figures(data)}  {seconds:.1f} s")

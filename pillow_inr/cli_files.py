@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from PIL import Image, UnidentifiedImageError
 
-from . import api, plugin
+from . import api, files, plugin
 
 if TYPE_CHECKING:
     import numpy as np
@@ -160,7 +160,7 @@ class Outputs:
             raise FileExistsError(f"{path} was made from another input, {self._made[path]}: rename one of them")
         if path.exists() and not self.force:
             raise FileExistsError(f"{path} exists: --force overwrites it")
-        api.check_writable(path)
+        files.check_writable(path)
         return path
 
     def made(self, path: Path, item: Item) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
-from . import api, cli_files, cli_fit, cli_run, plugin, progress
+from . import cli_files, cli_fit, cli_run, files, plugin, progress
 from .architecture import Architecture
 from .cli_files import Item, Outputs
 from .cli_run import Run
@@ -94,7 +94,7 @@ def learn(
             )
         stream = io.BytesIO()
         initialization.save(stream)
-        api.write_atomically(target, stream.getvalue())
+        files.write_atomically(target, stream.getvalue())
         console.print(
             f"{escape(str(target))}  {plan.width}×{plan.depth}  {initialization.identity.hex()}  "
             f"{stream.tell():,} bytes"

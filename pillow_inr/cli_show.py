@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import api, cli_files, cli_fit, cli_run, metrics, plugin
+from . import api, cli_files, cli_fit, cli_run, files, metrics, plugin
 from .cli_files import Item, Outputs
 from .cli_run import Run
 from .config import EncodeOptions
@@ -69,7 +69,7 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
         for codec in comparison.available():
             with console.status(f"{codec.label} …"):
                 results.append(comparison.best_within(original, codec, ours.bytes))
-        api.write_atomically(target, comparison.picture(original, results))
+        files.write_atomically(target, comparison.picture(original, results))
         if not quiet:
             _stdout().print(_comparison_table(results, original.size))
             if any(result.too_large for result in results):
@@ -160,7 +160,7 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
             except cli_run.FILE_ERRORS as error:
                 raise ValueError(f"{original}: {cli_run.reason(error)}") from error
         plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
-        api.write_atomically(target, plot)
+        files.write_atomically(target, plot)
         console.print(f"{escape(str(target))}")
 
     run.each(view_one)

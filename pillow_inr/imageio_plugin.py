@@ -5,16 +5,17 @@ imageio imports this module when it first meets an .inr file. The registration i
 
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from types import EllipsisType
 from typing import Any, NoReturn
 
 import numpy as np
-from imageio.core.request import URI_BYTES, InitializationError, IOMode, Request
+from imageio.core.request import URI_BYTES, URI_FILENAME, InitializationError, IOMode, Request
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from imageio.plugins.pillow import PillowPlugin
 from PIL import ExifTags
 
-from . import api, container, plugin
+from . import api, container, files, plugin
 from .decoding import Box, Size
 from .errors import BackendError, FitError, FormatError
 from .facts import facts as facts_of
@@ -94,10 +95,13 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             The file for the target "<bytes>", otherwise None.
         Raises:
             TypeError, ValueError: as `pillow_inr.encode`; or there are several images.
-            OSError: the fit is not possible here, or failed.
+            OSError: the fit is not possible here, or failed, or the file cannot be written; an older one stays then.
         """
         if self._written:
             raise ValueError("an .inr file holds one image, and this one has been written")
+        path = Path(self.request.get_local_filename()) if self.request._uri_type == URI_FILENAME else None
+        if path:
+            files.check_writable(path)
         if isinstance(ndimage, list | tuple) or is_batch:
             if len(ndimage) != 1:
                 raise ValueError(f"an .inr file holds one image, got {len(ndimage)}")
@@ -106,8 +110,10 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             data = api.encode(np.asarray(ndimage), **options)
         except (BackendError, FitError) as error:
             raise OSError(f"cannot write INR: {error}") from error
-        # Only now: asking for the file empties it.
-        self.request.get_file().write(data)
+        if path:
+            files.write_atomically(path, data)
+        else:
+            self.request.get_file().write(data)
         self._written = True
         return data if self.request._uri_type == URI_BYTES else None
 

@@ -1,6 +1,4 @@
 import io
-import os
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -92,24 +90,3 @@ def test_a_failing_save_keeps_the_older_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="depth"):
         pillow_inr.save(gradient(12, 9), path, depth=99)
     assert path.read_bytes() == b"older"
-
-
-def test_a_failing_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "x.inr"
-    path.write_bytes(b"older")
-
-    def fail(self: Path, target: Path) -> Path:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(KeyboardInterrupt):
-        api.write_atomically(path, b"newer")
-    assert path.read_bytes() == b"older"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="permissions are those of POSIX")
-def test_a_saved_file_has_ordinary_permissions(tmp_path: Path) -> None:
-    api.write_atomically(tmp_path / "a", b"")
-    (tmp_path / "b").write_bytes(b"")
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == stat.S_IMODE((tmp_path / "b").stat().st_mode)
