@@ -9,7 +9,6 @@ promise that, since Pillow empties the file before it asks a plugin: it is count
 """
 
 import argparse
-import os
 import random
 import resource
 import shutil
