@@ -1,7 +1,6 @@
 """Files of pyramids: tiles, regions and other resolutions, all kinds of samples, and what hostile ones claim."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from pillow_inr.pyramid_synthesis import Region
 from pillow_inr.pyramid_tiles import Tiles
 from pillow_inr.samples import Scale
 
-from .checks import VECTORS, check_pixels, with_checksum, with_chunks
+from .checks import VECTORS, with_checksum, with_chunks
 from .pyramids import draw_file, header_of, with_preview
 
 SIZE = (300, 270)  # two tiles of 256 across and down, three of them narrow
@@ -203,19 +202,3 @@ def test_previews_that_are_none_are_refused(preview: bytes, text: str) -> None:
     network = _read(with_preview(draw_file((300, 270)), preview))
     with pytest.raises(FormatError, match=text):
         network.pixels((10, 9))
-
-
-@pytest.mark.parametrize("path", sorted((VECTORS / "pyramid").glob("*.inr")), ids=lambda path: path.stem)
-def test_frozen_vectors(path: Path) -> None:
-    network = _read(path.read_bytes())
-    pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
-    tensors = np.concatenate([values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()])
-    with np.load(path.with_suffix(".npz")) as frozen:
-        assert (tensors == frozen["tensors"]).all()
-        assert (
-            np.concatenate([grid.ravel() for pyramid in pyramids for grid in pyramid.grids]) == frozen["symbols"]
-        ).all()
-        check_pixels(frozen["pixels"], network.pixels(), network.header)
-        if "preview" in frozen:
-            side = frozen["preview"].shape[0]
-            check_pixels(frozen["preview"], network.pixels((side, side)), network.header)
