@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pillow_inr import container, pyramid_tiles
 from pillow_inr.container import PIXEL_FORMAT_SAMPLES, SampleFormat
 from pillow_inr.decoding import PyramidNetwork, read_network
 from pillow_inr.errors import FormatError
 from pillow_inr.pyramid_synthesis import Region
-from pillow_inr.pyramid_tiles import Tiles
+from pillow_inr.pyramid_tiles import Tiles, pack_streams
 from pillow_inr.samples import Scale
 
 from .checks import VECTORS, with_checksum, with_chunks
@@ -202,3 +204,33 @@ def test_previews_that_are_none_are_refused(preview: bytes, text: str) -> None:
     network = _read(with_preview(draw_file((300, 270)), preview))
     with pytest.raises(FormatError, match=text):
         network.pixels((10, 9))
+
+
+sides = st.sampled_from([1, 255, 256, 257, 512, 600])
+
+
+@given(st.tuples(sides, sides), st.data())
+def test_streams_of_tiles_round_trip(size: tuple[int, int], data: st.DataObject) -> None:
+    header = header_of(size, tile=8)
+    count = header.tiles[0] * header.tiles[1]
+    streams = [bytes(4 * words) for words in data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))]
+    streams = [stream[:-1] + b"x" if stream else stream for stream in streams]
+    tiles = Tiles(header, pack_streams(header, streams))
+    assert [tiles.stream(tile) for tile in tiles.all()] == streams
+    assert sum(width * height for width, height in (tile.size for tile in tiles.all())) == size[0] * size[1]
+
+
+@given(
+    st.tuples(sides, sides),
+    st.lists(st.integers(0, 4) | st.integers(0, 2**32 - 1), max_size=12),
+    st.integers(0, 8),
+)
+def test_any_table_of_tiles_is_read_or_refused(size: tuple[int, int], words: list[int], rest: int) -> None:
+    payload = b"".join(word.to_bytes(4, "little") for word in words) + bytes(4 * rest)
+    try:
+        tiles = Tiles(header_of(size, tile=8), payload)
+    except FormatError as error:
+        assert "tiles" in str(error)
+    else:
+        streams = [tiles.stream(tile) for tile in tiles.all()]
+        assert payload[4 * len(streams) :] == b"".join(streams)

@@ -312,6 +312,7 @@ def settled(name: str, draw: Draw, decode: Callable[[bytes], Any]) -> tuple[byte
 
 
 def write(path: Path, data: bytes, arrays: dict[str, NDArray[Any]]) -> None:
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     np.savez_compressed(path.with_suffix(".npz"), **arrays)
     print(f"{path}: {len(data)} bytes")
