@@ -119,11 +119,11 @@ def test_a_header_holds_the_format_of_any_samples(array: np.ndarray) -> None:
     parsed, _ = read_header(original.pack())
     assert (parsed.samples, parsed.dtype, parsed.shape) == (samples, array.dtype.name, array.shape)
     assert (parsed.pixel_format == PIXEL_FORMAT_SAMPLES) == (samples is not None)
-    scale = Scale.of(parsed)
     channels = array.reshape(*array.shape[:2], -1)
-    assert (channels >= scale.low).all()
-    assert (channels <= scale.low + scale.span).all()
-    network = scale.to_values(channels)
+    low, high = np.array(samples.ranges if samples else ((0, 255),)).T
+    assert (low <= channels).all()
+    assert (channels <= high).all()
+    network = Scale.of(parsed).to_values(channels)
     assert network.dtype == np.float32
     assert (network >= 0).all()
     assert (network <= np.float32(1)).all()

@@ -1,12 +1,13 @@
 """The conformance vectors: none changes, each class of docs/format.md has one, this release reads and packs them."""
 
 import hashlib
+import io
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 import pillow_inr
 from pillow_inr import container, entropy, metadata, pyramid_coding
@@ -114,6 +115,24 @@ def test_symbols_and_pixels_of_a_pyramid(vector: Vector) -> None:
         rows, columns = stored["preview"].shape[:2]
         small = pillow_inr.decode(vector.data, size=(columns, rows))
         check_pixels(stored["preview"].reshape(small.shape), small, network.header)
+
+
+@vectors(inventory.VECTORS)
+def test_pillow_and_imageio_open_it(vector: Vector) -> None:
+    iio = pytest.importorskip("imageio.v3")
+    pixels = pillow_inr.decode(vector.data)
+    np.testing.assert_array_equal(iio.imread(vector.data), pixels)
+    if vector.file.channels > 4:
+        with pytest.raises(UnidentifiedImageError, match="no mode"):
+            Image.open(io.BytesIO(vector.data))
+        return
+    with Image.open(io.BytesIO(vector.data)) as image:
+        assert image.size == (vector.file.width, vector.file.height)
+        shown = np.asarray(image)
+    if pixels.dtype == np.uint8 or vector.file.channels == 1:
+        np.testing.assert_array_equal(shown.reshape(pixels.shape), pixels)
+    else:
+        assert shown.dtype == np.uint8
 
 
 @vectors(inventory.VECTORS)
