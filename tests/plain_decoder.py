@@ -13,6 +13,7 @@ import zipfile
 from bisect import bisect_right
 from functools import cache
 from itertools import accumulate, pairwise
+from operator import mul
 from pathlib import Path
 from typing import NamedTuple
 
@@ -334,4 +335,4 @@ def evaluate(file: File, weights: list[list[float]]) -> list[list[float]]:
 
 
 def dot(a: list[float], b: list[float]) -> float:
-    return sum(x * y for x, y in zip(a, b, strict=True))
+    return sum(map(mul, a, b))

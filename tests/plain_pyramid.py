@@ -2,6 +2,7 @@
 
 import struct
 from functools import cache
+from operator import mul
 from typing import NamedTuple
 
 from . import plain_file
@@ -114,7 +115,7 @@ def added(tensors: Tensors, differences: Differences) -> Tensors:
 def times(kernel: list[int], vector: list[int]) -> list[int]:
     width = len(vector)
     rows = range(0, len(kernel), width)
-    return [sum(a * b for a, b in zip(kernel[at : at + width], vector, strict=True)) for at in rows]
+    return [sum(map(mul, kernel[at : at + width], vector)) for at in rows]
 
 
 def distribution(tensors: Tensors, k: int, v: list[int]) -> tuple[int, int, int]:

@@ -34,7 +34,18 @@ def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("module", [plain_file, plain_decoder, plain_pyramid])
 def test_the_second_decoder_is_plain(module: Any) -> None:
     """It imports the standard library and itself: neither NumPy nor the coder nor the package."""
-    allowed = {"ast", "bisect", "collections", "dataclasses", "functools", "hashlib", "io", "itertools", "math"}
+    allowed = {
+        "ast",
+        "bisect",
+        "collections",
+        "dataclasses",
+        "functools",
+        "hashlib",
+        "io",
+        "itertools",
+        "math",
+        "operator",
+    }
     allowed |= {"pathlib", "re", "struct", "typing", "zipfile", "zlib", "plain_file", "plain_decoder", ""}
     for node in ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))):
         names = []
