@@ -23,7 +23,7 @@ from .vectors.inventory import Vector, name_of
 
 WRITERS = {0: coding0.encode_tensors, 1: entropy.encode_tensors}
 CODINGS = pytest.mark.parametrize("coding", WRITERS)
-SIRENS = [vector for vector in inventory.VECTORS if not vector.file.model]
+SIRENS = [vector for vector in inventory.VECTORS if not vector.is_pyramid]
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ FILES = {
     ),
     "tiles": lambda: draw_file((258, 2), tile=8),
 }
-PYRAMIDS = [vector for vector in inventory.VECTORS if vector.file.model]
+PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
 
 
 def _compare(data: bytes, decoded: plain_pyramid.Decoded) -> None:

@@ -23,8 +23,8 @@ from .vectors import inventory
 from .vectors.inventory import SLOW, Vector, name_of
 
 SUMS = FOLDER / "SHA256SUMS"
-SIRENS = [vector for vector in inventory.VECTORS if not vector.file.model]
-PYRAMIDS = [vector for vector in inventory.VECTORS if vector.file.model]
+SIRENS = [vector for vector in inventory.VECTORS if not vector.is_pyramid]
+PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
 # Streams that no release writes: random choices where the writer has some, and zeros at the end left out.
 NOT_THE_WRITERS = ("siren/choices", "siren/choices_sorted", "siren/choices_coding0", "pyramid/nothing")
 
@@ -52,7 +52,7 @@ def test_no_vector_changed_and_none_is_missing() -> None:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(FOLDER), *arguments], capture_output=True, text=True)
+    done = subprocess.run(["git", *arguments], cwd=FOLDER.parent.parent, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"no history here: {done.stderr.strip()}")
     return done.stdout
@@ -68,6 +68,7 @@ def test_the_list_of_vectors_only_grew() -> None:
         pytest.skip("unpacked within another repository")
     name = SUMS.relative_to(FOLDER.parent.parent).as_posix()
     commits = _git("log", "--full-history", "--diff-filter=AM", "--format=%H", "HEAD", "--", name).split()
+    assert commits, "the list is not in the history yet"
     now = _listed(SUMS.read_text()).items()
     for commit in commits:
         assert _listed(_git("show", f"{commit}:{name}")).items() <= now, commit

@@ -35,6 +35,11 @@ class Vector:
 
     path: Path
 
+    @property
+    def is_pyramid(self) -> bool:
+        """As its folder says."""
+        return self.path.parent.name == "pyramid"
+
     @cached_property
     def data(self) -> bytes:
         return self.path.read_bytes()
