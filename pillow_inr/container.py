@@ -317,6 +317,8 @@ def read_header(prefix: bytes) -> tuple[Header, int]:
 
 def _read_siren(reader: _Reader) -> dict[str, int]:
     fields = {"encoding": reader.byte("encoding")}
+    # At once: what follows depends on it.
+    _check("encoding", fields["encoding"], ENCODING_NONE, ENCODING_FOURIER)
     if fields["encoding"] == ENCODING_FOURIER:
         fields["frequencies"] = reader.byte("frequencies")
         fields["growth"] = GROWTH_MIN + reader.byte("growth")

@@ -160,6 +160,8 @@ def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: 
     member = archive.getinfo(f"{name}.npy")
     if member.file_size > math.prod(shape) * np.dtype(dtypes[-1]).itemsize + _ARRAY_HEADER_MAX:
         raise ValueError(f"{name} has {member.file_size} bytes, too many for {shape}")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed by a method that is neither stored nor deflated")
     stream = io.BytesIO(archive.read(member))
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError(f"{name} is not an array of NumPy's format 1.0")

@@ -1,15 +1,23 @@
-"""A second decoder, written from docs/format.md alone: plain Python, no NumPy, no constriction, slow.
+"""The second decoder, of SIRENs: written from docs/format.md alone, plain Python, no NumPy, no constriction, slow.
 
 It shows that the document is enough to read a file; test_plain_decoder.py compares it with the package.
 """
 
+import ast
 import hashlib
+import io
 import math
 import re
 import struct
-import zlib
+import zipfile
+from bisect import bisect_right
+from functools import cache
 from itertools import accumulate, pairwise
+from operator import mul
 from pathlib import Path
+from typing import NamedTuple
+
+from .plain_file import File, checked, parse, reference, refuse, samples_of, single
 
 MASK = 2**64 - 1
 FIRST, KERNEL, BIAS, LAST = range(4)  # whose scale indices coding 1 predicts apart
@@ -65,51 +73,76 @@ def cumulative(counts: list[int]) -> list[int]:
     return [*c, 2**24]
 
 
+@cache
+def shape_frequencies(h: int, j: int, m: int) -> list[int]:
+    return cumulative(shape(h, j, m))
+
+
+@cache
+def onesided_frequencies(j: int, m: int) -> list[int]:
+    return cumulative(onesided(j, m))
+
+
+@cache
+def equal_frequencies(n: int) -> list[int]:
+    return cumulative([1] * n)
+
+
 class RangeDecoder:
     def __init__(self, payload: bytes) -> None:
-        self.words = list(struct.unpack(f"<{len(payload) // 4}I", payload))
+        self.words = struct.unpack(f"<{len(payload) // 4}I", payload)
+        self.read = 0
         self.lower, self.range, self.point = 0, MASK, 0
+        # Of each symbol its number, behind the name and the parameters of its table: what it takes to code it again.
+        self.taken: list[tuple[str | int, ...]] = []
         for _ in range(2):
             self.point = self.point << 32 | self.next_word()
 
     def next_word(self) -> int:
-        return self.words.pop(0) if self.words else 0
+        self.read += 1
+        return self.words[self.read - 1] if self.read <= len(self.words) else 0
 
-    def symbol(self, c: list[int]) -> int:
+    def symbol(self, c: list[int], *table: str | int) -> int:
         scale = self.range >> 24
         q = (self.point - self.lower & MASK) // scale
         if q >= 2**24:
-            raise ValueError("invalid data")
-        s = next(i for i in range(len(c) - 1) if c[i] <= q < c[i + 1])
+            refuse("the data fits no symbol")
+        s = bisect_right(c, q) - 1
         self.lower = self.lower + scale * c[s] & MASK
         self.range = scale * (c[s + 1] - c[s])
         if self.range < 2**32:
             self.lower = self.lower << 32 & MASK
             self.range <<= 32
             self.point = (self.point << 32 & MASK) | self.next_word()
+        self.taken.append((*table, s))
         return s
 
+    def equal(self, n: int) -> int:
+        return self.symbol(equal_frequencies(n), "equal", n)
+
+    def laplace(self, j: int, m: int) -> int:
+        return self.shaped(0, j, m)
+
+    def shaped(self, h: int, j: int, m: int) -> int:
+        return self.symbol(shape_frequencies(h, j, m), "shape", h, j, m) + 1 - 2**m
+
+    def onesided(self, j: int, m: int) -> int:
+        return self.symbol(onesided_frequencies(j, m), "onesided", j, m)
+
     def finish(self) -> None:
-        if self.words or (self.point - self.lower & MASK) >= 2**33 - 1:
-            raise ValueError("data is left")
+        if self.read < len(self.words) or (self.point - self.lower & MASK) >= 2**33 - 1:
+            refuse("data is left")
 
 
-def checked(field: str, value: int, high: int) -> int:
-    if not 0 <= value <= high:
-        raise ValueError(field)
-    return value
-
-
-def decode_weights(payload: bytes, shapes: list[tuple[int, ...]], coding: int) -> list[tuple[int, list[int]]]:
+def decode_weights(decoder: RangeDecoder, shapes: list[tuple[int, ...]], coding: int) -> list[tuple[int, list[int]]]:
     """Step index and symbols, row by row, of every tensor."""
-    decoder = RangeDecoder(payload)
     rest = [Coding0, Coding1][coding](decoder, len(shapes))
     step = [144, 144]
     tensors = []
     for position, size in enumerate(shapes):
         kind = position % 2
-        step[kind] = checked("step index", step[kind] + decoder.symbol(cumulative(laplace(22, 8))) - 255, 255)
-        m = decoder.symbol(cumulative([1] * 16))
+        step[kind] = checked("step index", step[kind] + decoder.laplace(22, 8), 0, 255)
+        m = decoder.equal(16)
         tensors.append((step[kind], rest.symbols(position, size, m) if m else [0] * math.prod(size)))
     decoder.finish()
     return tensors
@@ -121,16 +154,12 @@ class Coding0:
         self.predicted = {0: 24, 1: 24}
 
     def scale(self, kind: int) -> int:
-        difference = self.decoder.symbol(cumulative(laplace(22, 8))) - 255
-        self.predicted[kind] = checked("scale index", self.predicted[kind] + difference, 63)
+        self.predicted[kind] = checked("scale index", self.predicted[kind] + self.decoder.laplace(22, 8), 0, 63)
         return self.predicted[kind]
 
-    def under(self, counts: list[int], number: int, lowest: int) -> list[int]:
-        c = cumulative(counts)
-        return [self.decoder.symbol(c) + lowest for _ in range(number)]
-
     def symbols(self, position: int, size: tuple[int, ...], m: int) -> list[int]:
-        return self.under(laplace(self.scale(position % 2), m), math.prod(size), 1 - 2**m)
+        j = self.scale(position % 2)
+        return [self.decoder.laplace(j, m) for _ in range(math.prod(size))]
 
 
 class Coding1(Coding0):
@@ -143,148 +172,167 @@ class Coding1(Coding0):
         if position == 0:
             return self.first_kernel(*size, m)
         if position == self.tensors - 1:
-            return self.shaped(LAST, size[0], m)
+            return self.one_shape(LAST, size[0], m)
         return self.bias(size[0], m) if position % 2 else self.kernel(*size, m)
-
-    def one(self, counts: list[int], lowest: int = 0) -> int:
-        return self.under(counts, 1, lowest)[0]
 
     def first_kernel(self, rows: int, columns: int, m: int) -> list[int]:
         j = [self.scale(FIRST)]
-        h = self.one([1] * 5)
-        frequencies = (rows - 2) // 4
-        for _ in range(frequencies):
-            j.append(j[-1] + self.one(laplace(14, 6), -63))
+        h = self.decoder.equal(5)
+        for _ in range((rows - 2) // 4):
+            j.append(j[-1] + self.decoder.laplace(14, 6))
         for index in j:
-            checked("scale index", index, 63)
+            checked("scale index", index, 0, 63)
         scales = [j[0], *j[1:], *j[1:]] * 2
-        return [symbol for scale in scales for symbol in self.under(shape(h, scale, m), columns, 1 - 2**m)]
+        return [self.decoder.shaped(h, scale, m) for scale in scales for _ in range(columns)]
 
     def kernel(self, rows: int, columns: int, m: int) -> list[int]:
         j = self.scale(KERNEL)
-        h = self.one([1] * 5)
-        offsets = self.under(laplace(10, 3), columns, -7) if self.one([1, 1]) else [0] * columns
-        by_column = [self.under(shape(h, min(63, max(0, j + 3 * c)), m), rows, 1 - 2**m) for c in offsets]
+        h = self.decoder.equal(5)
+        flag = self.decoder.equal(2)
+        offsets = [self.decoder.laplace(10, 3) if flag else 0 for _ in range(columns)]
+        scales = [min(63, max(0, j + 3 * c)) for c in offsets]
+        by_column = [[self.decoder.shaped(h, scale, m) for _ in range(rows)] for scale in scales]
         return [by_column[column][row] for row in range(rows) for column in range(columns)]
 
     def bias(self, size: int, m: int) -> list[int]:
-        if not self.one([1, 1]):
-            return self.shaped(BIAS, size, m)
-        sums = list(accumulate(self.under(onesided(self.scale(BIAS), m), size, 0)))
-        checked("bias", sums[-1], 32767)
+        if not self.decoder.equal(2):
+            return self.one_shape(BIAS, size, m)
+        j = self.scale(BIAS)
+        sums = list(accumulate(self.decoder.onesided(j, m) for _ in range(size)))
+        checked("bias", sums[-1], 0, 32767)
         return sums
 
-    def shaped(self, role: int, size: int, m: int) -> list[int]:
+    def one_shape(self, role: int, size: int, m: int) -> list[int]:
         j = self.scale(role)
-        h = self.one([1] * 5)
-        return self.under(shape(h, j, m), size, 1 - 2**m)
+        h = self.decoder.equal(5)
+        return [self.decoder.shaped(h, j, m) for _ in range(size)]
 
 
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value, at
+class Initialization(NamedTuple):
+    architecture: list[int]
+    """N, D, C, F, G."""
+    tensors: list[list[float]]
+
+    @property
+    def identity(self) -> bytes:
+        digest = hashlib.sha256(struct.pack("<5I", *self.architecture))
+        for tensor in self.tensors:
+            digest.update(struct.pack(f"<{len(tensor)}e", *tensor))
+        return digest.digest()[:8]
 
 
-def chunks_by_kind(data: bytes) -> dict[int, bytes]:
-    """Data of the first chunk of each kind, bit 7 of which is kept; none that must be understood is unknown."""
-    kept: dict[int, bytes] = {}
-    at = 0
-    while at < len(data):
-        kind = data[at]
-        assert kind in {0x81, *range(1, 0x80)}
-        length, at = varint(data, at + 1)
-        kept.setdefault(kind, data[at : at + length])
-        at += length
-        assert at <= len(data)
-    return kept
-
-
-def identity(architecture: list[int], tensors: list[list[float]]) -> bytes:
-    digest = hashlib.sha256(struct.pack("<5I", *architecture))
-    for tensor in tensors:
-        digest.update(struct.pack(f"<{len(tensor)}e", *tensor))
-    return digest.digest()[:8]
-
-
-def image_fields(data: bytes, model: int) -> tuple[tuple[int, int, int], str, list[tuple[float, float]], int]:
-    """Width, height and samples per pixel; struct's letter of a sample and the range of each; where the model's are."""
-    assert data[:8] == bytes.fromhex("89494E520D0A 01") + bytes([model])
-    assert zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
-    width, at = varint(data, 8)
-    height, at = varint(data, at)
-    pixel_format = data[at]
-    at += 1
-    channels, code, ranges = pixel_format + 1, "B", [(0, 255)]
-    if pixel_format == 4:
-        code, channels = "BHf"[data[at]], data[at + 1] or 1
-        count = channels if data[at + 2] else 1
-        bounds = struct.unpack_from(f"<{2 * count}{code}", data, at + 3)
-        ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
-        at += 3 + 2 * count * struct.calcsize(code)
-    return (width, height, channels), code, ranges * (channels // len(ranges)), at
-
-
-def samples_of(values: list[float], code: str, ranges: list[tuple[float, float]]) -> list[float]:
-    limited = [min(max(value, 0), 1) for value in values]
-    samples = [low + v * (high - low) for v, (low, high) in zip(limited, ranges, strict=True)]
-    return samples if code == "f" else [round(sample) for sample in samples]
-
-
-def decode(
-    data: bytes, initialization: tuple[list[int], list[list[float]]]
-) -> tuple[tuple[int, int, int], list[tuple[int, list[int]]], list[list[float]]]:
-    """Width, height and samples per pixel; the tensors; the pixels, row by row."""
-    (width, height, channels), code, ranges, at = image_fields(data, 0)
-    frequencies, growth = 0, 100
-    encoding = data[at]
-    at += 1
-    if encoding:
-        frequencies, growth = data[at], 100 + data[at + 1]
-        at += 2
-    units, at = varint(data, at)
-    depth, coding = data[at], data[at + 1]
-    payload_length, at = varint(data, at + 2)
-    chunks_length, at = varint(data, at)
-    assert len(data) == at + payload_length + chunks_length + 4
-
+def shapes_of(units: int, depth: int, channels: int, frequencies: int) -> list[tuple[int, ...]]:
     sides = [2 + 4 * frequencies, *[units] * depth, channels]
-    shapes = [(rows, columns) for rows, columns in pairwise(sides)]
-    sizes = [size for rows, columns in shapes for size in ((rows, columns), (columns,))]
-    tensors = decode_weights(data[at : at + payload_length], sizes, coding)
-    weights = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
-    kept = chunks_by_kind(data[at + payload_length : -4])
-    if 0x81 in kept:
-        reference = kept[0x81]
-        bits = int.from_bytes(reference[8:], "little")
-        assert len(reference) == 8 + -(-len(tensors) // 8)
-        assert reference[:8] == identity(*initialization)
-        assert initialization[0] == [units, depth, channels, frequencies, growth]
-        weights = [
-            [w + r for w, r in zip(weight, learned, strict=True)] if bits >> t & 1 else weight
-            for t, (weight, learned) in enumerate(zip(weights, initialization[1], strict=True))
-        ]
+    return [size for rows, columns in pairwise(sides) for size in ((rows, columns), (columns,))]
+
+
+def load_initialization(data: bytes) -> Initialization:
+    """An initialization from its .npz file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        arrays = {name.removesuffix(".npy"): npy(archive.read(name)) for name in archive.namelist()}
+    letter, shape, numbers = arrays.pop("architecture")
+    if (letter, shape) != ("<i8", (5,)):
+        refuse("architecture")
+    architecture = [int(number) for number in numbers]
+    units, depth, channels, frequencies, _ = architecture
+    shapes = shapes_of(units, depth, channels, frequencies)
+    names = [f"{kind}_{layer}" for layer in range(1, depth + 2) for kind in ("kernel", "bias")]
+    if sorted(arrays) != sorted(names):
+        refuse("arrays")
+    tensors = []
+    for name, size in zip(names, shapes, strict=True):
+        letter, shape, numbers = arrays[name]
+        if letter not in ("<f2", "<f4") or shape != size:
+            refuse(name)
+        try:
+            halves = struct.unpack(f"<{len(numbers)}e", struct.pack(f"<{len(numbers)}e", *numbers))
+        except OverflowError:
+            refuse(name)
+        if not all(map(math.isfinite, halves)):
+            refuse(name)
+        tensors.append(list(halves))
+    return Initialization(architecture, tensors)
+
+
+def npy(data: bytes) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
+    """Type, shape and numbers of a member: NumPy's own format, version 1.0, rows one after another."""
+    if data[:8] != b"\x93NUMPY\x01\x00":
+        refuse("array")
+    start = 10 + int.from_bytes(data[8:10], "little")
+    head = ast.literal_eval(data[10:start].decode("latin-1"))
+    letter = {"<f2": "e", "<f4": "f", "<i8": "q"}.get(head["descr"]) or refuse("type of an array")
+    if head["fortran_order"]:
+        refuse("array stored column by column")
+    return head["descr"], head["shape"], struct.unpack(f"<{math.prod(head['shape'])}{letter}", data[start:])
+
+
+class Decoded(NamedTuple):
+    file: File
+    tensors: list[tuple[int, list[int]]]
+    """Step index and symbols of each."""
+    taken: list[tuple[str | int, ...]]
+    """What was taken from the stream, `RangeDecoder.taken`."""
+    values: list[list[float]]
+    """Of each pixel, row by row: what the network makes of it."""
+    pixels: list[list[float]]
+    """Their samples."""
+
+
+def decode(data: bytes, initializations: list[Initialization] | None = None) -> Decoded:
+    """A file of model 0."""
+    file = parse(data)
+    if file.model:
+        raise ValueError("this is a pyramid")
+    units, depth, frequencies = (file.fields[name] for name in "NDF")
+    sizes = shapes_of(units, depth, file.channels, frequencies)
+    decoder = RangeDecoder(file.payload)
+    tensors = decode_weights(decoder, sizes, file.fields["coding"])
+    exact = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
+    weights = [list(map(single, tensor)) for tensor in added(file, exact, initializations or [])]
+    values = evaluate(file, weights)
+    return Decoded(file, tensors, decoder.taken, values, [samples_of(file, value) for value in values])
+
+
+def added(file: File, weights: list[list[float]], initializations: list[Initialization]) -> list[list[float]]:
+    """The weights with the initialization that the file names."""
+    named = reference(file)
+    if named is None:
+        return weights
+    identity, differences = named
+    init = next((init for init in initializations if init.identity == identity), None) or refuse(identity.hex())
+    if init.architecture != [file.fields["N"], file.fields["D"], file.channels, file.fields["F"], file.fields["G"]]:
+        refuse("the initialization is for another network")
+    return [
+        [w + r for w, r in zip(tensor, learned, strict=True)] if difference else tensor
+        for tensor, learned, difference in zip(weights, init.tensors, differences, strict=True)
+    ]
+
+
+def evaluate(file: File, weights: list[list[float]]) -> list[list[float]]:
+    """Values of all pixels, row by row."""
+    w = [math.pi * (file.fields["G"] / 100) ** i for i in range(file.fields["F"])]
 
     def features(index: int, length: int) -> list[float]:
-        u = (2 * index + 1 - length) / max(width, height)
-        angles = [math.pi * (growth / 100) ** i * u for i in range(frequencies)]
-        return [u, *map(math.sin, angles), *map(math.cos, angles)]
+        u = (2 * index + 1 - length) / max(file.width, file.height)
+        return [single(v) for v in (u, *(math.sin(wi * u) for wi in w), *(math.cos(wi * u) for wi in w))]
 
+    columns = [features(column, file.width) for column in range(file.width)]
+    layers = [
+        ([kernel[o :: len(bias)] for o in range(len(bias))], bias)
+        for kernel, bias in zip(weights[::2], weights[1::2], strict=True)
+    ]
     pixels = []
-    for row in range(height):
-        for column in range(width):
-            h = features(column, width) + features(row, height)
-            for layer, (_, columns) in enumerate(shapes):
-                kernel, bias = weights[2 * layer], weights[2 * layer + 1]
-                h = [
-                    bias[o] + sum(value * kernel[i * columns + o] for i, value in enumerate(h)) for o in range(columns)
-                ]
-                if layer < depth:
+    for row in range(file.height):
+        across = features(row, file.height)
+        for column in columns:
+            h = column + across
+            for number, (kernel, bias) in enumerate(layers):
+                h = [b + dot(h, k) for k, b in zip(kernel, bias, strict=True)]
+                if number < len(layers) - 1:
                     h = [math.sin(30 * value) for value in h]
-            pixels.append(samples_of(h, code, ranges))
-    return (width, height, channels), tensors, pixels
+            pixels.append(h)
+    return pixels
+
+
+def dot(a: list[float], b: list[float]) -> float:
+    return sum(map(mul, a, b))

@@ -2,8 +2,12 @@
 
 import struct
 from functools import cache
+from operator import mul
+from typing import NamedTuple
 
-from .plain_decoder import RangeDecoder, checked, cumulative, image_fields, laplace, onesided, samples_of, table, varint
+from . import plain_file
+from .plain_decoder import RangeDecoder, cumulative, table
+from .plain_file import File, checked, parse, reference, refuse, samples_of
 
 SCALES = table("B[0] … B[72]", "### 9.7")
 NEIGHBOURS = [
@@ -63,21 +67,9 @@ def prior(preset: int, number: int, channels: int, priors: bytes) -> Tensors:
     return adapted
 
 
-def take_tensors(decoder: RangeDecoder, tensors: Tensors) -> Tensors:
-    j = 24
-    result = {}
-    for name, values in tensors.items():
-        m = decoder.symbol(cumulative([1] * 16))
-        differences, e = [0] * len(values), 0
-        if m:
-            e = decoder.symbol(cumulative([1] * 16))
-            j = checked("scale index", j + decoder.symbol(cumulative(laplace(22, 8))) - 255, 63)
-            c = cumulative(laplace(j, m))
-            differences = [decoder.symbol(c) + 1 - 2**m for _ in values]
-        result[name] = [value + (d << e) for value, d in zip(values, differences, strict=True)]
-        limit = 2**20 if name[0] == "a" else 2**24
-        checked(name, max(map(abs, result[name])), limit - 1)
-    return result
+class Decoder(RangeDecoder):
+    def bin(self, t: int, f: int) -> int:
+        return self.symbol(bins(t, f), "bin", t, f)
 
 
 @cache
@@ -94,15 +86,36 @@ def bins(t: int, f: int) -> list[int]:
     return cumulative([max(1, count) for count in counts])
 
 
-@cache
-def escapes() -> list[int]:
-    return cumulative(onesided(32, 13))
+Differences = dict[str, tuple[int, list[int]]]
+"""Exponent and differences of each tensor."""
+
+
+def take_differences(decoder: Decoder, tensors: Tensors) -> Differences:
+    j = 24
+    result = {}
+    for name, values in tensors.items():
+        m = decoder.equal(16)
+        result[name] = 0, [0] * len(values)
+        if m:
+            e = decoder.equal(16)
+            j = checked("scale index", j + decoder.laplace(22, 8), 0, 63)
+            result[name] = e, [decoder.laplace(j, m) for _ in values]
+    return result
+
+
+def added(tensors: Tensors, differences: Differences) -> Tensors:
+    result = {}
+    for name, values in tensors.items():
+        e, d = differences[name]
+        result[name] = [value + (difference << e) for value, difference in zip(values, d, strict=True)]
+        checked(name, max(map(abs, result[name])), 0, (2**20 if name[0] == "a" else 2**24) - 1)
+    return result
 
 
 def times(kernel: list[int], vector: list[int]) -> list[int]:
     width = len(vector)
     rows = range(0, len(kernel), width)
-    return [sum(a * b for a, b in zip(kernel[at : at + width], vector, strict=True)) for at in rows]
+    return [sum(map(mul, kernel[at : at + width], vector)) for at in rows]
 
 
 def distribution(tensors: Tensors, k: int, v: list[int]) -> tuple[int, int, int]:
@@ -117,7 +130,7 @@ def distribution(tensors: Tensors, k: int, v: list[int]) -> tuple[int, int, int]
     return n + 8 >> 4, n - 16 * (n + 8 >> 4), t
 
 
-def take_grid(decoder: RangeDecoder, tensors: Tensors, preset: int, grids: list[Matrix], k: int) -> None:
+def take_grid(decoder: Decoder, tensors: Tensors, preset: int, grids: list[Matrix], k: int) -> None:
     def at(level: int, y: int, x: int) -> int:
         if level > 6 or not (0 <= y < len(grids[level]) and 0 <= x < len(grids[level][0])):
             return 0
@@ -134,28 +147,37 @@ def take_grid(decoder: RangeDecoder, tensors: Tensors, preset: int, grids: list[
             v += [at(k + 1, (y >> 1) + dy, (x >> 1) + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
             v.append(at(k + 2, y >> 2, x >> 2))
             mean, f, t = distribution(tensors, k, v)
-            found.append((y, x, mean, decoder.symbol(bins(t, f))))
+            found.append((y, x, mean, decoder.bin(t, f)))
         for y, x, mean, i in found:
             symbol = mean + i - 17
             if i in (0, 34):
-                r = decoder.symbol(escapes())
+                r = decoder.onesided(32, 13)
                 symbol += r if i else -r
-            checked("symbol", abs(symbol), 4095)
+            checked("symbol", symbol, -4095, 4095)
             grids[k][y][x] = symbol
 
 
-def decode_pyramid(
-    stream: bytes, preset: int, tensors: Tensors, width: int, height: int
-) -> tuple[Tensors, list[Matrix]]:
-    decoder = RangeDecoder(stream)
-    tensors = take_tensors(decoder, tensors)
+class Pyramid(NamedTuple):
+    differences: Differences
+    tensors: Tensors
+    grids: list[Matrix]
+    """Finest first."""
+    taken: list[tuple[str | int, ...]]
+    """What was taken from the stream, `RangeDecoder.taken`."""
+
+
+def decode_pyramid(stream: bytes, preset: int, tensors: Tensors, width: int, height: int) -> Pyramid:
+    """The pyramid in a stream; the tensors are the prior's."""
+    decoder = Decoder(stream)
+    differences = take_differences(decoder, tensors)
+    tensors = added(tensors, differences)
     grids = [[[0] * -(-width // 2**k) for _ in range(-(-height // 2**k))] for k in range(7)]
-    coded = [decoder.symbol(cumulative([1, 1])) for _ in range(7)][::-1]
+    coded = [decoder.equal(2) for _ in range(7)][::-1]
     for k in range(6, -1, -1):
         if coded[k]:
             take_grid(decoder, tensors, preset, grids, k)
     decoder.finish()
-    return tensors, grids
+    return Pyramid(differences, tensors, grids, decoder.taken)
 
 
 def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]) -> list[list[list[float]]]:
@@ -209,31 +231,60 @@ def doubled(x, index: int, w: list[float]) -> float:
     return w[0] * x(m - 2) + w[1] * x(m - 1) + w[2] * x(m) + w[3] * x(m + 1)
 
 
-def decode(
-    data: bytes, priors: bytes
-) -> tuple[tuple[int, int, int], list[tuple[Tensors, list[Matrix]]], list[list[list[float]]]]:
-    """Width, height and samples per pixel; tensors and grids of each tile; rows of pixels."""
-    (width, height, channels), code, ranges, at = image_fields(data, 1)
-    preset, number, tile, coding = data[at : at + 4]
-    assert coding == 0
-    payload_length, at = varint(data, at + 4)
-    chunks_length, at = varint(data, at)
-    assert len(data) == at + payload_length + chunks_length + 4
-    payload = data[at : at + payload_length]
-    side = 2**tile if tile else max(width, height)
-    places = [(top, left) for top in range(0, height, side) for left in range(0, width, side)]
-    words = struct.unpack_from(f"<{len(places)}I", payload) if tile else [len(payload) // 4]
-    at = 4 * len(places) if tile else 0
-    tiles = []
-    pixels: list[list[list[float]]] = [[[] for _ in range(width)] for _ in range(height)]
-    for (top, left), count in zip(places, words, strict=True):
-        own = prior(preset, number, channels, priors)
-        stream = payload[at : at + 4 * count]
-        tensors, grids = decode_pyramid(stream, preset, own, min(side, width - left), min(side, height - top))
-        at += 4 * count
-        tiles.append((tensors, grids))
-        for y, row in enumerate(synthesize(tensors, preset, channels, grids)):
-            for x, values in enumerate(row):
-                pixels[top + y][left + x] = samples_of(values, code, ranges)
-    assert at == len(payload)
-    return (width, height, channels), tiles, pixels
+class Decoded(NamedTuple):
+    file: File
+    pyramids: list[Pyramid]
+    """Of each tile, row by row."""
+    values: list[list[float]]
+    """Of each pixel, row by row: what the network makes of it."""
+    pixels: list[list[float]]
+    """Their samples."""
+
+
+def decode(data: bytes, priors: bytes) -> Decoded:
+    """A file of model 1. Its preview is looked at from outside, and not shown."""
+    file = parse(data)
+    if not file.model:
+        raise ValueError("this is a SIREN")
+    if reference(file):
+        refuse("initialization")
+    plain_file.preview(file)
+    return decode_tiles(file, priors)
+
+
+def preview(data: bytes, priors: bytes) -> Decoded | None:
+    """A file's preview."""
+    inner = plain_file.preview(parse(data))
+    return inner and decode_tiles(inner, priors)
+
+
+def decode_tiles(file: File, priors: bytes) -> Decoded:
+    preset, tile = file.fields["preset"], file.fields["tile"]
+    base = prior(preset, file.fields["prior"], file.channels, priors)
+    side = 2**tile if tile else max(file.width, file.height)
+    found = streams(file, -(-file.width // side) * -(-file.height // side))
+    places = [(top, left) for top in range(0, file.height, side) for left in range(0, file.width, side)]
+    pyramids = []
+    values: list[list[list[float]]] = [[[] for _ in range(file.width)] for _ in range(file.height)]
+    for (top, left), stream in zip(places, found, strict=True):
+        size = min(side, file.width - left), min(side, file.height - top)
+        pyramids.append(decode_pyramid(stream, preset, base, *size))
+        for y, row in enumerate(synthesize(pyramids[-1].tensors, preset, file.channels, pyramids[-1].grids)):
+            values[top + y][left : left + size[0]] = row
+    flat = [value for row in values for value in row]
+    return Decoded(file, pyramids, flat, [samples_of(file, value) for value in flat])
+
+
+def streams(file: File, tiles: int) -> list[bytes]:
+    """The payload, tile by tile."""
+    if not file.fields["tile"]:
+        return [file.payload]
+    if 4 * tiles > len(file.payload):
+        refuse("the table of the tiles is longer than the payload")
+    found, at = [], 4 * tiles
+    for words in struct.unpack_from(f"<{tiles}I", file.payload):
+        found.append(file.payload[at : at + 4 * words])
+        at += 4 * words
+    if at != len(file.payload):
+        refuse("the streams do not end with the payload")
+    return found

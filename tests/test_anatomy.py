@@ -14,7 +14,7 @@ from pillow_inr.metadata import Metadata
 from .checks import SAMPLES, VECTORS
 from .cli_checks import RGB, with_chunks
 
-FILES = [SAMPLES / "kodim15.inr", *sorted(VECTORS.glob("*.inr"))]
+FILES = [SAMPLES / "kodim15.inr", *sorted(VECTORS.glob("*.inr")), *sorted((VECTORS / "siren").glob("*.inr"))]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Whole files: the frozen vectors, damage to them, and round trips through a fit."""
+"""Whole files: damage to vectors, and round trips through a fit."""
 
 import io
 import sys
@@ -19,21 +19,7 @@ from pillow_inr.config import EncodeOptions
 from pillow_inr.errors import BackendError, FitError, FormatError
 from pillow_inr.picture import BudgetError, Encoded, Picture
 
-from . import coding0
-from .checks import QUICK, VECTORS, check_pixels, gradient, header, psnr, with_checksum
-
-CODING_0 = ("grey", "grey_alpha", "rgb", "rgba", "plain", "difference")
-NAMES = (
-    *CODING_0,
-    "bands",
-    "described",
-    "grey16",
-    "grey_coding1",
-    "rgb_coding1",
-    "plain_coding1",
-    "drawn_coding1",
-)
-WRITERS = {container.CODING_LAPLACE: coding0.encode_tensors, container.CODING_SHAPED: entropy.encode_tensors}
+from .checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
 
 
 @pytest.fixture(autouse=True)
@@ -43,30 +29,6 @@ def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _vector(name: str) -> bytes:
     return (VECTORS / f"{name}.inr").read_bytes()
-
-
-def test_no_vector_is_missing() -> None:
-    assert sorted(path.stem for path in VECTORS.glob("*.inr")) == sorted(NAMES)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_vector_symbols_pixels_and_bytes(name: str) -> None:
-    data = _vector(name)
-    parsed, payload, chunks = container.unpack(data)
-    architecture = Architecture.of(parsed)
-    tensors = list(entropy.decode_tensors(payload, architecture.shapes, parsed.coding))
-    with np.load(VECTORS / f"{name}.npz") as frozen:
-        assert [tensor.step_index for tensor in tensors] == frozen["step_indices"].tolist()
-        flat = np.concatenate([tensor.symbols.ravel() for tensor in tensors])
-        np.testing.assert_array_equal(flat, frozen["symbols"])
-        expected = frozen.get("pixels")
-    pixels = pillow_inr.decode(data)
-    if expected is None:
-        with Image.open(VECTORS / f"{name}.png") as image:
-            expected = np.asarray(image)
-    check_pixels(expected, pixels, parsed)
-    assert parsed.coding == (name not in CODING_0)
-    assert container.pack(parsed, WRITERS[parsed.coding](tensors), container.pack_chunks(chunks)) == data
 
 
 @pytest.mark.parametrize("name", ["plain", "drawn_coding1", "described"])

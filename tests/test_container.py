@@ -1,3 +1,5 @@
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -309,3 +311,160 @@ def test_a_large_image_is_in_tiles() -> None:
     assert _pyramid(size=(4097, 4096), tile=12).tiles == (2, 1)
     with pytest.raises(FormatError, match="4096 a side"):
         _pyramid(size=(4097, 1))
+
+
+NAMES = {
+    0: "signature|start with",
+    6: "format version",
+    7: "model",
+    8: "image width",
+    9: "image height",
+    10: "pixel format",
+    11: "encoding",
+    12: "frequencies",
+    14: "width",
+    15: "depth",
+    16: "coding",
+    17: "payload length",
+}
+LONGEST = container.pack_varint(2**35 - 1)
+
+
+@pytest.mark.parametrize(
+    ("position", "value"),
+    [
+        (0, b"\x88"),
+        (6, b"\0"),
+        (6, b"\2"),
+        (7, b"\2"),
+        (8, b"\0"),
+        (8, container.pack_varint(2**24)),
+        (8, LONGEST),
+        (9, b"\0"),
+        (9, container.pack_varint(2**24)),
+        (10, b"\5"),
+        (11, b"\2"),
+        (12, b"\0"),
+        (12, b"\x21"),
+        (14, b"\0"),
+        (14, container.pack_varint(1025)),
+        (15, b"\0"),
+        (15, b"\x10"),
+        (16, b"\2"),
+        (17, b"\6"),
+        (17, container.pack_varint(2**30)),
+        (17, LONGEST),
+    ],
+)
+def test_fields_outside_their_ranges_are_named(position: int, value: bytes) -> None:
+    data = header().pack()
+    # Each field of this header has one byte.
+    assert len(data) == 19
+    with pytest.raises(FormatError, match=NAMES[position]):
+        container.read_header(data[:position] + value + data[position + 1 :])
+
+
+def test_a_header_cut_off_is_damage_in_a_named_field() -> None:
+    for data in (header().pack(), header(pixel_format=4, samples=container.SampleFormat("uint8", 0, ((1, 2),))).pack()):
+        for length in range(len(container.MAGIC), len(data)):
+            with pytest.raises(DamagedFileError, match="cut off in "):
+                container.read_header(data[:length])
+
+
+@given(st.integers(0, 2**35 - 1))
+def test_variable_length_integers_round_trip(value: int) -> None:
+    packed = container.pack_varint(value)
+    reader = container._Reader(packed + b"rest", "test")
+    assert reader.varint("field") == value
+    assert reader.position == len(packed) <= 5
+
+
+@given(st.binary(max_size=8))
+def test_any_bytes_are_a_variable_length_integer_or_refused(data: bytes) -> None:
+    reader = container._Reader(data, "test")
+    try:
+        value = reader.varint("field")
+    except FormatError as error:
+        assert "field" in str(error)
+    else:
+        assert container.pack_varint(value) == data[: reader.position]
+
+
+def _read_or_refused(data: bytes) -> None:
+    """Each header has one way to be written, so what was read is what is packed."""
+    try:
+        parsed, length = container.read_header(data)
+    except FormatError:
+        return
+    assert parsed.pack() == data[:length]
+
+
+# What a header begins with, so that its later fields are reached.
+beginnings = st.sampled_from([b"", container.MAGIC, container.MAGIC + b"\1\0\1\1", container.MAGIC + b"\1\1\1\1"])
+
+
+@given(beginnings, st.binary(max_size=40))
+def test_any_bytes_are_a_header_or_refused(beginning: bytes, data: bytes) -> None:
+    _read_or_refused(beginning + data)
+
+
+changes = st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=4)
+
+
+def _changed(data: bytes, places: list[tuple[int, int]], first: int = 0) -> bytes:
+    changed = bytearray(data)
+    for place, byte in places:
+        changed[first + place % (len(data) - first)] = byte
+    return bytes(changed)
+
+
+@given(headers, changes)
+def test_changed_headers_are_read_or_refused(original: container.Header, places: list[tuple[int, int]]) -> None:
+    _read_or_refused(_changed(original.pack(), places, len(container.MAGIC)))
+
+
+chunk_lists = st.lists(
+    st.builds(Chunk, st.integers(1, 127), st.binary(max_size=140))
+    | st.builds(Chunk, st.just(1), st.binary(), st.just(True)),
+    max_size=6,
+)
+
+
+@given(chunk_lists)
+def test_chunks_round_trip(chunks: list[Chunk]) -> None:
+    assert container.read_chunks(container.pack_chunks(chunks)) == tuple(chunks)
+
+
+@given(st.binary(max_size=60) | st.builds(_changed, chunk_lists.filter(bool).map(container.pack_chunks), changes))
+def test_any_bytes_are_chunks_or_refused(data: bytes) -> None:
+    try:
+        chunks = container.read_chunks(data)
+    except FormatError:
+        return
+    assert container.pack_chunks(chunks) == data
+
+
+@given(st.binary(max_size=12).map(lambda data: data[: len(data) // 4 * 4]), chunk_lists, changes, st.integers(0, 9))
+def test_changed_files_are_taken_apart_or_refused(
+    payload: bytes, chunks: list[Chunk], places: list[tuple[int, int]], cut: int
+) -> None:
+    packed = container.pack_chunks(chunks)
+    parsed = header(payload_bytes=len(payload), chunks_bytes=len(packed))
+    data = container.pack(parsed, payload, packed)
+    assert container.unpack(data) == (parsed, payload, tuple(chunks))
+    assert container.read_outline(io.BytesIO(data)) == (parsed, tuple(chunks))
+    data = with_checksum(_changed(data, places, len(container.MAGIC)))
+    for changed in (data, data[: len(data) - cut]):
+        try:
+            taken = container.unpack(changed)
+        except FormatError:
+            taken = None
+        else:
+            assert container.pack(taken[0], taken[1], container.pack_chunks(taken[2])) == changed
+        try:
+            outline = container.read_outline(io.BytesIO(changed))
+        except FormatError:
+            assert taken is None
+        else:
+            # The outline does not compare the checksum, nor what follows the chunks.
+            assert taken is None or outline == (taken[0], taken[2])

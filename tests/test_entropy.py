@@ -14,10 +14,11 @@ from pillow_inr.architecture import Architecture
 from pillow_inr.distributions import laplace, onesided, uniform
 from pillow_inr.entropy import CodedTensor, decode_tensors, encode_tensors
 from pillow_inr.errors import FormatError
+from pillow_inr.layouts import FirstKernel, Kernel, PredictedIndex, Shaped, SineBias
 from pillow_inr.normal_form import normalize
-from pillow_inr.range_coder import Encoder
+from pillow_inr.range_coder import Decoder, Encoder
 
-from . import coding0
+from . import any_choice, coding0
 
 WRITERS = {0: coding0.encode_tensors, 1: encode_tensors}
 CODINGS = pytest.mark.parametrize("coding", WRITERS)
@@ -261,3 +262,54 @@ def test_the_slowest_stream_takes_seconds() -> None:
     start = time.process_time()
     assert len(list(decode_tensors(encoder.to_bytes(), shapes, 1))) == 32
     assert time.process_time() - start < 30
+
+
+@CODINGS
+@settings(deadline=None)
+@given(networks(), st.integers(0, 2**32 - 1))
+def test_any_choice_of_a_writer_is_read(coding: int, tensors: list[CodedTensor], seed: int) -> None:
+    """Scales, shapes, offsets, flags and magnitudes at random."""
+    payload = any_choice.encode_tensors(np.random.default_rng(seed), tensors, coding)
+    decoded = list(decode_tensors(payload, [tensor.symbols.shape for tensor in tensors], coding))
+    for before, after in zip(tensors, decoded, strict=True):
+        assert after.step_index == before.step_index
+        np.testing.assert_array_equal(after.symbols, before.symbols)
+    measured = list(entropy.measure_tensors(payload, [tensor.symbols.shape for tensor in tensors], coding))
+    assert all(bits > 0 for _, bits in measured)
+    assert sum(bits for _, bits in measured) <= 8 * len(payload)
+
+
+layout_symbols = st.sampled_from([1, 3, 300, 32767]).flatmap(
+    lambda largest: st.tuples(st.integers(0, 2), st.integers(1, 5)).flatmap(
+        lambda size: hnp.arrays(np.int32, (2 + 4 * size[0], size[1]), elements=st.integers(-largest, largest))
+    )
+)
+
+
+@pytest.mark.parametrize("layout", [FirstKernel, Kernel, SineBias, Shaped])
+@settings(deadline=None, max_examples=30)
+@given(st.lists(layout_symbols, min_size=1, max_size=3), st.booleans())
+def test_each_layout_takes_what_it_put(layout: type, tensors: list[np.ndarray], rising: bool) -> None:
+    """Of one tensor after another: the scale of the next is predicted from that of the last."""
+    if layout in (SineBias, Shaped):
+        tensors = [np.sort(np.abs(tensor.ravel())) if rising else tensor.ravel() for tensor in tensors]
+    writer, reader, encoder = layout(), layout(), Encoder()
+    for tensor in tensors:
+        writer.put(encoder, tensor)
+    decoder = Decoder(encoder.to_bytes())
+    for tensor in tensors:
+        taken = reader.take(decoder, tensor.shape)
+        assert taken.dtype == np.int32
+        np.testing.assert_array_equal(taken, tensor)
+    decoder.finish()
+
+
+@given(st.lists(st.integers(0, 63), max_size=20), st.integers(0, 63))
+def test_predicted_indices_round_trip(indices: list[int], first: int) -> None:
+    encoder = Encoder()
+    writer, reader = PredictedIndex("index", first, 63), PredictedIndex("index", first, 63)
+    for index in indices:
+        writer.put(encoder, index)
+    decoder = Decoder(encoder.to_bytes())
+    assert [reader.take(decoder) for _ in indices] == indices
+    decoder.finish()

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example as given_example
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import pillow_inr
 from pillow_inr import initialization
@@ -163,3 +166,99 @@ def test_vector_needs_its_initialization(monkeypatch: pytest.MonkeyPatch) -> Non
         pillow_inr.decode(VECTORS / "difference.inr")
     monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
     assert pillow_inr.decode(VECTORS / "difference.inr").dtype == np.uint8
+
+
+def _members() -> dict[str, bytes]:
+    members = {}
+    for name, array in _arrays(example()).items():
+        buffer = io.BytesIO()
+        np.save(buffer, array)
+        members[f"{name}.npy"] = buffer.getvalue()
+    return members
+
+
+def _load_or_refuse(data: bytes, folder: Path) -> None:
+    (folder / "a.npz").write_bytes(data)
+    try:
+        assert len(load(folder / "a.npz").identity) == 8
+    except ValueError as error:
+        assert "a.npz is not an initialization: " in str(error)
+
+
+def _archive(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return buffer.getvalue()
+
+
+ARRAY = b"\x93NUMPY\x01\x00"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("initializations")
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(_members())),
+    st.lists(st.tuples(st.integers(0, 127), st.sampled_from([*range(32, 127), 0, 10, 255])), max_size=4),
+    st.none() | st.binary(max_size=30) | st.text("(){}[]'\\,:<f2L 01#-", max_size=40).map(str.encode),
+)
+@given_example("kernel_1.npy", [], b"(")  # NumPy lets pass what Python's tokenizer raises
+@given_example("kernel_1.npy", [], b"\x27\x27\x27")
+@given_example("kernel_1.npy", [], b"{[]: 1}")  # and TypeError
+@given_example("kernel_1.npy", [], b"00001")
+@given_example("kernel_1.npy", [], b"(" * 900)
+@given_example("kernel_1.npy", [], b"{'descr': '<f2', 'fortran_order': False, 'shape': (6L, 4L)}")  # and warns
+def test_odd_members_are_refused(folder: Path, name: str, changes: list[tuple[int, int]], header: bytes | None) -> None:
+    """Behind checksums of the archive that fit."""
+    members = _members()
+    member = bytearray(members[name])
+    for place, byte in changes:
+        member[place] = byte
+    if header is not None:
+        member = bytearray(ARRAY + len(header).to_bytes(2, "little") + header + member[128:])
+    _load_or_refuse(_archive({**members, name: bytes(member)}), folder)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
+    st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=3),
+    st.binary(max_size=50),
+    st.booleans(),
+)
+def test_changed_archives_are_read_or_refused(
+    folder: Path, method: int, changes: list[tuple[int, int]], anything: bytes, whole: bool
+) -> None:
+    data = bytearray(_archive(_members(), method))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    _load_or_refuse(bytes(data) if whole else anything, folder)
+
+
+def test_other_compression_is_refused(tmp_path: Path) -> None:
+    """Their decompressors raise errors of their own."""
+    for method in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        (tmp_path / "a.npz").write_bytes(_archive(_members(), method))
+        with pytest.raises(ValueError, match="neither stored nor deflated"):
+            load(tmp_path / "a.npz")
+
+
+@given(st.binary(min_size=8, max_size=8), st.lists(st.booleans(), min_size=1, max_size=32).filter(any))
+def test_references_round_trip(identity: bytes, flags: list[bool]) -> None:
+    assert read_reference(pack_reference(identity, flags), len(flags)) == (identity, flags)
+
+
+@given(st.binary(max_size=14), st.integers(2, 16).map(lambda layers: 2 * layers))
+def test_any_bytes_are_a_reference_or_refused(data: bytes, tensors: int) -> None:
+    try:
+        identity, flags = read_reference(data, tensors)
+    except FormatError as error:
+        assert "the initialization" in str(error)
+    else:
+        assert len(flags) == tensors
+        assert pack_reference(identity, flags) == data

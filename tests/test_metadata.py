@@ -1,5 +1,6 @@
 import io
 import math
+import struct
 import zlib
 
 import pytest
@@ -120,3 +121,43 @@ def test_pillows_own_formats_give_what_is_stored() -> None:
     opened = Image.open(stream)
     kept = Metadata.of({}, opened.info)
     assert (kept.exif, kept.comment, kept.dpi, kept.xmp) == (opened.info["exif"], b"note", (96.0, 96.0), b"<x/>")
+
+
+positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False, width=32)
+
+
+@given(positive, positive, st.integers(0, 65535))
+def test_resolution_and_psnr_round_trip(horizontal: float, vertical: float, hundredths: int) -> None:
+    chunks = Metadata(dpi=(horizontal, vertical)).to_chunks()
+    assert Metadata.from_chunks(chunks).dpi == (horizontal, vertical)
+    psnr_db = read_psnr([Chunk(7, struct.pack("<H", hundredths))])
+    assert psnr_db is not None
+    assert psnr_chunk(psnr_db).data == struct.pack("<H", hundredths)
+
+
+@st.composite
+def odd_chunks(draw: st.DrawFn) -> Chunk:
+    """Of any bytes, or a stream with some of its bytes changed, or cut off, or going on."""
+    kind = draw(st.integers(2, 8))
+    if draw(st.booleans()):
+        return Chunk(kind, draw(st.binary(max_size=12)))
+    data = bytearray(zlib.compress(draw(st.binary(max_size=60))))
+    for place, byte in draw(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=2)):
+        data[place % len(data)] = byte
+    return Chunk(kind, bytes(data)[: draw(st.integers(0, 100))] + draw(st.binary(max_size=2)))
+
+
+@given(st.lists(odd_chunks(), max_size=4))
+def test_any_chunks_are_metadata_or_refused(chunks: list[Chunk]) -> None:
+    try:
+        found = Metadata.from_chunks(chunks)
+    except FormatError as error:
+        assert str(error).startswith("chunks: ")
+    else:
+        assert all(isinstance(value, bytes | tuple) for value in found.info().values())
+    try:
+        psnr_db = read_psnr(chunks)
+    except FormatError as error:
+        assert "psnr" in str(error)
+    else:
+        assert psnr_db is None or psnr_db >= 0

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from pillow_inr import pyramid, pyramid_coding
 from pillow_inr.distributions import uniform
@@ -163,3 +164,46 @@ def test_flipped_bits_raise_nothing_else() -> None:
     for length in range(0, len(data), 16):
         with pytest.raises(FormatError):
             pyramid_coding.decode(data[:length] + bytes(rng.integers(0, 256, 400, np.uint8)), 0, 0, 3, (6, 5))
+
+
+words = st.binary(max_size=160).map(lambda data: data[: len(data) // 4 * 4])
+
+
+@settings(deadline=None)
+@given(words, st.booleans(), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.sampled_from([1, 2, 3, 4, 5]))
+def test_any_bytes_are_a_pyramid_or_refused(data: bytes, empty: bool, size: tuple[int, int], channels: int) -> None:
+    """As they are, or behind 17 tensors without differences, whose magnitudes are 64 bits of 0 and more."""
+    try:
+        decoded = pyramid_coding.decode(bytes(8 * empty) + data, 0, 0, channels, size)
+    except FormatError:
+        return
+    pyramid.check_tensors(decoded.tensors)
+    assert [grid.shape for grid in decoded.grids] == pyramid.grid_sizes(size)
+    assert all(np.abs(grid).max() <= 4095 for grid in decoded.grids)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=3), st.integers(0, 8))
+def test_changed_streams_are_read_or_refused(changes: list[tuple[int, int]], cut: int) -> None:
+    data = bytearray(draw_stream(np.random.default_rng(0), (5, 3), spread=20.0))
+    for place, byte in changes:
+        data[place % len(data)] = byte
+    try:
+        decoded = pyramid_coding.decode(bytes(data[: len(data) - 4 * cut]), 0, 0, 3, (5, 3))
+    except FormatError:
+        return
+    assert all(np.abs(grid).max() <= 4095 for grid in decoded.grids)
+
+
+@pytest.mark.parametrize("largest", [1, 4095])
+@settings(deadline=None, max_examples=20)
+@given(st.data())
+def test_any_grids_round_trip(largest: int, data: st.DataObject) -> None:
+    size = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    grids = [
+        data.draw(hnp.arrays(np.int32, shape, elements=st.integers(-largest, largest), fill=st.just(0)))
+        for shape in pyramid.grid_sizes(size)
+    ]
+    stream = pyramid_coding.encode(0, 1, 3, _none(3), grids)
+    decoded = pyramid_coding.decode(stream, 0, 1, 3, size)
+    assert all((a == b).all() for a, b in zip(decoded.grids, grids, strict=True))

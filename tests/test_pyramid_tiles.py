@@ -1,20 +1,21 @@
 """Files of pyramids: tiles, regions and other resolutions, all kinds of samples, and what hostile ones claim."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pillow_inr import container, pyramid_tiles
 from pillow_inr.container import PIXEL_FORMAT_SAMPLES, SampleFormat
 from pillow_inr.decoding import PyramidNetwork, read_network
 from pillow_inr.errors import FormatError
 from pillow_inr.pyramid_synthesis import Region
-from pillow_inr.pyramid_tiles import Tiles
+from pillow_inr.pyramid_tiles import Tiles, pack_streams
 from pillow_inr.samples import Scale
 
-from .checks import VECTORS, check_pixels, with_checksum, with_chunks
+from .checks import VECTORS, with_checksum, with_chunks
 from .pyramids import draw_file, header_of, with_preview
 
 SIZE = (300, 270)  # two tiles of 256 across and down, three of them narrow
@@ -205,17 +206,31 @@ def test_previews_that_are_none_are_refused(preview: bytes, text: str) -> None:
         network.pixels((10, 9))
 
 
-@pytest.mark.parametrize("path", sorted((VECTORS / "pyramid").glob("*.inr")), ids=lambda path: path.stem)
-def test_frozen_vectors(path: Path) -> None:
-    network = _read(path.read_bytes())
-    pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
-    tensors = np.concatenate([values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()])
-    with np.load(path.with_suffix(".npz")) as frozen:
-        assert (tensors == frozen["tensors"]).all()
-        assert (
-            np.concatenate([grid.ravel() for pyramid in pyramids for grid in pyramid.grids]) == frozen["symbols"]
-        ).all()
-        check_pixels(frozen["pixels"], network.pixels(), network.header)
-        if "preview" in frozen:
-            side = frozen["preview"].shape[0]
-            check_pixels(frozen["preview"], network.pixels((side, side)), network.header)
+sides = st.sampled_from([1, 255, 256, 257, 512, 600])
+
+
+@given(st.tuples(sides, sides), st.data())
+def test_streams_of_tiles_round_trip(size: tuple[int, int], data: st.DataObject) -> None:
+    header = header_of(size, tile=8)
+    count = header.tiles[0] * header.tiles[1]
+    streams = [bytes(4 * words) for words in data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))]
+    streams = [stream[:-1] + b"x" if stream else stream for stream in streams]
+    tiles = Tiles(header, pack_streams(header, streams))
+    assert [tiles.stream(tile) for tile in tiles.all()] == streams
+    assert sum(width * height for width, height in (tile.size for tile in tiles.all())) == size[0] * size[1]
+
+
+@given(
+    st.tuples(sides, sides),
+    st.lists(st.integers(0, 4) | st.integers(0, 2**32 - 1), max_size=12),
+    st.integers(0, 8),
+)
+def test_any_table_of_tiles_is_read_or_refused(size: tuple[int, int], words: list[int], rest: int) -> None:
+    payload = b"".join(word.to_bytes(4, "little") for word in words) + bytes(4 * rest)
+    try:
+        tiles = Tiles(header_of(size, tile=8), payload)
+    except FormatError as error:
+        assert "tiles" in str(error)
+    else:
+        streams = [tiles.stream(tile) for tile in tiles.all()]
+        assert payload[4 * len(streams) :] == b"".join(streams)

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,3 +73,21 @@ def test_nonsense_is_refused() -> None:
         quantize(np.zeros(1, np.float32), 0.0)
     with pytest.raises(ValueError, match="finite"):
         quantize(np.array([np.nan], np.float32), 1.0)
+
+
+@given(st.integers(-32767, 32767), st.integers(0, STEP_INDEX_MAX), st.floats(-65504, 65504, width=16) | st.just(0.0))
+def test_weights_are_exact_sums_rounded_once(symbol: int, index: int, reference: float) -> None:
+    step = Fraction(8 + index % 8) * Fraction(2) ** (index // 8 - 29)
+    assert Fraction(step_size(index)) == step
+    exact = Fraction(reference) + symbol * step
+    found = dequantize(np.array([symbol], np.int32), step_size(index), np.array([reference], np.float32))
+    assert found.dtype == np.float32
+    near = np.array([np.nextafter(found[0], np.float32(end)) for end in (-np.inf, np.inf)])
+    distance = abs(Fraction(float(found[0])) - exact)
+    assert all(distance <= abs(Fraction(float(other)) - exact) for other in near)
+
+
+@given(st.integers(-32767, 32767), st.integers(0, STEP_INDEX_MAX))
+def test_symbols_come_back_from_their_weights(symbol: int, index: int) -> None:
+    weights = dequantize(np.array([symbol], np.int32), step_size(index))
+    assert quantize(weights, step_size(index)).tolist() == [symbol]

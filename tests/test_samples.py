@@ -2,9 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
-from pillow_inr.container import SampleFormat
+from pillow_inr.container import PIXEL_FORMAT_SAMPLES, SampleFormat, read_header
 from pillow_inr.samples import Scale, as_samples, format_of
+
+from .checks import header
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
@@ -97,3 +100,59 @@ def test_a_difference_of_large_numbers_keeps_its_precision() -> None:
 def test_what_is_not_finite_is_refused(values: list[float], dtype: str) -> None:
     with pytest.raises(ValueError, match="must be finite"):
         as_samples(np.array([values], dtype))
+
+
+arrays = st.sampled_from([np.uint8, np.uint16, np.float32]).flatmap(
+    lambda dtype: hnp.arrays(
+        dtype,
+        hnp.array_shapes(min_dims=2, max_dims=3, max_side=5),
+        elements={"allow_nan": False, "allow_infinity": False} if dtype is np.float32 else None,
+    )
+)
+
+
+@given(arrays)
+def test_a_header_holds_the_format_of_any_samples(array: np.ndarray) -> None:
+    """Type, shape and ranges come back, and every sample of the array lies within its channel's range."""
+    pixel_format, samples = format_of(array)
+    original = header(size=array.shape[1::-1], pixel_format=pixel_format, samples=samples)
+    parsed, _ = read_header(original.pack())
+    assert (parsed.samples, parsed.dtype, parsed.shape) == (samples, array.dtype.name, array.shape)
+    assert (parsed.pixel_format == PIXEL_FORMAT_SAMPLES) == (samples is not None)
+    channels = array.reshape(*array.shape[:2], -1)
+    low, high = np.array(samples.ranges if samples else ((0, 255),)).T
+    assert (low <= channels).all()
+    assert (channels <= high).all()
+    network = Scale.of(parsed).to_values(channels)
+    assert network.dtype == np.float32
+    assert (network >= 0).all()
+    assert (network <= np.float32(1)).all()
+
+
+@given(arrays, st.integers(0, 2**32 - 1))
+def test_samples_stay_within_their_ranges(array: np.ndarray, seed: int) -> None:
+    pixel_format, samples = format_of(array)
+    scale = Scale.of(header(size=array.shape[1::-1], pixel_format=pixel_format, samples=samples))
+    values = np.random.default_rng(seed).random((7, len(scale.low)), np.float32)
+    values[0], values[1] = 0, 1
+    made = scale.to_samples(values)
+    assert made.dtype == array.dtype
+    # One rounding of the span in double precision lies between them.
+    ends = np.array([scale.low, scale.low + scale.span], array.dtype)
+    assert ((made >= ends[0]) & (made <= ends[1])).all()
+
+
+@given(
+    hnp.arrays(
+        hnp.scalar_dtypes() | hnp.complex_number_dtypes() | hnp.byte_string_dtypes(),
+        hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3),
+    )
+)
+def test_any_array_is_samples_or_refused(array: np.ndarray) -> None:
+    try:
+        taken = as_samples(array)
+    except ValueError as error:
+        assert "image" in str(error)
+    else:
+        assert taken.dtype.name in ("uint8", "uint16", "float32")
+        assert taken.shape == array.shape

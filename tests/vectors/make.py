@@ -4,7 +4,8 @@ MODE is one of Pillow's, or "bands": five channels of floating point, each with 
 argument NAME, one whose weights are drawn, not fitted: see `drawn`.
 
 Vectors are frozen: every later release must decode them, so this refuses to overwrite one. `grey`,
-`grey_alpha`, `rgb`, `rgba`, `plain` and `difference` were made when files had coding 0.
+`grey_alpha`, `rgb`, `rgba`, `plain` and `difference` were made when files had coding 0. A new one needs a line in
+`SHA256SUMS` (`sha256sum`).
 """
 
 import io

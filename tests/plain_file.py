@@ -1,0 +1,231 @@
+"""The second reader: what a file consists of. Written from docs/format.md sections 1 to 3 and 6 to 9 alone.
+
+Plain Python: no NumPy, no constriction, nothing of the package. It refuses whatever the document calls invalid, or
+says is to be refused. plain_decoder.py goes on with the weights of a SIREN, plain_pyramid.py with pyramids.
+"""
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import NoReturn
+
+PART_MAX = 1073741823
+PRIORS = 4  # "This release has 4"
+
+
+class InvalidError(ValueError):
+    """The document calls the file invalid, or says that this reader is to refuse it."""
+
+
+def refuse(what: str) -> NoReturn:
+    raise InvalidError(what)
+
+
+def checked(field: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        refuse(f"{field} is {value}")
+    return value
+
+
+class Reader:
+    """Takes fields from the front of bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def take(self, count: int) -> bytes:
+        taken = self.data[self.at : self.at + count]
+        if len(taken) < count:
+            refuse("cut off")
+        self.at += count
+        return taken
+
+    def byte(self, field: str, low: int, high: int) -> int:
+        return checked(field, self.take(1)[0], low, high)
+
+    def varint(self, field: str, low: int, high: int) -> int:
+        value = 0
+        for place in range(5):
+            group = self.byte(field, 0, 255)
+            value += (group & 127) << 7 * place
+            if group < 128:
+                if place and not group:
+                    refuse(f"{field} is not in its shortest form")
+                return checked(field, value, low, high)
+        refuse(f"{field} is longer than 5 bytes")
+
+
+@dataclass
+class File:
+    model: int
+    width: int
+    height: int
+    channels: int
+    """Samples of a pixel, C."""
+    axis: bool
+    """The array has an axis of channels."""
+    code: str
+    """struct's letter of a sample."""
+    ranges: list[tuple[float, float]]
+    """Lowest and highest value of each channel."""
+    samples_fields: bytes
+    """Pixel format and sample format as they stand in the header."""
+    fields: dict[str, int]
+    """Those of the model."""
+    payload: bytes
+    chunks: list[tuple[int, bytes]]
+    """First byte and data of each."""
+
+    def chunk(self, first_byte: int) -> bytes | None:
+        """Data of the first chunk of a kind; bit 7 belongs to the kind."""
+        return next((data for first, data in self.chunks if first == first_byte), None)
+
+
+def parse(data: bytes) -> File:
+    """Take a file apart."""
+    reader = Reader(data)
+    if reader.take(6) != b"\x89INR\r\n":
+        refuse("signature")
+    reader.byte("format version", 1, 1)
+    model = reader.byte("model", 0, 1)
+    width = reader.varint("image width", 1, 16777215)
+    height = reader.varint("image height", 1, 16777215)
+    start = reader.at
+    pixel_format = reader.byte("pixel format", 0, 4)
+    channels, code, ranges = pixel_format + 1, "B", [(0.0, 255.0)] * (pixel_format + 1)
+    axis = channels > 1
+    if pixel_format == 4:
+        channels, code, ranges, axis = sample_format(reader)
+    samples_fields = data[start : reader.at]
+    fields = pyramid_fields(reader, max(width, height)) if model else siren_fields(reader)
+    payload_length = reader.varint("payload length", 0, PART_MAX)
+    if payload_length % 4:
+        refuse("payload length is no multiple of 4")
+    chunks_length = reader.varint("chunks length", 0, PART_MAX)
+    payload, chunks = reader.take(payload_length), reader.take(chunks_length)
+    if int.from_bytes(reader.take(4), "little") != zlib.crc32(data[: reader.at - 4]):
+        refuse("checksum")
+    if reader.at != len(data):
+        refuse("bytes behind the file")
+    image = (width, height, channels, axis, code, ranges, samples_fields)
+    return File(model, *image, fields, payload, read_chunks(chunks))
+
+
+def sample_format(reader: Reader) -> tuple[int, str, list[tuple[float, float]], bool]:
+    code = "BHf"[reader.byte("sample type", 0, 2)]
+    stored = reader.byte("channels", 0, 64)
+    channels = stored or 1
+    several = reader.byte("ranges", 0, 1 if channels >= 2 else 0)
+    ranges = []
+    for _ in range(channels if several else 1):
+        low, high = struct.unpack(f"<2{code}", reader.take(2 * struct.calcsize(code)))
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            refuse("range")
+        ranges.append((low, high))
+    return channels, code, ranges * (channels // len(ranges)), stored > 0
+
+
+def siren_fields(reader: Reader) -> dict[str, int]:
+    fields = {"F": 0, "G": 100}
+    if reader.byte("encoding", 0, 1):
+        fields = {"F": reader.byte("frequencies", 1, 32), "G": 100 + reader.byte("growth", 0, 255)}
+    fields["N"] = reader.varint("width", 1, 1024)
+    fields["D"] = reader.byte("depth", 1, 15)
+    fields["coding"] = reader.byte("coding", 0, 1)
+    return fields
+
+
+def pyramid_fields(reader: Reader, longer: int) -> dict[str, int]:
+    fields = {"preset": reader.byte("preset", 0, 0), "prior": reader.byte("prior", 0, PRIORS - 1)}
+    tile = reader.byte("tile", 0, 12)
+    if 0 < tile < 8 or (tile == 0 and longer > 4096):
+        refuse("tile")
+    return {**fields, "tile": tile, "coding": reader.byte("coding", 0, 0)}
+
+
+def read_chunks(data: bytes) -> list[tuple[int, bytes]]:
+    reader = Reader(data)
+    chunks: list[tuple[int, bytes]] = []
+    while reader.at < len(data):
+        first = reader.byte("kind", 0, 255)
+        if first in (0, 128):
+            refuse("chunk of kind 0")
+        if first > 128 and first != 0x81:
+            refuse("a chunk that must be understood")
+        chunks.append((first, reader.take(reader.varint("chunk length", 0, 2**35 - 1))))
+        checked("chunks", len(chunks), 1, 1024)
+    return chunks
+
+
+def reference(file: File) -> tuple[bytes, list[bool]] | None:
+    """Identity of the initialization, and which tensors are differences from it."""
+    if file.chunk(0x01) is not None:
+        refuse("initialization without bit 7")
+    found = [data for first, data in file.chunks if first == 0x81]
+    if not found:
+        return None
+    if file.model or len(found) > 1:
+        refuse("initialization")
+    tensors = 2 * file.fields["D"] + 2
+    if len(found[0]) != 8 + (tensors + 7) // 8:
+        refuse("length of the initialization")
+    bits = checked("differences", int.from_bytes(found[0][8:], "little"), 1, 2**tensors - 1)
+    return found[0][:8], [bool(bits >> tensor & 1) for tensor in range(tensors)]
+
+
+def metadata(file: File) -> dict[str, bytes | tuple[float, float] | float]:
+    """What section 8 has, under the names of Pillow."""
+    known: dict[str, bytes | tuple[float, float] | float] = {}
+    left = 67108864
+    for kind, name in ((2, "exif"), (3, "icc_profile"), (4, "xmp"), (5, "comment")):
+        data = file.chunk(kind)
+        if data is None:
+            continue
+        stream = zlib.decompressobj()
+        try:
+            text = stream.decompress(data, left + 1)
+        except zlib.error:
+            refuse(name)
+        if len(text) > left or not stream.eof or stream.unused_data:
+            refuse(name)
+        left -= len(text)
+        known[name] = text
+    data = file.chunk(6)
+    if data is not None:
+        if len(data) != 8 or not all(0 < number < math.inf for number in struct.unpack("<2f", data)):
+            refuse("resolution")
+        known["dpi"] = struct.unpack("<2f", data)
+    data = file.chunk(7)
+    if data is not None:
+        if len(data) != 2:
+            refuse("PSNR")
+        hundredths = int.from_bytes(data, "little")
+        known["psnr"] = math.inf if hundredths == 65535 else hundredths / 100
+    return known
+
+
+def preview(file: File) -> File | None:
+    """The file within the file (section 9.8)."""
+    data = file.chunk(8) if file.model else None
+    if data is None:
+        return None
+    inner = parse(data)
+    if not inner.model or inner.fields["tile"] or inner.chunks or inner.samples_fields != file.samples_fields:
+        refuse("preview")
+    if inner.width > file.width or inner.height > file.height:
+        refuse("preview is larger than the image")
+    return inner
+
+
+def samples_of(file: File, values: list[float]) -> list[float]:
+    """The samples of a pixel from what the network makes of it."""
+    limited = [min(max(value, 0.0), 1.0) for value in values]
+    samples = [low + v * (high - low) for v, (low, high) in zip(limited, file.ranges, strict=True)]
+    return [single(sample) if file.code == "f" else round(sample) for sample in samples]
+
+
+def single(value: float) -> float:
+    """Rounded to IEEE single precision."""
+    return float(struct.unpack("<f", struct.pack("<f", value))[0])

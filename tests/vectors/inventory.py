@@ -1,0 +1,246 @@
+"""Which vector covers what docs/format.md allows: `python -m tests.vectors.inventory`, from the repository, lists it.
+
+A class is a value of a field, or several that one rule makes alike. `test_vectors.py` demands a vector of each.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pillow_inr import pyramid
+
+from .. import plain_decoder, plain_file, plain_pyramid
+from ..plain_file import File
+
+FOLDER = Path(__file__).parent
+PRIORS = (Path(pyramid.__file__).parent / "pyramid_priors.bin").read_bytes()
+PATHS = sorted(FOLDER.rglob("*.inr"))
+# The second decoder takes 20 seconds for it; three others have tiles.
+SLOW = "pyramid/tiled"
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+def initializations() -> list[plain_decoder.Initialization]:
+    """What vectors of differences need."""
+    return [plain_decoder.load_initialization(path.read_bytes()) for path in sorted((FOLDER / "inits").glob("*.npz"))]
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A vector as the second decoder sees it."""
+
+    path: Path
+
+    @property
+    def is_pyramid(self) -> bool:
+        """As its folder says."""
+        return self.path.parent.name == "pyramid"
+
+    @cached_property
+    def data(self) -> bytes:
+        return self.path.read_bytes()
+
+    @cached_property
+    def file(self) -> File:
+        return plain_file.parse(self.data)
+
+    @cached_property
+    def siren(self) -> plain_decoder.Decoded:
+        return plain_decoder.decode(self.data, initializations())
+
+    @cached_property
+    def pyramid(self) -> plain_pyramid.Decoded:
+        return plain_pyramid.decode(self.data, PRIORS)
+
+    @property
+    def taken(self) -> Iterator[tuple[str | int, ...]]:
+        """What all streams hold."""
+        if self.file.model:
+            for tile in self.pyramid.pyramids if name_of(self.path) != SLOW else ():
+                yield from tile.taken
+        else:
+            yield from self.siren.taken
+
+    def took(self, *table: str | int) -> bool:
+        """A symbol under a table that begins so."""
+        return any(entry[: len(table)] == table for entry in self.taken)
+
+
+Check = Callable[[Vector], bool]
+
+
+def _both() -> Iterator[tuple[str, Check]]:
+    """What both models have."""
+    for number, mode in enumerate(("L", "LA", "RGB", "RGBA")):
+        yield f"pixel format {number}, {mode}", lambda v, n=number: v.file.samples_fields == bytes([n])
+    stored = {"none": range(1), "1": [1], "2": [2], "3": [3], "4": [4], "5 to 64": range(5, 65), "64": [64]}
+    for code, dtype in {"B": "uint8", "H": "uint16", "f": "float32"}.items():
+        yield f"samples of {dtype}", lambda v, c=code: v.file.code == c and len(v.file.samples_fields) > 1
+    for text, numbers in stored.items():
+        yield f"channels: {text}", lambda v, n=numbers: len(v.file.samples_fields) > 1 and v.file.samples_fields[2] in n
+    yield "one range for several channels", lambda v: v.file.channels > 1 and v.file.samples_fields[3:4] == b"\0"
+    yield "a range for each channel", lambda v: v.file.samples_fields[3:4] == b"\1"
+    yield "lowest equals highest", lambda v: any(low == high for low, high in v.file.ranges)
+    yield "an image of 1 by 1", lambda v: v.file.width == v.file.height == 1
+    yield "an image of 1 row", lambda v: v.file.height == 1 < v.file.width
+    yield "an image of 1 column", lambda v: v.file.width == 1 < v.file.height
+    yield "a side of two bytes", lambda v: max(v.file.width, v.file.height) > 127
+    yield "no chunks", lambda v: not v.file.chunks
+    for kind in (2, 3, 4, 5, 6, 7):
+        yield f"chunk of kind {kind}", lambda v, k=kind: v.file.chunk(k) is not None
+    yield "chunks of unknown kinds", lambda v: any(8 < kind < 128 for kind, _ in v.file.chunks)
+    yield "a chunk of kind 127", lambda v: v.file.chunk(127) is not None
+    yield "an empty chunk", lambda v: any(not data for _, data in v.file.chunks)
+    yield "a chunk whose length has two bytes", lambda v: any(len(data) > 127 for _, data in v.file.chunks)
+    yield "several chunks of one kind", lambda v: len({kind for kind, _ in v.file.chunks}) < len(v.file.chunks)
+    yield "PSNR: no error", lambda v: v.file.chunk(7) == b"\xff\xff"
+
+
+def _siren() -> Iterator[tuple[str, Check]]:
+    def field(name: str, *values: int) -> Check:
+        return lambda v: v.file.fields[name] in values
+
+    yield "encoding none", field("F", 0)
+    yield "encoding Fourier", field("F", *range(1, 33))
+    yield "1 frequency", field("F", 1)
+    yield "32 frequencies", field("F", 32)
+    yield "growth 100 of Fourier", lambda v: v.file.fields["F"] > 0 and v.file.fields["G"] == 100
+    yield "growth 355", field("G", 355)
+    for name, ends in (("N", (1, 1024)), ("D", (1, 15))):
+        for end in ends:
+            yield f"{'width' if name == 'N' else 'depth'} {end}", field(name, end)
+    yield "a width of two bytes", field("N", *range(128, 1025))
+    for coding in (0, 1):
+        yield f"coding {coding}", field("coding", coding)
+        for number, mode in enumerate(("L", "LA", "RGB", "RGBA")):
+            yield (
+                f"coding {coding} of {mode}",
+                lambda v, c=coding, n=number: v.file.fields["coding"] == c and v.file.samples_fields == bytes([n]),
+            )
+        yield (
+            f"coding {coding} of samples",
+            lambda v, c=coding: v.file.fields["coding"] == c and len(v.file.samples_fields) > 1,
+        )
+        yield (
+            f"coding {coding}: a tensor of zeros",
+            lambda v, c=coding: v.file.fields["coding"] == c and any(not any(s) for _, s in v.siren.tensors),
+        )
+        for symbol in (-32767, 32767):
+            yield (
+                f"coding {coding}: symbol {symbol}",
+                lambda v, c=coding, s=symbol: (
+                    v.file.fields["coding"] == c and any(s in symbols for _, symbols in v.siren.tensors)
+                ),
+            )
+        for step in (0, 255):
+            yield (
+                f"coding {coding}: step index {step}",
+                lambda v, c=coding, s=step: (
+                    v.file.fields["coding"] == c and any(step == s for step, _ in v.siren.tensors)
+                ),
+            )
+    for h in range(5):
+        yield f"shape {h}", lambda v, h=h: v.file.fields["coding"] == 1 and v.took("shape", h)
+    yield "offsets of columns", lambda v: v.file.fields["coding"] == 1 and v.took("shape", 0, 10, 3)
+    yield "sorted biases", lambda v: v.took("onesided")
+    yield (
+        "biases that are not sorted",
+        lambda v: v.file.fields["coding"] == 1 and any(min(s) < 0 for _, s in v.siren.tensors[1:-1:2]),
+    )
+    yield "a magnitude larger than the symbols need", _generous
+    yield "without initialization", lambda v: plain_file.reference(v.file) is None
+    yield "some tensors are differences", lambda v: not all(_differences(v)) and any(_differences(v))
+    yield "all tensors are differences", lambda v: all(_differences(v)) and any(_differences(v))
+    yield "only the last bias is differences", lambda v: _differences(v).count(True) == 1 and _differences(v)[-1]
+    yield "flags of two bytes", lambda v: len(_differences(v)) > 8
+    yield "differences in coding 0", lambda v: any(_differences(v)) and v.file.fields["coding"] == 0
+    yield "differences in coding 1", lambda v: any(_differences(v)) and v.file.fields["coding"] == 1
+    yield "a preview, which a SIREN has not", lambda v: v.file.chunk(8) is not None
+    yield "1024 chunks", lambda v: len(v.file.chunks) == 1024
+
+
+def _differences(vector: Vector) -> list[bool]:
+    named = plain_file.reference(vector.file)
+    return named[1] if named else [False]
+
+
+def _generous(vector: Vector) -> bool:
+    """The table of a tensor's symbols goes beyond twice the largest."""
+    if vector.file.fields["coding"]:
+        return False
+    magnitudes = [entry[2] for entry in vector.taken if entry[:2] == ("equal", 16)]
+    largest = [max(map(abs, symbols)) for _, symbols in vector.siren.tensors]
+    return any(size.bit_length() < m for size, m in zip(largest, magnitudes, strict=True))
+
+
+def _pyramid() -> Iterator[tuple[str, Check]]:
+    for number in range(plain_file.PRIORS):
+        yield f"prior {number}", lambda v, n=number: v.file.fields["prior"] == n
+        yield (
+            f"prior {number} as it is, C = 3",
+            lambda v, n=number: v.file.fields["prior"] == n and v.file.channels == 3,
+        )
+    for tile in (0, *range(8, 13)):
+        yield f"tile {tile}", lambda v, t=tile: v.file.fields["tile"] == t
+    yield "several tiles across", lambda v: v.file.fields["tile"] > 0 and v.file.width > 2 ** v.file.fields["tile"]
+    yield "several tiles down", lambda v: v.file.fields["tile"] > 0 and v.file.height > 2 ** v.file.fields["tile"]
+    yield "no differences of any tensor", _tensors(lambda e, d: not any(d), every=True)
+    yield "no differences of one tensor", _tensors(lambda e, d: not any(d))
+    for exponent in (0, 15):
+        yield f"exponent {exponent}", _tensors(lambda e, d, end=exponent: any(d) and e == end)
+    for difference in (-32767, 32767):
+        yield f"difference {difference}", _tensors(lambda e, d, end=difference: end in d)
+    yield "all grids coded", lambda v: any(all(map(_any, tile.grids)) for tile in _tiles(v))
+    yield "no grid coded", lambda v: any(not any(map(_any, tile.grids)) for tile in _tiles(v))
+    for level in (0, 3, 6):
+        yield (
+            f"grid {level} not coded beside others that are",
+            lambda v, k=level: any(any(map(_any, t.grids)) and not _any(t.grids[k]) for t in _tiles(v)),
+        )
+    yield "escapes", lambda v: v.took("onesided", 32, 13)
+    for i in (0, 34):
+        yield f"bin {i}", lambda v, i=i: any(entry[0] == "bin" and entry[-1] == i for entry in v.taken)
+    for symbol in (-4095, 4095):
+        yield f"symbol {symbol}", lambda v, s=symbol: any(s in row for t in _tiles(v) for g in t.grids for row in g)
+    for t in (-32, 40):
+        yield f"scale t = {t}", lambda v, t=t: v.took("bin", t)
+    yield "zero bytes of payload", lambda v: not v.file.payload
+    yield "a preview", lambda v: plain_file.preview(v.file) is not None
+    yield "a preview of pixel format 4", lambda v: v.file.chunk(8) is not None and len(v.file.samples_fields) > 1
+    yield "several previews", lambda v: [kind for kind, _ in v.file.chunks].count(8) > 1
+
+
+def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
+    return [] if name_of(vector.path) == SLOW else vector.pyramid.pyramids
+
+
+def _any(grid: list[list[int]]) -> bool:
+    return any(map(any, grid))
+
+
+def _tensors(check: Callable[[int, list[int]], bool], every: bool = False) -> Check:
+    """Of one tensor of a tile, or of all."""
+    over = all if every else any
+    return lambda v: any(over(check(*delta) for delta in tile.differences.values()) for tile in _tiles(v))
+
+
+CLASSES: dict[str, tuple[int, Check]] = {
+    **{f"siren: {text}": (0, check) for text, check in [*_both(), *_siren()]},
+    **{f"pyramid: {text}": (1, check) for text, check in [*_both(), *_pyramid()]},
+}
+VECTORS = [Vector(path) for path in PATHS]
+
+
+def covering(text: str) -> list[str]:
+    """Names of the vectors of a class."""
+    model, check = CLASSES[text]
+    return [name_of(v.path) for v in VECTORS if v.file.model == model and check(v)]
+
+
+if __name__ == "__main__":
+    for text in CLASSES:
+        print(f"{text}: {', '.join(covering(text)) or '-'}")
