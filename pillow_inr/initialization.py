@@ -117,7 +117,8 @@ def load(path: str | os.PathLike[str]) -> Initialization:
         ValueError: it is not an initialization.
     """
     with Path(path).open("rb") as file:
-        data = file.read(_FILE_MAX + 1)
+        # No more than there is: memory for all that is asked for would be taken at once.
+        data = file.read(min(os.fstat(file.fileno()).st_size, _FILE_MAX + 1))
     try:
         return from_bytes(data)
     except ValueError as error:

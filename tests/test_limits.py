@@ -21,7 +21,7 @@ from .pyramids import draw_file, header_of
 from .safety import fuzz_targets, hostile
 
 CORPUS = Path(__file__).parent / "corpus"
-ALL_VECTORS = sorted([*VECTORS.glob("*.inr"), *(VECTORS / "pyramid").glob("*.inr")])
+ALL_VECTORS = sorted(VECTORS.rglob("*.inr"))
 
 
 def zeros(**fields: object) -> bytes:
