@@ -22,7 +22,7 @@ from pillow_inr.architecture import Architecture
 from pillow_inr.container import Header, SampleFormat
 from pillow_inr.entropy import CodedTensor
 
-SLACK = 3
+SLACK = 5
 
 CHILD = """
 import json, sys, time

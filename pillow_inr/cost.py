@@ -15,8 +15,9 @@ from .errors import LimitError
 Size = tuple[int, int]
 
 # What takes as long as so many multiplications: a symbol of a SIREN, of which a core decodes 30 million a second; a
-# sine in a point; making a sample of a network's value.
+# point, however small the network is; a sine in it; making a sample of a network's value.
 SYMBOL_WORK = 2000
+_POINT_WORK = 256
 _SINE_WORK = 16
 _SAMPLE_WORK = 32
 # A pixel of a pyramid, for its symbols and the first layers of its synthesis.
@@ -32,7 +33,7 @@ _KEPT_BYTES = 6
 _TENSORS_BYTES = 1 << 16
 KEPT_BYTES = 90 << 20
 """Bytes of pyramids that are kept decoded, so that regions side by side decode a tile once: 16 million pixels."""
-# Bytes that anything takes: modules, tables, a block of pixels on each thread.
+# Bytes for modules and tables, and for a block of pixels on each thread.
 _BASE_BYTES = 24 << 20
 _THREAD_BYTES = 8 << 20
 _CHANNEL_BYTES = 1 << 20
@@ -77,10 +78,10 @@ def of_file(header: Header) -> Cost:
 def of_siren(header: Header, points: Size, size: Size) -> Cost:
     """Of a result of some size, evaluated at so many points across and down."""
     weights = Architecture.of(header).weight_count
-    a_point = weights + _SINE_WORK * header.width * header.depth + _SAMPLE_WORK * header.channels
+    a_point = _POINT_WORK + weights + _SINE_WORK * header.width * header.depth + _SAMPLE_WORK * header.channels
     return Cost(
         a_point * math.prod(points) + SYMBOL_WORK * weights,
-        _BASE_BYTES + _blocks_bytes(header) + _WEIGHT_BYTES * weights + _result_bytes(header, size),
+        _fixed_bytes(header) + _WEIGHT_BYTES * weights + _result_bytes(header, size),
     )
 
 
@@ -100,18 +101,14 @@ def of_pyramid(header: Header, box: tuple[int, int, int, int], size: Size) -> Co
     kept = min(_KEPT_BYTES * pixels + _TENSORS_BYTES * tiles, max(KEPT_BYTES, _KEPT_BYTES * largest))
     return Cost(
         a_pixel * pixels + FRONT_WORK * fronts + TILE_WORK * tiles,
-        _BASE_BYTES
-        + _PART_BYTES
-        + _blocks_bytes(header)
-        + _DECODING_BYTES * largest
-        + kept
-        + _result_bytes(header, size),
+        _fixed_bytes(header) + _PART_BYTES + _DECODING_BYTES * largest + kept + _result_bytes(header, size),
     )
 
 
-def _blocks_bytes(header: Header) -> int:
-    """What the threads take that evaluate blocks of pixels."""
-    return min(workers.cores(), workers.THREADS_MAX) * (_THREAD_BYTES + _CHANNEL_BYTES * header.channels)
+def _fixed_bytes(header: Header) -> int:
+    """What anything takes: two copies of the payload, and threads that evaluate blocks of pixels."""
+    threads = min(workers.cores(), workers.THREADS_MAX)
+    return _BASE_BYTES + 2 * header.payload_bytes + threads * (_THREAD_BYTES + _CHANNEL_BYTES * header.channels)
 
 
 def _result_bytes(header: Header, size: Size) -> int:
