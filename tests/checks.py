@@ -92,6 +92,13 @@ def with_chunks(data: bytes, *chunks: container.Chunk) -> bytes:
     return container.pack(replace(parsed, chunks_bytes=len(packed)), payload, packed)
 
 
+def as_samples(data: bytes, samples: container.SampleFormat) -> bytes:
+    """The file with its samples in another format; the network must have as many outputs."""
+    header, payload, chunks = container.unpack(data)
+    changed = replace(header, pixel_format=container.PIXEL_FORMAT_SAMPLES, samples=samples)
+    return container.pack(changed, payload, container.pack_chunks(chunks))
+
+
 def with_checksum(data: bytes) -> bytes:
     """The file with its last four bytes replaced by the checksum that fits the others."""
     import zlib

@@ -3,6 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+pytest.importorskip("click")
+
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -27,13 +31,6 @@ def with_chunks(data: bytes, kept: Metadata, psnr_db: float | None = None) -> by
     more = [*chunks, *kept.to_chunks(), *([] if psnr_db is None else [metadata.psnr_chunk(psnr_db)])]
     packed = container.pack_chunks(more)
     return container.pack(replace(header, chunks_bytes=len(packed)), payload, packed)
-
-
-def as_samples(data: bytes, samples: container.SampleFormat) -> bytes:
-    """The file with its samples in another format; the network must have as many outputs."""
-    header, payload, chunks = container.unpack(data)
-    changed = replace(header, pixel_format=container.PIXEL_FORMAT_SAMPLES, samples=samples)
-    return container.pack(changed, payload, container.pack_chunks(chunks))
 
 
 def exif(orientation: int = 6) -> bytes:

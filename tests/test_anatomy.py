@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pillow_inr import anatomy, container, entropy
+from pillow_inr import anatomy, container, entropy, metadata
 from pillow_inr.architecture import Architecture
 from pillow_inr.errors import DamagedFileError
 from pillow_inr.metadata import Metadata
 
-from .checks import SAMPLES, VECTORS
-from .cli_checks import RGB, with_chunks
+from .checks import SAMPLES, VECTORS, with_chunks
 
+RGB = VECTORS / "rgb.inr"
 FILES = [SAMPLES / "kodim15.inr", *sorted(VECTORS.glob("*.inr")), *sorted((VECTORS / "siren").glob("*.inr"))]
 
 
@@ -54,7 +54,8 @@ def test_bits_are_the_information_of_the_symbols() -> None:
 
 
 def test_chunks_are_named() -> None:
-    data = with_chunks(RGB.read_bytes(), Metadata(exif=b"exif", dpi=(72.0, 72.0)), 30.0)
+    kept = Metadata(exif=b"exif", dpi=(72.0, 72.0)).to_chunks()
+    data = with_chunks(RGB.read_bytes(), *kept, metadata.psnr_chunk(30.0))
     parts = anatomy.dissect(data).parts
     assert [part.name for part in parts] == ["header", "weights", "exif", "dpi", "psnr", "checksum"]
     assert [part.label for part in parts][2:5] == ["EXIF", "dpi", "PSNR"]

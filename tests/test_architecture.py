@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "pillow_inr"
+import pillow_inr
+
+PACKAGE = Path(pillow_inr.__file__).parent
 
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),

@@ -9,6 +9,9 @@ import venv
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("click")
+
 from click.testing import CliRunner, Result
 
 import pillow_inr

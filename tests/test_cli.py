@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+pytest.importorskip("click")
+
 from pillow_inr import api, cli_fit
 from pillow_inr.errors import FitError
 

@@ -10,8 +10,8 @@ import pillow_inr
 from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
-from .checks import VECTORS
-from .cli_checks import RGB, as_samples, exif, run, tree, with_chunks
+from .checks import VECTORS, as_samples
+from .cli_checks import RGB, exif, run, tree, with_chunks
 
 GREY = VECTORS / "grey.inr"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

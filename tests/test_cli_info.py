@@ -11,8 +11,8 @@ import pytest
 from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
-from .checks import SAMPLES, VECTORS
-from .cli_checks import RGB, as_samples, exif, run, with_chunks
+from .checks import SAMPLES, VECTORS, as_samples
+from .cli_checks import RGB, exif, run, with_chunks
 
 GREY = VECTORS / "grey.inr"
 

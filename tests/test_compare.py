@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("matplotlib")
+
 from pillow_inr import compare
 from pillow_inr.compare import CODECS, JPEG, Codec
 

@@ -44,8 +44,7 @@ from pillow_inr import plugin
 from pillow_inr.container import Chunk, SampleFormat
 from pillow_inr.metadata import Metadata
 
-from .checks import QUICK, SAMPLES, VECTORS, gradient, psnr, with_chunks
-from .cli_checks import as_samples
+from .checks import QUICK, SAMPLES, VECTORS, as_samples, gradient, psnr, with_chunks
 
 RGB = VECTORS / "rgb.inr"
 SAMPLE = SAMPLES / "kodim15.inr"

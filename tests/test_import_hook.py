@@ -271,6 +271,8 @@ assert waiting() == 1
     ],
 )
 def test_pillow_knows_inr_files_however_it_is_imported(spelling: str) -> None:
+    if "imageio" in spelling:
+        pytest.importorskip("imageio")
     check = "print(I.EXTENSION['.inr'], I.ID.count('INR'), 'pillow_inr' in sys.modules, waiting())"
     after = "1" if "imageio" not in spelling else "0"  # the one that waits for imageio
     assert fresh(f"{INSTALL}{spelling}\n{check}") == f"INR 1 True {after}"
@@ -278,6 +280,7 @@ def test_pillow_knows_inr_files_however_it_is_imported(spelling: str) -> None:
 
 @pytest.mark.parametrize("order", [("PIL.Image", "imageio.v3"), ("imageio.v3", "PIL.Image")])
 def test_imageio_knows_inr_files_in_either_order(order: tuple[str, str]) -> None:
+    pytest.importorskip("imageio")
     code = f"import {order[0]}, {order[1]}, imageio; print(len(imageio.config.known_extensions['.inr']))"
     assert fresh(INSTALL + code) == "1"
 
@@ -324,12 +327,14 @@ def _hidden(module: str, failure: str) -> str:
 
 
 def test_silence_when_pillow_inr_is_gone() -> None:
+    pytest.importorskip("imageio")
     hide = _hidden("pillow_inr", "ModuleNotFoundError('gone', name='pillow_inr')")
     code = f"{INSTALL}{hide}import PIL.Image, imageio.v3; print('INR' in PIL.Image.ID, waiting())"
     assert fresh_warnings(code, "always") == ("False 0", "")
 
 
 def test_silence_when_pillow_is_missing() -> None:
+    pytest.importorskip("imageio")
     hide = _hidden("PIL", "ModuleNotFoundError('gone', name='PIL')")
     code = f"{INSTALL}{hide}import imageio.v3\ntry:\n    import PIL.Image\nexcept ModuleNotFoundError: print('missing')"
     assert fresh_warnings(code, "always") == ("missing", "")
@@ -337,6 +342,7 @@ def test_silence_when_pillow_is_missing() -> None:
 
 @pytest.mark.parametrize("filters", ["always", "error", "ignore"])
 def test_another_failure_is_one_warning(filters: str) -> None:
+    pytest.importorskip("imageio")
     hide = _hidden("pillow_inr.registration", "ValueError('broken')")
     code = f"{INSTALL}{hide}import PIL.Image, imageio.v3; print('INR' in PIL.Image.ID, waiting())"
     output, errors = fresh_warnings(code, filters)
@@ -351,6 +357,7 @@ def test_a_dependency_that_is_missing_is_told() -> None:
 
 
 def test_threads_that_import_everything_at_once() -> None:
+    pytest.importorskip("imageio")
     # Some releases of Python trip over collections.abc when threads import it at once, as NumPy does.
     code = """
 import collections.abc, numpy, threading

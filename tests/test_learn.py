@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
+pytest.importorskip("click")
 pytest.importorskip("tensorflow")
+
+from click.testing import CliRunner
 
 import pillow_inr
 from pillow_inr import codec, container, decoding, entropy, fit, initialization, quantization

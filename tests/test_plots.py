@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest.importorskip("matplotlib")
+
 import pillow_inr
 from pillow_inr import anatomy, cli_show, decoding, plots
 from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
-from .checks import SAMPLES, VECTORS
-from .cli_checks import RGB, as_samples, exif, run, tree, with_chunks
+from .checks import SAMPLES, VECTORS, as_samples
+from .cli_checks import RGB, exif, run, tree, with_chunks
 
 FILES = sorted(path for path in VECTORS.glob("*.inr") if path.stem != "difference")
 

@@ -11,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+pytest.importorskip("matplotlib")
+
 import pillow_inr
 from pillow_inr import anatomy, container, decoding, plots, pyramid_plan
 from pillow_inr.metadata import Metadata
