@@ -21,6 +21,8 @@ from pillow_inr.picture import BudgetError, Encoded, Picture
 
 from .checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
 
+pytestmark = pytest.mark.decoding
+
 
 @pytest.fixture(autouse=True)
 def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from pillow_inr.errors import DamagedFileError, FormatError, UnsupportedFileErro
 
 from .checks import check_rejects, header, with_checksum
 
+pytestmark = pytest.mark.decoding
+
 NUMBERS = {
     "uint8": st.integers(0, 255),
     "uint16": st.integers(0, 65535),

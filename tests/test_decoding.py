@@ -13,6 +13,8 @@ from pillow_inr.errors import FormatError
 
 from .checks import SAMPLES, VECTORS, psnr
 
+pytestmark = pytest.mark.decoding
+
 RGB = VECTORS / "rgb.inr"  # 32 x 20
 SAMPLE = SAMPLES / "kodim15.inr"  # 768 x 512
 

@@ -21,6 +21,8 @@ from pillow_inr.initialization import Initialization, load, pack_reference, read
 
 from .checks import VECTORS
 
+pytestmark = pytest.mark.decoding
+
 SMALL = Architecture(width=4, depth=1, channels=3, frequencies=1, growth=100)
 
 

@@ -13,6 +13,8 @@ from pillow_inr.container import Chunk
 from pillow_inr.errors import FormatError
 from pillow_inr.metadata import Metadata, psnr_chunk, read_psnr
 
+pytestmark = pytest.mark.decoding
+
 texts = st.none() | st.binary(max_size=200)
 
 

@@ -17,6 +17,8 @@ from pillow_inr.errors import BackendError
 
 from .checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
 
+pytestmark = pytest.mark.decoding
+
 RGB = VECTORS / "rgb.inr"
 
 

@@ -18,6 +18,8 @@ from pillow_inr.samples import Scale
 from .checks import VECTORS, with_checksum, with_chunks
 from .pyramids import draw_file, header_of, with_preview
 
+pytestmark = pytest.mark.decoding
+
 SIZE = (300, 270)  # two tiles of 256 across and down, three of them narrow
 
 

@@ -22,6 +22,8 @@ from .checks import check_pixels
 from .vectors import inventory
 from .vectors.inventory import SLOW, Vector, name_of
 
+pytestmark = pytest.mark.decoding
+
 SUMS = FOLDER / "SHA256SUMS"
 SIRENS = [vector for vector in inventory.VECTORS if not vector.is_pyramid]
 PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
