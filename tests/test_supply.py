@@ -101,3 +101,13 @@ def test_each_dependency_has_a_lower_bound() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
         assert ">=" in requirement
+
+
+def test_readme_keeps_to_the_bounds_where_pip_does_not_ask_for_them() -> None:
+    """With --no-deps, that is; lower bounds are no matter where pip takes the newest."""
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if "--no-deps" in line)
+    for name in ("pillow", "numpy", "constriction"):
+        bounds = next(requirement for requirement in dependencies if requirement.startswith(name))
+        upper = "".join(bound for bound in bounds.split(",") if bound.startswith("<"))
+        assert f" '{name}{upper}'" in command if upper else f" {name} " in command
