@@ -10,7 +10,7 @@ from PIL import Image
 pytest.importorskip("matplotlib")
 
 import pillow_inr
-from pillow_inr import anatomy, cli_show, decoding, plots
+from pillow_inr import anatomy, cli_show, decoding, initialization, plots
 from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
@@ -79,7 +79,7 @@ def test_complaints_name_the_file(tmp_path: Path) -> None:
 
 
 def test_initializations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pillow_inr.initialization, "_registered", {})
+    monkeypatch.setattr(initialization, "_registered", {})
     path, init = VECTORS / "difference.inr", VECTORS / "inits" / "small.npz"
     assert "differences from the initialization" in run("view", path, "-o", tmp_path / "a.png").output
     assert run("view", path, "-o", tmp_path / "a.png", "--init", init).exit_code == 0
