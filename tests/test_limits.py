@@ -20,6 +20,8 @@ from .checks import VECTORS, header
 from .pyramids import draw_file, header_of
 from .safety import fuzz_targets, hostile
 
+pytestmark = pytest.mark.decoding
+
 CORPUS = Path(__file__).parent / "corpus"
 ALL_VECTORS = sorted(VECTORS.rglob("*.inr"))
 
