@@ -28,11 +28,22 @@ not_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reas
 
 # Where a write may end: what is replaced, and by what in its place.
 STEPS: dict[str, tuple[Any, str]] = {
+    "create": (Path, "touch"),
     "open": (Path, "open"),
     "fsync": (os, "fsync"),
-    "chmod": (Path, "chmod"),
     "replace": (Path, "replace"),
 }
+
+
+class Failing(io.BytesIO):
+    """A file whose writing fails half-way."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def write(self, data: Any) -> int:
+        raise self.error
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -53,6 +64,47 @@ def test_an_error_at_any_step_leaves_the_older_file_and_no_other(
         files.write_atomically(path, b"newer")
     assert path.read_bytes() == b"older"
     assert list(tmp_path.iterdir()) == [path]
+    files.write_atomically(path, b"newer")
+    assert path.read_bytes() == b"newer"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_an_error_of_the_writing_itself(error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(Path, "open", lambda *_, **__: Failing(error))
+        files.write_atomically(path, b"newer")
+    assert path.read_bytes() == b"older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["chmod", "replace"])
+def test_ctrl_c_late_leaves_one_whole_file(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    done = getattr(Path, step)
+
+    def interrupted(*arguments: Any) -> None:
+        done(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, step, interrupted)
+        files.write_atomically(path, b"newer")
+    assert path.read_bytes() == (b"newer" if step == "replace" else b"older")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_system_lacks_costs_no_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "chmod", fail)  # as on FAT
+    monkeypatch.setattr(os, "chown", fail, raising=False)
     files.write_atomically(path, b"newer")
     assert path.read_bytes() == b"newer"
 
@@ -100,13 +152,62 @@ def test_a_file_has_the_permissions_of_others_or_of_the_older_one(tmp_path: Path
     assert stat.S_IMODE(new.stat().st_mode) == 0o600
 
 
+@posix
+def test_what_replaces_a_private_file_is_private_while_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    path.chmod(0o600)
+    modes = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: (modes.append(os.fstat(handle).st_mode), sync(handle)))
+    files.write_atomically(path, b"newer")
+    assert stat.S_IMODE(modes[0]) == 0o600
+
+
+@posix
+def test_an_older_file_keeps_its_owner_but_not_the_right_to_run_as_it(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may give files away")
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    os.chown(path, 12345, 23456)
+    path.chmod(0o4664)
+    files.write_atomically(path, b"newer")
+    status = path.stat()
+    assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (12345, 23456, 0o664)
+
+
+@posix
+def test_threads_that_write_do_not_touch_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("a file of another thread's would get other permissions"))
+    files.write_atomically(tmp_path / "x.inr", b"data")
+    files.write_atomically(tmp_path / "x.inr", b"data")
+
+
+@posix
+def test_a_deleted_file_that_is_open_is_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "x.inr"
+    with path.open("w+b") as file:
+        path.unlink()
+        link = Path(f"/proc/self/fd/{file.fileno()}")  # what /dev/stdout may be
+        if not link.exists():
+            pytest.skip("needs /proc")
+        files.check_writable(link)
+        files.write_atomically(link, b"data")
+        assert file.read() == b"data"
+    assert not list(tmp_path.iterdir())
+
+
 def test_names_as_long_as_can_be(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 251 + ".inr")
     files.check_writable(path)
     files.write_atomically(path, b"data")
     assert path.read_bytes() == b"data"
-    with pytest.raises(OSError):
-        files.write_atomically(tmp_path / ("n" * 300), b"data")
+    for write in (files.check_writable, lambda path: files.write_atomically(path, b"data")):
+        with pytest.raises(OSError):
+            write(tmp_path / ("n" * 300))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -115,6 +216,32 @@ def test_what_cannot_be_written_is_found_before(tmp_path: Path) -> None:
         files.check_writable(tmp_path / "missing" / "x.inr")
     with pytest.raises(IsADirectoryError):
         files.check_writable(tmp_path)
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError):
+        files.check_writable(tmp_path / "file" / "x.inr")
+
+
+@posix
+def test_links_in_a_circle_are_found_before(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.inr"
+    loop.symlink_to(loop)
+    for write in (files.check_writable, lambda path: files.write_atomically(path, b"data")):
+        with pytest.raises(OSError):
+            write(loop)
+    assert loop.is_symlink()
+
+
+@posix
+def test_anothers_file_in_a_folder_like_tmp_is_found_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 12345)
+    monkeypatch.setattr(os, "access", lambda *_: True)
+    files.check_writable(path)
+    tmp_path.chmod(0o1777)
+    files.check_writable(tmp_path / "new.inr")
+    with pytest.raises(PermissionError):
+        files.check_writable(path)
 
 
 @posix
@@ -167,17 +294,18 @@ SAVERS: list[Callable[[Path], None]] = [_save, _imageio, _command_line]
 
 
 @pytest.mark.parametrize("save", SAVERS)
+@pytest.mark.parametrize("error", [FitError("the fit diverged"), MemoryError(), KeyboardInterrupt()])
 def test_a_fit_that_fails_leaves_the_older_file(
-    save: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, save: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "x.inr"
     path.write_bytes(b"older")
 
     def fail(*_: object) -> bytes:
-        raise FitError("the fit diverged")
+        raise error
 
     monkeypatch.setattr(codec, "encode", fail)
-    with pytest.raises((FitError, OSError)):
+    with pytest.raises((type(error), OSError)):
         save(path)
     assert path.read_bytes() == b"older"
     monkeypatch.setattr(codec, "encode", lambda *_: (VECTORS / "rgb.inr").read_bytes())
@@ -231,6 +359,33 @@ print("ready", flush=True)
 while True:
     files.write_atomically(Path(sys.argv[1]), data)
 """
+
+
+KILLED_AT = """
+import os, signal, sys
+from pathlib import Path
+from pillow_inr import files
+owner, _, name = sys.argv[2].rpartition(".")
+setattr({"os": os, "Path": Path}[owner], name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+files.write_atomically(Path(sys.argv[1]), b"newer")
+"""
+
+
+@posix
+@pytest.mark.parametrize("step", ["Path.open", "os.fsync", "Path.chmod", "Path.replace"])
+def test_what_a_killed_process_leaves_is_in_nobodys_way(step: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    child = subprocess.run([sys.executable, "-c", KILLED_AT, str(path), step], check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"older"
+    left = [file.name for file in tmp_path.iterdir() if file != path]
+    assert len(left) == 1
+    assert left[0].startswith(".")
+    assert left[0].endswith(files.PART_SUFFIX)
+    files.check_writable(path)
+    files.write_atomically(path, b"newest")
+    assert path.read_bytes() == b"newest"
 
 
 @posix
