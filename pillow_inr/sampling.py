@@ -40,7 +40,12 @@ class Sampler:
         self.offsets = self._offsets()
         # In a large image a pixel is a cache miss: the next draw is made while the network trains on this one.
         self.pool = ThreadPoolExecutor(1)
-        self.next = self.pool.submit(self._draw)
+        try:
+            self.next = self.pool.submit(self._draw)
+        except BaseException:
+            # Ctrl-C while the thread starts: the pool does not know it yet, and the process would wait for it for ever.
+            self.pool.shutdown(wait=False)
+            raise
 
     def draw(self) -> Draw:
         """Columns and rows, shape (steps, batch), and network values, shape (steps, batch, channels)."""

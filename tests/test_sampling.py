@@ -1,6 +1,8 @@
 import contextlib
+import threading
 
 import numpy as np
+import pytest
 
 from pillow_inr.sampling import Sampler
 
@@ -71,3 +73,20 @@ def test_draws_differ_and_follow_from_the_seed() -> None:
         first, second = sampler.draw()[0], sampler.draw()[0]
     assert (first != second).any()
     np.testing.assert_array_equal(first, _draw(gradient(20, 12), 16, 3, seed=5)[0])
+
+
+def test_ctrl_c_while_the_thread_starts_leaves_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:  # which keeps the sampler, as a traceback may
+        Sampler(gradient(20, 12), LEVELS, 16, 5, seed=1)
+    started[0].join(10)
+    assert not started[0].is_alive()
+    assert caught.value
