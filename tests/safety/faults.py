@@ -1,201 +1,258 @@
-"""Faults injected into saves, for real: what is left of an older file, of the new one, and beside them.
+"""Faults injected into saves, for real: what is left of an older file, of the new one, and beside them. POSIX only.
 
-    python -m tests.safety.faults --count 100
+    python tests/safety/faults.py --count 60 --jobs 2
 
-Saves run in processes of their own, which are killed (kill -9) or interrupted (Ctrl-C) at random moments, meet a full
-disk (a small tmpfs where root may mount one, otherwise a limit on the size of files) or a folder that may not be
-written to. Afterwards the file must be the older one to the byte, or a whole one that decodes. `Image.save` cannot
-promise that, since Pillow empties the file before it asks a plugin: it is counted, and not a failure.
+Saves run in processes of their own (`saver`), which are killed (kill -9) or interrupted (Ctrl-C) at random moments of
+writing or, in the rows "fit", of fitting; which meet a full disk (a small tmpfs where root may mount one, otherwise a
+limit on the size of files); or a folder or a file system that may not be written to. Afterwards the file must be the
+older one to the byte, or a new one that decodes. A fault counts if the process ended as it had to: one that had
+finished before is no fault, one that ended otherwise is a failure of this program.
+
+`Image.save` cannot promise that, since Pillow empties the file before it asks a plugin: what it loses is counted, and
+not a failure.
 """
 
 import argparse
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from os import geteuid
 from pathlib import Path
 
 import pillow_inr
 from pillow_inr import files
 from pillow_inr.errors import FormatError
 
-ROOT = Path(__file__).parent.parent.parent
-OLDER = ROOT / "tests" / "vectors" / "rgb.inr"
-NEWER = ROOT / "tests" / "vectors" / "pyramid" / "photo.inr"
+TESTS = Path(__file__).parent.parent
+SAVER = Path(__file__).with_name("saver.py")
+OLDER = (TESTS / "vectors" / "rgb.inr").read_bytes()
+PHOTO = TESTS.parent / "samples" / "kodim15.png"
+# saver.REFUSED, FAILED and INTERRUPTED, which would import imageio.
+REFUSED, FAILED, INTERRUPTED = 3, 4, 130
+ENDS = {signal.SIGKILL: (-signal.SIGKILL,), signal.SIGINT: (INTERRUPTED, -signal.SIGINT)}
+NAMES = {signal.SIGKILL: "kill -9", signal.SIGINT: "Ctrl-C"}
 
-# Saves one result again and again, without its fit, so that most faults hit the writing. The file is followed by
-# megabytes of metadata, or the moment would be too short to be hit.
-LOOP = """
-import os, sys, tempfile
-import pillow_inr
-from PIL import Image
-from pillow_inr import codec, container
-header, payload, _ = container.unpack(open(sys.argv[3], "rb").read())
-chunks = container.pack_chunks([container.Chunk(100, bytes(8_000_000))])
-import dataclasses
-data = container.pack(dataclasses.replace(header, chunks_bytes=len(chunks)), payload, chunks)
-codec.encode = lambda *_: data
-image = Image.new("RGB", (4, 4))
-def save(path):
-    if sys.argv[1] == "pillow_inr.save":
-        pillow_inr.save(image, path)
-    elif sys.argv[1] == "Image.save":
-        image.save(path)
-    else:
-        import imageio.v3 as iio, numpy as np
-        iio.imwrite(path, np.zeros((4, 4, 3), np.uint8))
-with tempfile.TemporaryDirectory() as folder:
-    save(os.path.join(folder, "first.inr"))  # whatever is imported by the first is imported now
-if "nobody" in sys.argv and os.geteuid() == 0:
-    os.setgid(65534)
-    os.setuid(65534)
-print("ready", flush=True)
-try:
-    while True:
-        save(sys.argv[2])
-        if len(sys.argv) > 4:
-            break
-except KeyboardInterrupt:
-    sys.exit(130)
-except OSError as error:
-    sys.exit(f"OSError: {error}")
-"""
-WAYS = ("pillow_inr.save", "imageio.imwrite", "Image.save")
+PROMISED = ("pillow_inr.save", "imageio.imwrite", "pillow-inr encode")
+NOT_PROMISED = "Image.save"
+WAYS = (*PROMISED, NOT_PROMISED)
+COLUMNS = ("faults", "older", "new", "lost", "beside", "no fault", "odd")
+
+# A write of the 8 MB takes some 10 ms, so that several fit in; a fit some 0.2 s.
+WRITING_SECONDS, FITTING_SECONDS, COMMAND_SECONDS = 0.1, 2.0, 12.0
+PATIENCE_SECONDS = 120
+PAGE = 4096
+
+Fault = Callable[[random.Random, Path], bool | None]
+"""Does something to a save to this path; whether it took place, None if the process ended as it should not."""
 
 
-class Faults:
-    """A folder with a file in it, faults on saves to it, and what came of them."""
+@contextmanager
+def saver(way: str, path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that saves, once it is ready to."""
+    command = [sys.executable, str(SAVER), way, str(path), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        assert child.stdout is not None
+        if child.stdout.readline() != b"ready\n":
+            child.kill()
+            raise RuntimeError(f"{way} did not get ready")
+        yield child
 
-    def __init__(self, seed: int) -> None:
-        self.rng = random.Random(seed)
-        self.folder = Path(tempfile.mkdtemp())
-        self.path = self.folder / "x.inr"
-        self.counts: Counter[tuple[str, str, str]] = Counter()
-        self.lost = 0
 
-    def start(self, way: str, *arguments: str, **options: object) -> subprocess.Popen[bytes]:
-        """A process that saves in a loop."""
-        command = [sys.executable, "-c", LOOP, way, str(self.path), str(NEWER), *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, **options)  # type: ignore[call-overload,no-any-return]
+def stopped(way: str, number: signal.Signals, fit: bool) -> Fault:
+    def fault(rng: random.Random, path: Path) -> bool | None:
+        with saver(way, path, *(["--fit"] if fit else [])) as child:
+            time.sleep(rng.uniform(0, FITTING_SECONDS if fit else WRITING_SECONDS))
+            return True if _send(child, number) in ENDS[number] else None
 
-    def note(self, fault: str, way: str) -> None:
-        """Look at what a fault left, and make everything as it was."""
-        outcome = self._outcome()
-        if outcome == "LOST" and way != "Image.save":
-            self.lost += 1
-        self.counts[fault, way, outcome] += 1
-        for left in self.folder.iterdir():
-            if left.name.endswith(files.PART_SUFFIX):
-                self.counts[fault, way, "unfinished file beside it"] += 1
-                left.unlink()
-        shutil.copyfile(OLDER, self.path)
+    return fault
 
-    def _outcome(self) -> str:
-        if not self.path.exists():
-            return "LOST"
-        data = self.path.read_bytes()
-        if data == OLDER.read_bytes():
-            return "older file, untouched"
+
+def stopped_command(number: signal.Signals) -> Fault:
+    """The command from its start, TensorFlow's import included."""
+
+    def fault(rng: random.Random, path: Path) -> bool | None:
+        command = [sys.executable, "-m", "pillow_inr", "encode", str(PHOTO), f"--out={path}", "--force"]
+        command += ["--model=siren", "--width=8", "--depth=2", "--effort=0"]
+        # A shell's background jobs ignore Ctrl-C, and so would what they start.
+        command[1:1] = [
+            "-c",
+            "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execv(sys.executable, sys.argv[1:])",
+        ]
+        command.insert(3, sys.executable)
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            time.sleep(rng.uniform(0, COMMAND_SECONDS))
+            return _send(child, number) != 0
+
+    return fault
+
+
+def _send(child: "subprocess.Popen[bytes]", number: signal.Signals) -> int | None:
+    """How the process ended after a signal; None if it did not."""
+    child.send_signal(number)
+    try:
+        return child.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return None
+
+
+def full(way: str, mounts: bool) -> Fault:
+    """No room: for nothing, or for some of the file."""
+
+    def fault(rng: random.Random, path: Path) -> bool | None:
+        free = rng.randrange(4) * PAGE
+        more = free + rng.randrange(1, 20 * PAGE)
+        if mounts:
+            filler = path.with_name("filler")
+            filler.write_bytes(bytes(shutil.disk_usage(path.parent).free - free))
+            return _once(way, path, FAILED, f"--more={more}")
+        return _once(way, path, FAILED, f"--largest={max(free, 1)}", f"--more={more}")
+
+    return fault
+
+
+def read_only_folder(way: str) -> Fault:
+    """Another user's folder, or one without the permission; the file in it may be written to, or not."""
+
+    def fault(rng: random.Random, path: Path) -> bool | None:
+        path.chmod(rng.choice((0o644, 0o666)))
+        path.parent.chmod(0o555)
         try:
-            pillow_inr.decode(data)
-        except FormatError:
-            return "LOST"
-        return "new file, whole"
-
-    def signals(self, way: str, name: str, number: int, count: int) -> None:
-        """Processes stopped at random moments."""
-        for _ in range(count):
-            with self.start(way) as child:
-                assert child.stdout is not None
-                child.stdout.readline()
-                time.sleep(self.rng.uniform(0, 0.1))
-                child.send_signal(number)
-            self.note(name, way)
-
-    def command_line(self, count: int) -> None:
-        """`pillow-inr encode`, its fit included, killed at random moments."""
-        source = ROOT / "samples" / "kodim15.png"
-        command = [sys.executable, "-m", "pillow_inr", "encode", str(source), "--out", str(self.path), "--force"]
-        command += ["--model", "siren", "--width", "8", "--depth", "2", "--effort", "0"]
-        for number in range(count):
-            signalled = (signal.SIGKILL, signal.SIGINT)[number % 2]
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
-                try:
-                    child.wait(self.rng.uniform(0, 20))
-                except subprocess.TimeoutExpired:
-                    child.send_signal(signalled)
-            self.note("kill -9" if signalled == signal.SIGKILL else "Ctrl-C", "pillow-inr encode")
-
-    def full_disk(self, count: int) -> str:
-        """Saves where a megabyte is left."""
-        mounted = self.folder / "small"
-        mounted.mkdir()
-        made = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mounted)], capture_output=True, check=False
-        )
-        what = "full disk" if made.returncode == 0 else "limit on a file's size"
-        outer, self.path = self.path, mounted / "x.inr"
-        try:
-            for way in WAYS:
-                shutil.copyfile(OLDER, self.path)
-                for _ in range(count):
-                    with self.start(way, "once", preexec_fn=None if made.returncode == 0 else _small_files) as child:
-                        child.communicate()
-                    self.note(what, way)
-                    for left in mounted.iterdir():
-                        if left != self.path:
-                            left.unlink()
+            return _once(way, path, REFUSED, *(["--nobody"] if geteuid() == 0 else []))
         finally:
-            self.path = outer
-            if made.returncode == 0:
-                subprocess.run(["umount", str(mounted)], check=True)
-        return what
+            path.parent.chmod(0o755)
 
-    def read_only(self, count: int) -> None:
-        """Saves into a folder of somebody else's."""
-        self.folder.chmod(0o755)
-        for way in WAYS:
-            for _ in range(count):
-                with self.start(way, "once", "nobody") as child:
-                    child.communicate()
-                self.note("read-only folder", way)
+    return fault
 
 
-def _small_files() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def read_only_disk(way: str) -> Fault:
+    def fault(_: random.Random, path: Path) -> bool | None:
+        subprocess.run(["mount", "-o", "remount,ro", str(path.parent)], check=True)
+        try:
+            return _once(way, path, REFUSED)
+        finally:
+            subprocess.run(["mount", "-o", "remount,rw", str(path.parent)], check=True)
+
+    return fault
+
+
+def _once(way: str, path: Path, expected: int, *options: str) -> bool | None:
+    with saver(way, path, "--once", *options) as child:
+        status = child.wait(PATIENCE_SECONDS)
+    # Image.save opens a file that may be written to, wherever it lies: then it is no fault.
+    return False if status == 0 else True if status == expected else None
+
+
+def outcome(path: Path) -> str:
+    """What a fault left."""
+    data = path.read_bytes() if path.exists() else b""
+    if data == OLDER:
+        return "older"
+    try:
+        pillow_inr.decode(data)
+    except FormatError:
+        return "lost"
+    return "new"
+
+
+@contextmanager
+def place(mount: bool) -> Iterator[Path]:
+    """An older file in a folder of its own, or in a file system of 64 kB."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        if mount:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=755", "tmpfs", folder], check=True)
+        try:
+            path = Path(folder) / "x.inr"
+            path.write_bytes(OLDER)
+            yield path
+        finally:
+            if mount:
+                subprocess.run(["umount", folder], check=True)
+
+
+def inject(fault: Fault, mount: bool, seed: str) -> Counter[str]:
+    """One fault, and what came of it."""
+    with place(mount) as path:
+        took_place = fault(random.Random(seed), path)
+        if took_place is None:
+            return Counter(odd=1, **{outcome(path): 1})
+        beside = sum(other.name.endswith(files.PART_SUFFIX) for other in path.parent.iterdir())
+        return Counter({"faults" if took_place else "no fault": 1, outcome(path): 1, "beside": beside})
+
+
+def plan(count: int, mounts: bool) -> Iterator[tuple[str, str, Fault, bool, int]]:
+    """Names of fault and way, what is done, whether to a file system of its own, and how often."""
+    few = max(1, count // 10)
+    for way in WAYS:
+        for number, name in NAMES.items():
+            yield name, way, stopped(way, number, False), False, count
+            yield f"{name}, fit", way, stopped(way, number, True), False, few
+        yield "full disk" if mounts else "limit on size", way, full(way, mounts), mounts, max(1, count // 3)
+        yield "read-only folder", way, read_only_folder(way), False, few
+        if mounts:
+            yield "read-only disk", way, read_only_disk(way), True, few
+    for number, name in NAMES.items():
+        yield f"{name}, from start", PROMISED[2], stopped_command(number), False, few
+
+
+def can_mount() -> bool:
+    try:
+        with place(True):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=60, help="faults of each signal and way of saving (60)")
+    parser.add_argument("--count", type=int, default=60, help="times of kill -9 and Ctrl-C each for each way (60)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes at a time (2)")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    faults = Faults(arguments.seed)
-    shutil.copyfile(OLDER, faults.path)
-    steps: list[Callable[[], object]] = [
-        lambda: faults.full_disk(max(1, arguments.count // 20)),
-        lambda: faults.read_only(max(1, arguments.count // 20)),
-        lambda: faults.command_line(max(2, arguments.count // 5)),
-    ]
-    for way in WAYS:
-        for name, number in (("kill -9", signal.SIGKILL), ("Ctrl-C", signal.SIGINT)):
-            faults.signals(way, name, number, arguments.count)
-    for step in steps:
-        step()
-    shutil.rmtree(faults.folder)
-    print(f"{'fault':24} {'save':20} {'what came of it':28} times")
-    for (fault, way, outcome), times in sorted(faults.counts.items()):
-        print(f"{fault:24} {way:20} {outcome:28} {times}")
-    injected = sum(times for (_, _, outcome), times in faults.counts.items() if "beside" not in outcome)
-    print(f"{injected} faults; {faults.lost} files lost of those that are promised to last (all but Image.save's)")
-    return int(faults.lost > 0)
+    mounts = can_mount()
+    start = time.perf_counter()
+    rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        injected = [
+            ((name, way), pool.submit(inject, fault, mount, f"{arguments.seed} {name} {way} {number}"))
+            for name, way, fault, mount, times in plan(arguments.count, mounts)
+            for number in range(times)
+        ]
+        for row, future in injected:
+            rows[row].update(future.result())
+    print(
+        f"full disk: {'a tmpfs of 64 kB' if mounts else 'a limit on the size of files, as nothing can be mounted here'}"
+    )
+    print(f"{'fault':22} {'save':18}" + "".join(f"{column:>9}" for column in COLUMNS))
+    for (name, way), counts in rows.items():
+        print(f"{name:22} {way:18}" + "".join(f"{counts[column]:9}" for column in COLUMNS))
+    return _verdict(rows, time.perf_counter() - start)
+
+
+def _verdict(rows: dict[tuple[str, str], Counter[str]], seconds: float) -> int:
+    promised: Counter[str] = Counter()
+    other: Counter[str] = Counter()
+    for (_, way), counts in rows.items():
+        (promised if way in PROMISED else other).update(counts)
+    print(
+        "older: the older file to the byte; new: a new one that decodes; beside: unfinished files (.*"
+        f"{files.PART_SUFFIX}); no fault: the save succeeded; odd: an end that should not be"
+    )
+    print(
+        f"{promised['faults'] + other['faults']} faults in {seconds:.0f} s. Files lost of those promised to last: "
+        f"{promised['lost']} of {promised['faults']}. Expected not to hold: {NOT_PROMISED} lost {other['lost']} of "
+        f"{other['faults']}, since Pillow empties the file first."
+    )
+    return int(promised["lost"] + promised["odd"] + other["odd"] > 0)
 
 
 if __name__ == "__main__":
