@@ -31,6 +31,12 @@ def test_read(read, source, pixels: np.ndarray) -> None:  # type: ignore[no-unty
     np.testing.assert_array_equal(np.asarray(read(source(RGB))), pixels)
 
 
+@pytest.mark.parametrize("path", sorted(VECTORS.rglob("*.inr")), ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_vectors(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
+    np.testing.assert_array_equal(iio.imread(path.read_bytes()), pillow_inr.decode(path))
+
+
 def test_properties_and_metadata(pixels: np.ndarray) -> None:
     properties = iio.improps(RGB)
     assert (properties.shape, properties.dtype) == (pixels.shape, pixels.dtype)
