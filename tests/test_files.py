@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import cli, codec, files
+from pillow_inr import codec, files
 from pillow_inr.errors import FitError
 
 from .checks import VECTORS, gradient
@@ -283,9 +282,12 @@ def _imageio(path: Path) -> None:
 
 
 def _command_line(path: Path) -> None:
+    testing = pytest.importorskip("click.testing")
+    from pillow_inr import cli
+
     source = path.parent / "source.png"
     Image.fromarray(gradient(12, 9)).save(source)
-    result = CliRunner().invoke(cli.main, ["encode", str(source), "--out", str(path), "--force", "--quiet"])
+    result = testing.CliRunner().invoke(cli.main, ["encode", str(source), "--out", str(path), "--force", "--quiet"])
     if result.exit_code:
         raise OSError(result.output)
 
