@@ -37,6 +37,10 @@ def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadat
     picture = Picture.of(samples.as_samples(array), metadata or Metadata())
     deadline = None if options.time_limit is None else time.perf_counter() + options.time_limit
     file = _encode(picture, options, deadline)
+    if picture.is_lost(file):
+        raise FitError(
+            f"the fit diverged: {file.psnr_db:.2f} dB are worse than a single colour; try another seed or more steps"
+        )
     if options.psnr is not None and file.psnr_db < options.psnr:
         warnings.warn(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB", stacklevel=2)
     return file.data

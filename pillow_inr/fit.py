@@ -6,6 +6,7 @@ alone.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,7 @@ def device_name(device: str | None) -> str | None:
         BackendError: it cannot, or there is no such device.
     """
     check_backend()
+    _check_process()
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         raise BackendError("a network cannot be fitted inside a TensorFlow graph, function or distribution strategy")
     if device is None:
@@ -157,6 +159,21 @@ def device_name(device: str | None) -> str | None:
             return str(name)
     known = ", ".join(name.removeprefix("/device:") for name in names)
     raise BackendError(f"device {device!r} is not one that TensorFlow sees here: {known}")
+
+
+# The process that fits began in: TensorFlow's threads are there, and in none that is forked from it.
+_fitting_process: int | None = None
+
+
+def _check_process() -> None:
+    """Refuse what would wait for ever, or abort the process: a fit beside threads that a fork left behind."""
+    global _fitting_process
+    if _fitting_process not in (None, os.getpid()):
+        raise BackendError(
+            "this process was forked from one that has fitted networks, which TensorFlow does not survive: start it "
+            "by multiprocessing.get_context('spawn') or 'forkserver', or fit in forked processes only"
+        )
+    _fitting_process = os.getpid()
 
 
 def _run(
@@ -181,7 +198,7 @@ def _run(
         count, last = schedule.next_call(1.0 if in_rate_phase else RATE_PHASE_START)
         mse, rate_bits = trainer.advance(schedule.step, count, schedule.position, last, in_rate_phase)
         schedule.advance(count, last)
-        if trainer.diverged(schedule.step, mse):
+        if trainer.diverged(schedule.step, mse, rate_bits):
             return None
         if not judged and schedule.position >= JUDGED_AT and schedule.step >= JUDGED_STEPS:
             judged = True

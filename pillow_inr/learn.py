@@ -110,8 +110,8 @@ def _run(trainer: Trainer, steps: int) -> float | None:
     step, mse = 0, 0.0
     while step < steps:
         count = min(trainer.call_steps, steps - step)
-        mse, _ = trainer.advance(step, count, step / steps, (step + count) / steps, in_rate_phase=False)
+        mse, rate_bits = trainer.advance(step, count, step / steps, (step + count) / steps, in_rate_phase=False)
         step += count
-        if trainer.diverged(step, mse):
+        if trainer.diverged(step, mse, rate_bits):
             return None
     return mse

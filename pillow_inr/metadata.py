@@ -107,7 +107,7 @@ class Metadata:
 
 def psnr_chunk(psnr_db: float) -> Chunk:
     """The chunk that holds a PSNR in dB; inf for a file without any error."""
-    number = _EXACT if psnr_db == math.inf else min(max(round(100 * psnr_db), 0), _EXACT - 1)
+    number = _EXACT if psnr_db == math.inf else round(min(max(100 * psnr_db, 0.0), _EXACT - 1.0))
     return Chunk(CHUNK_PSNR, struct.pack("<H", number))
 
 

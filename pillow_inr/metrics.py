@@ -9,9 +9,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+# Beyond the error of its mean colour, a picture's error at which a fit has failed: by this factor, for a few steps and
+# rounding may end as far from it; and by 30 dB, for where bits are dear a faint picture's mean is not hit exactly.
+LOST_FACTOR = 1.25
+LOST_MSE = 1e-3
+
+
 def psnr_db(mse: float, peak: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error, for samples in 0..peak; inf for no error."""
-    return 10.0 * math.log10(peak * peak / mse) if mse > 0 else math.inf
+    """Peak signal-to-noise ratio in dB of a mean squared error, for samples in 0..peak; inf for no error.
+
+    An error that is infinite or no number has -inf: a fit that diverged must not look like one without any error.
+    """
+    if mse == 0:
+        return math.inf
+    return 10.0 * math.log10(peak * peak / mse) if math.isfinite(mse) else -math.inf
+
+
+def is_lost(psnr_db_reached: float, variance: float) -> bool:
+    """Whether a fit came out worse than a single colour would be.
+
+    Args:
+        variance: mean squared error of the picture's mean colour, for samples in 0..1.
+    """
+    return psnr_db_reached < psnr_db(LOST_FACTOR * variance + LOST_MSE)
 
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:

@@ -162,6 +162,11 @@ class Picture:
             values[row] = horizontal @ np.einsum("r,rxc->xc", mean, rows)
         return replace(self, samples=self.scale.to_samples(values), metadata=Metadata())
 
+    def is_lost(self, file: Encoded) -> bool:
+        """Whether a file shows the picture worse than a single colour would."""
+        # Beyond that of a flat picture no file is; the variance takes a pass over all samples.
+        return metrics.is_lost(file.psnr_db, 0.0) and metrics.is_lost(file.psnr_db, self.variance())
+
     def variance(self) -> float:
         """Mean squared error of the mean colour, in network values."""
         values = self.scale.to_values

@@ -6,6 +6,7 @@ Imports neither NumPy nor the codec until pixels are needed: opening must cost m
 import contextlib
 import io
 import math
+import os
 import threading
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
@@ -52,6 +53,16 @@ _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
 _BLOCK_SAMPLES = 1 << 20
 # Threads may render one image, whose file has one position. Of the module: an image with a lock could not be copied.
 _reading = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """A process forked while another thread held the lock has a copy that nobody will release."""
+    global _reading
+    _reading = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 class InrImageFile(ImageFile.ImageFile):

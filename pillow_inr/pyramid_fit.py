@@ -18,7 +18,7 @@ from . import pyramid, pyramid_analysis, pyramid_coding
 from .context import SYMBOL_MAX
 from .errors import FitError
 from .fit import device_name
-from .metrics import psnr_db
+from .metrics import is_lost, psnr_db
 from .progress import Report
 from .pyramid import LEVELS, as_floats
 from .pyramid_coding import Delta, delta_bits
@@ -110,13 +110,14 @@ def fit(
         values = scale.to_values(image)
         first = trainer.latents(_first_latents(values, prior, steps))
         target = trainer.image(values)
+        variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         base = pyramid.prior(preset, prior, channels)
         for caution in ATTEMPTS:
             run = _Run(trainer, target, first, base, rate_weight, seed, caution)
             schedule = _Schedule(steps, deadline)
             run.train(schedule, report)
-            if run.finite:
-                fitted = run.result()
+            fitted = run.result()
+            if fitted is not None and not is_lost(fitted.psnr_db, variance):
                 if report is not None:
                     report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
                 return fitted
@@ -232,10 +233,11 @@ class _Run:
     def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
         self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
         samples = np.float32(self.samples)
-        gradients = {
-            name: (gradient + self._rate_gradient(name)) / samples for name, gradient in outcome.gradients.items()
-        }
-        optimizer.step(self.weights, gradients, rate)
+        with np.errstate(all="ignore"):  # a step that leads nowhere is noticed by the error after it
+            gradients = {
+                name: (gradient + self._rate_gradient(name)) / samples for name, gradient in outcome.gradients.items()
+            }
+            optimizer.step(self.weights, gradients, rate)
 
     def _rate_gradient(self, name: str) -> NDArray[np.float32]:
         """Of what a tensor's differences from the prior cost: Laplace of their own mean magnitude."""
@@ -252,12 +254,16 @@ class _Run:
     def _psnr_db(self, outcome: Outcome) -> float:
         return psnr_db(outcome.squared_error / self.samples)
 
-    def result(self) -> Fitted:
-        """Symbols, and the networks rounded to what the file can hold."""
+    def result(self) -> Fitted | None:
+        """Symbols, and the networks rounded to what the file can hold; None when the run diverged."""
         if self.symbols is None:
             self._fix_symbols()
         symbols = self.symbols
         assert symbols is not None
+        # No step is left whose error would show what the last one did.
+        numbers = [*self.weights.values(), *symbols]
+        if not (self.finite and all(np.isfinite(values).all() for values in numbers)):
+            return None
 
         def cost(weights: Tensors) -> float:
             squared_error, bits = self.trainer.quality(symbols, self.image, weights)

@@ -182,9 +182,12 @@ class Trainer:
         features = encode_axis(Axis.of_pixels(length, longer).positions(), self.architecture.frequencies, growth)
         return tf.constant(np.pad(features, ((0, self.longest_side - length), (0, 0))))
 
-    def diverged(self, step: int, mse: float) -> bool:
+    def diverged(self, step: int, mse: float, rate_bits: float) -> bool:
         """Whether the fit has gone wrong: no number, or worse than the best constant when warm-up is long over."""
-        return not math.isfinite(mse) or (step > 4 * WARMUP_STEPS and mse > 1.5 * self.variance + 1e-3)
+        # The error is that of weights before the last step, the rate of those after it.
+        if not (math.isfinite(mse) and math.isfinite(rate_bits)):
+            return True
+        return step > 4 * WARMUP_STEPS and mse > 1.5 * self.variance + 1e-3
 
     def stuck(self, mse: float) -> bool:
         """Whether the network has hardly learned more than the image's mean colour.

@@ -217,7 +217,8 @@ def test_streams_of_tiles_round_trip(size: tuple[int, int], data: st.DataObject)
     count = header.tiles[0] * header.tiles[1]
     streams = [bytes(4 * words) for words in data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))]
     streams = [stream[:-1] + b"x" if stream else stream for stream in streams]
-    tiles = Tiles(header, pack_streams(header, streams))
+    payload = pack_streams(header, streams)
+    tiles = Tiles(replace(header, payload_bytes=len(payload)), payload)
     assert [tiles.stream(tile) for tile in tiles.all()] == streams
     assert sum(width * height for width, height in (tile.size for tile in tiles.all())) == size[0] * size[1]
 
@@ -230,7 +231,7 @@ def test_streams_of_tiles_round_trip(size: tuple[int, int], data: st.DataObject)
 def test_any_table_of_tiles_is_read_or_refused(size: tuple[int, int], words: list[int], rest: int) -> None:
     payload = b"".join(word.to_bytes(4, "little") for word in words) + bytes(4 * rest)
     try:
-        tiles = Tiles(header_of(size, tile=8), payload)
+        tiles = Tiles(header_of(size, tile=8, payload_bytes=len(payload)), payload)
     except FormatError as error:
         assert "tiles" in str(error)
     else:
