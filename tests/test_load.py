@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ def test_what_is_worse_than_one_colour_is_lost() -> None:
     assert not metrics.is_lost(40.0, 0.0)  # a flat picture within rounding
     assert metrics.is_lost(metrics.psnr_db(2 * variance), variance)
     assert metrics.is_lost(-math.inf, variance)
+    # Where bits are as dear as that, a fit may well leave the colour out.
+    assert not metrics.is_lost(metrics.psnr_db(2 * variance), variance, bit=variance / 500)
 
 
 @pytest.mark.keras
@@ -72,3 +75,15 @@ def test_a_file_that_came_out_lost_is_not_returned(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Picture, "psnr_db", lambda *_: 2.0)  # whatever the fit itself believed
     with pytest.raises(FitError, match="worse than a single colour"):
         pillow_inr.encode(np.repeat(load.picture(1), 2, axis=0), **load.SIREN)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("model", ["siren", "pyramid", "auto"])
+def test_a_tiny_budget_gets_one_colour_rather_than_a_ruin(model: str) -> None:
+    image = load.picture(2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="50 bytes: nothing better than a single colour")
+        data = pillow_inr.encode(image, model=model, target_bytes=50, steps=20)
+    assert len(data) <= 50
+    error = ((pillow_inr.decode(data) - image.astype(float)) ** 2).mean()
+    assert error <= 1.3 * image.var(axis=(0, 1)).mean() + 1e-3 * 255**2
