@@ -1,4 +1,4 @@
-"""Files that URLs name, through fsspec: s3://, gs://, file:// and others. Knows no format; fsspec is imported on use."""
+"""Files that URLs name, through fsspec: s3://, gs://, file:// and more. Knows no format; imports fsspec when used."""
 
 import contextlib
 import glob
