@@ -30,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "distributions": {"constriction"},
     "limits": set(),
     "files": set(),
+    "remote": {"files", "fsspec"},
     "cost": {"architecture", "container", "errors", "limits", "workers"},
     "range_coder": {"distributions", "errors", "limits", "constriction"},
     "scale_search": {"distributions"},
