@@ -175,6 +175,8 @@ ALLOWED: dict[str, set[str]] = {
         "PIL",
     },
     "autoload": {"__init__", "files", "import_hook"},
+    "cluster_worker": {"__init__", "batch_work", "errors", "manifest", "remote", "distributed"},
+    "batch_cluster": {"__init__", "batch_work", "cluster_worker", "errors", "manifest", "remote", "distributed"},
     "cli_autoload": {"autoload", "import_hook", "click"},
     "anatomy": {
         "architecture",
