@@ -17,8 +17,8 @@ from pathlib import Path
 from common import image_paths, machine, rgb_image
 from distributed import Client, LocalCluster
 from PIL import Image
-from pillow_inr.batch import encode_many
 
+from pillow_inr.batch import encode_many
 from pillow_inr.manifest import Record
 
 # Tasks of --overhead: of files that are no images, so that a worker is done with them at once.

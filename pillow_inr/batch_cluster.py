@@ -103,7 +103,7 @@ class _Flow:
         self._resources: dict[str, int] = {}
         self._slots = 0
         self._counted = self._reminded = float("-inf")
-        self._seen: set[str] = set()
+        self._seen: set[str | None] = set()
         client.subscribe_topic(TOPIC, self._begun)
 
     def records(self, tasks: Iterable[Task]) -> Iterator[Record]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from . import batch_work, workers
 from .batch_work import Task
 from .manifest import Record
+from .native_log import held_back
 
 MEMORY_PER_PROCESS = 2 << 30
 """Bytes that a process of a batch takes at most, of images up to 16 megapixels: most of them are TensorFlow's, which
@@ -102,7 +103,7 @@ class _Slot:
             self._executor = ProcessPoolExecutor(1, context, _prepare, (os.getpid(), self._task.threads))
             self._process = self._executor.submit(os.getpid)
         self._attempts += 1
-        return self._executor.submit(self._work, self._task)
+        return self._executor.submit(_quietly, self._work, self._task)
 
     def outcome(self, future: Future[Record]) -> Record | None:
         """The record of what has ended; None if its process died and another one may try."""
@@ -133,9 +134,15 @@ def _prepare(parent: int, threads: int) -> None:
     """What a process does first."""
     # Ctrl-C reaches all processes of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    batch_work.limit_threads(threads)
+    with held_back():
+        batch_work.limit_threads(threads)
+
+
+def _quietly(work: Callable[[Task], Record], task: Task) -> Record:
+    """Do a task without what TensorFlow prints on the terminal of all."""
+    with held_back():
+        return work(task)
 
 
 def _end_with(parent: int) -> None:

@@ -27,7 +27,7 @@ MS_SSIM_SIDE = 176
 MS_SSIM_PIXELS = 1 << 24
 
 # A library that is imported later looks here for the number of its threads.
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _ms_ssim(original: "NDArray[np.float32]", decoded: "NDArray[np.float32]") ->
 def limit_threads(threads: int) -> None:
     """Keep this process to a number of threads, as far as its libraries have not begun already."""
     workers.limit(threads)
-    for name in _THREADS:
+    for name in THREAD_VARIABLES:
         os.environ.setdefault(name, str(threads))
     if "tensorflow" not in sys.modules:
         _limit_tensorflow(threads)

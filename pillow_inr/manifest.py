@@ -68,7 +68,8 @@ class Record:
         Raises:
             ValueError: a figure is infinite or NaN, which JSON does not have.
         """
-        return json.dumps(asdict(self), ensure_ascii=False, allow_nan=False)
+        # In ASCII, which holds file names that are no Unicode, too.
+        return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
     def from_line(cls, line: str) -> "Record":
