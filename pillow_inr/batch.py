@@ -220,7 +220,7 @@ class _Folder:
     def has_finished(self, task: Task, size: int | None) -> bool:
         """Whether an earlier run did the same with the same bytes, and its file is there."""
         record = self.known.get(task.below)
-        if self.force or record is None or not record.is_done or size != record.bytes:
+        if self.force or record is None or not record.done or size != record.bytes:
             return False
         same = record.version == __version__ and record.options == batch_work.recorded_options(task)
         return same and record.sha256 == _sha256(task.source)

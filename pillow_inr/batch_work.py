@@ -6,6 +6,8 @@ import os
 import socket
 import sys
 import time
+import traceback
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from . import __version__, files, metadata, remote, sources, workers
+from .errors import BackendError
 from .manifest import DONE, FAILED, Record
 
 if TYPE_CHECKING:
@@ -57,8 +60,14 @@ def work(task: Task) -> Record:
     limit_threads(task.threads)
     try:
         return _done(task)
+    except BackendError:
+        raise
     except sources.FILE_ERRORS as error:
         return failed(task, f"{type(error).__name__}: {sources.reason(error)}")
+    except Exception as error:  # a defect, of this package or another: no reason to lose the other images
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        return failed(task, f"unexpected {type(error).__name__} at {place}: {sources.reason(error)}")
 
 
 def failed(task: Task, error: str, attempts: int = 1) -> Record:
@@ -91,7 +100,10 @@ def _done(task: Task) -> Record:
     if "init" in task.options:
         api.register_initialization(task.options["init"])  # to decode what it was used for
     started = time.perf_counter()
-    encoded = api.encode(image, **task.options, **(dict.fromkeys(metadata.STRIPPED) if task.strip else {}))
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        encoded = api.encode(image, **task.options, **(dict.fromkeys(metadata.STRIPPED) if task.strip else {}))
     seconds = time.perf_counter() - started
     figures = _figures(image, encoded)
     if remote.is_url(task.output):
@@ -107,6 +119,7 @@ def _done(task: Task) -> Record:
         bytes=len(encoded),
         seconds=round(seconds, 3),
         output_sha256=hashlib.sha256(encoded).hexdigest(),
+        warning="; ".join(str(note.message) for note in notes) or None,
         **figures,
         **_named(task),
     )

@@ -78,7 +78,7 @@ def batch_command(
             sys.exit(1)
     if not quiet:
         show.say(summary(records, show.done - show.skipped, time.perf_counter() - started))
-    sys.exit(int(any(not record.is_done for record in records)))
+    sys.exit(int(any(not record.done for record in records)))
 
 
 # Options of a fit that have a value when they were not given; the manifest has those that were.
@@ -123,11 +123,13 @@ class _Show:
 
     def record(self, record: Record) -> None:
         """Show what became of an image."""
-        if record.is_done:
+        if record.done:
             self.done += 1
             self._bytes += record.bytes or 0
             count = f"{self.done + self._failed:>{len(str(self.total))}}/{self.total}"
             self.say(f"{count}  {record.output}  {_figures(record)}")
+            if record.warning is not None:
+                self.say(f"{' ' * len(count)}  {record.warning}")
         else:
             self._failed += 1
             self.error(f"{record.source}: {record.error}")
@@ -155,7 +157,7 @@ def summary(records: Sequence[Record], encoded: int, seconds: float) -> Table:
     Args:
         encoded: how many of the images were done in these seconds.
     """
-    done = [record for record in records if record.is_done]
+    done = [record for record in records if record.done]
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column()

@@ -54,15 +54,17 @@ class Record:
     attempts: int = 1
     """How often it was begun, processes that died among them."""
     error: str | None = None
+    warning: str | None = None
+    """What the encode warned of."""
     time: str
     """When it ended: ISO 8601, UTC."""
 
     @property
-    def is_done(self) -> bool:
+    def done(self) -> bool:
         """Whether its .inr file was written."""
         return self.status == DONE
 
-    def to_line(self) -> str:
+    def to_json(self) -> str:
         """The record as a line of the manifest, without its end.
 
         Raises:
@@ -72,7 +74,7 @@ class Record:
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
-    def from_line(cls, line: str) -> "Record":
+    def from_json(cls, line: str) -> "Record":
         """The record of a line; fields of later releases are left alone.
 
         Raises:
@@ -91,7 +93,7 @@ class Record:
 
 
 _NUMBERS = ("width", "height", "channels", "source_bytes", "bytes", "bpp", "psnr", "ms_ssim", "seconds", "attempts")
-_TEXTS = ("sha256", "dtype", "output_sha256", "worker", "error")
+_TEXTS = ("sha256", "dtype", "output_sha256", "worker", "error", "warning")
 
 
 def _check(record: Record) -> None:
@@ -108,11 +110,11 @@ def _check(record: Record) -> None:
             raise ValueError(f"{name} is no number")
     if record.status not in (DONE, FAILED) or not isinstance(record.options, dict):
         raise ValueError("status or options are none")
-    if record.is_done and None in (record.width, record.height, record.bytes, record.bpp, record.seconds):
+    if record.done and None in (record.width, record.height, record.bytes, record.bpp, record.seconds):
         raise ValueError("it is done, but lacks figures")
 
 
-def read(path: Path) -> list[Record]:
+def read(path: str | os.PathLike[str]) -> list[Record]:
     """The records of a manifest: the last one of each output, in the order in which outputs first appear.
 
     A last line without an end, which a process may leave that was killed, is left out.
@@ -122,12 +124,12 @@ def read(path: Path) -> list[Record]:
         ValueError: a line is no record; the message has its number.
     """
     records: dict[str, Record] = {}
-    lines = path.read_bytes().split(b"\n")[:-1]
+    lines = Path(path).read_bytes().split(b"\n")[:-1]
     for number, line in enumerate(lines, 1):
         try:
-            record = Record.from_line(line.decode())
+            record = Record.from_json(line.decode())
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}, line {number}: not a record of a batch: {error}") from error
+            raise ValueError(f"{os.fspath(path)}, line {number}: not a record of a batch: {error}") from error
         records[record.output] = record
     return list(records.values())
 
@@ -157,7 +159,7 @@ class Manifest:
 
     def append(self, record: Record) -> None:
         """Add a record; it is on the disk when this returns."""
-        self._file.write(record.to_line().encode() + b"\n")
+        self._file.write(record.to_json().encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 

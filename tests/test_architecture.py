@@ -196,6 +196,7 @@ ALLOWED: dict[str, set[str]] = {
     "batch_work": {
         "__init__",  # for the release
         "api",
+        "errors",
         "files",
         "manifest",
         "metadata",

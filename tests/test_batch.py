@@ -138,7 +138,7 @@ def test_an_interrupted_batch_goes_on(folder: Path, tmp_path: Path, fake: FakeRu
     fake.stop_after = 1000
     records = batch.encode_many(folder, out)
     assert sorted(fake.done) == OUTPUTS
-    assert all(record.is_done for record in records)
+    assert all(record.done for record in records)
 
 
 def test_files_of_others_are_not_replaced(folder: Path, tmp_path: Path, fake: FakeRun) -> None:
@@ -147,20 +147,20 @@ def test_files_of_others_are_not_replaced(folder: Path, tmp_path: Path, fake: Fa
     (out / "a.inr").write_bytes(b"mine")
     for _ in range(2):  # also when there is a manifest by now
         records = batch.encode_many(folder, out)
-        assert [record.output for record in records if not record.is_done] == ["a.inr"]
+        assert [record.output for record in records if not record.done] == ["a.inr"]
         assert "--force" in str(records[0].error)
         assert (out / "a.inr").read_bytes() == b"mine"
-    assert all(record.is_done for record in batch.encode_many(folder, out, force=True))
+    assert all(record.done for record in batch.encode_many(folder, out, force=True))
 
 
 def test_failures_do_not_end_a_batch_and_are_tried_again(folder: Path, tmp_path: Path, fake: FakeRun) -> None:
     fake.fail = "trip/b.inr"
     seen: list[Record] = []
     records = batch.encode_many(folder, tmp_path / "out", on_record=seen.append)
-    assert [record.output for record in records if not record.is_done] == ["trip/b.inr"]
+    assert [record.output for record in records if not record.done] == ["trip/b.inr"]
     assert sorted(record.output for record in seen) == OUTPUTS
     fake.fail, fake.done = "", []
-    assert all(record.is_done for record in batch.encode_many(folder, tmp_path / "out"))
+    assert all(record.done for record in batch.encode_many(folder, tmp_path / "out"))
     assert fake.done == ["trip/b.inr"]
 
 
@@ -211,7 +211,7 @@ def test_a_process_that_dies_takes_no_other_image_with_it(tmp_path: Path) -> Non
         "3.inr": 3,
         "4.inr": 1,
     }
-    assert [name for name, record in records.items() if not record.is_done] == ["3.inr"]
+    assert [name for name, record in records.items() if not record.done] == ["3.inr"]
     assert "3 processes died" in str(records["3.inr"].error)
 
 
@@ -273,7 +273,7 @@ def test_a_real_batch(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = {"model": "siren", "width": 8, "depth": 2, "steps": 20}
     records = batch.encode_many(folder, out, processes=2, **options)
-    assert [record.is_done for record in records] == [True, True, True, True, False]
+    assert [record.done for record in records] == [True, True, True, True, False]
     assert str(records[-1].error).startswith("OSError: ")
     for record in records[:-1]:
         data = (out / record.output).read_bytes()

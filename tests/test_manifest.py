@@ -40,9 +40,9 @@ def records(draw: st.DrawFn) -> Record:
 
 @given(records())
 def test_a_line_is_read_as_it_was_written(given: Record) -> None:
-    line = given.to_line()
+    line = given.to_json()
     assert "\n" not in line
-    assert Record.from_line(line) == given
+    assert Record.from_json(line) == given
 
 
 def test_the_last_record_of_an_output_counts(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_last_record_of_an_output_counts(tmp_path: Path) -> None:
     with Manifest(path) as book:
         book.append(record(output="b", status="failed", error="no"))
     found = manifest.read(path)
-    assert [(entry.output, entry.attempts, entry.is_done) for entry in found] == [
+    assert [(entry.output, entry.attempts, entry.done) for entry in found] == [
         ("a", 4, True),
         ("b", 1, False),
         ("c", 3, True),
@@ -75,8 +75,8 @@ def test_a_line_that_a_killed_process_left_is_left_out_and_then_cut_off(tmp_path
 
 
 def test_fields_of_later_releases_are_left_alone() -> None:
-    line = json.dumps({**json.loads(record().to_line()), "colour": "blue"})
-    assert Record.from_line(line) == record()
+    line = json.dumps({**json.loads(record().to_json()), "colour": "blue"})
+    assert Record.from_json(line) == record()
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,18 @@ def test_fields_of_later_releases_are_left_alone() -> None:
         ("[]", "not an object"),
         ("{}", "lacks fields"),
         ("[" * 100_000, "line 2"),
-        (json.dumps({**json.loads(record().to_line()), "bytes": "many"}), "bytes is no number"),
-        (json.dumps({**json.loads(record().to_line()), "psnr": True}), "psnr is no number"),
-        (json.dumps({**json.loads(record().to_line()), "bpp": float("inf")}), "bpp is no number"),
-        (json.dumps({**json.loads(record().to_line()), "source": None}), "source is no text"),
-        (json.dumps({**json.loads(record().to_line()), "status": "well"}), "status"),
-        (json.dumps({**json.loads(record().to_line()), "width": None}), "lacks figures"),
+        (json.dumps({**json.loads(record().to_json()), "bytes": "many"}), "bytes is no number"),
+        (json.dumps({**json.loads(record().to_json()), "psnr": True}), "psnr is no number"),
+        (json.dumps({**json.loads(record().to_json()), "bpp": float("inf")}), "bpp is no number"),
+        (json.dumps({**json.loads(record().to_json()), "source": None}), "source is no text"),
+        (json.dumps({**json.loads(record().to_json()), "status": "well"}), "status"),
+        (json.dumps({**json.loads(record().to_json()), "width": None}), "lacks figures"),
         ("\xff", "line 2"),
     ],
 )
 def test_damage_is_named_with_its_line(line: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
-    path.write_bytes(f"{record().to_line()}\n".encode() + line.encode("latin-1") + b"\n")
+    path.write_bytes(f"{record().to_json()}\n".encode() + line.encode("latin-1") + b"\n")
     with pytest.raises(ValueError, match=text) as error:
         manifest.read(path)
     assert "line 2" in str(error.value)
@@ -105,7 +105,7 @@ def test_damage_is_named_with_its_line(line: str, text: str, tmp_path: Path) -> 
 
 def test_figures_that_json_lacks_are_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
-        record(psnr=float("inf")).to_line()
+        record(psnr=float("inf")).to_json()
 
 
 def test_names_that_are_no_unicode_are_kept(tmp_path: Path) -> None:
