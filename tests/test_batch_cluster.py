@@ -20,7 +20,7 @@ pytest.importorskip("distributed")
 
 from distributed import Client
 
-from pillow_inr import batch_cluster, cluster_worker
+from pillow_inr import batch_cluster, batch_local, cluster_worker
 from pillow_inr.batch_work import Task
 from pillow_inr.errors import BackendError
 
@@ -218,7 +218,7 @@ def test_workers_that_come_later_with_threads_and_a_gpu(tmp_path: Path) -> None:
 @pytest.mark.keras
 @pytest.mark.slow
 def test_a_worker_is_killed(tmp_path: Path) -> None:
-    """Nothing is lost, one image is begun twice, and files are those of the local engine to the byte."""
+    """Nothing is lost, little is repeated, and files are those of the local engine to the byte."""
     options = {"model": "siren", "width": 8, "depth": 2, "steps": 2, "seed": 3}
     given = []
     for number in range(8):
@@ -242,8 +242,9 @@ def test_a_worker_is_killed(tmp_path: Path) -> None:
         client.subscribe_topic(cluster_worker.TOPIC, kill)
         records = list(batch_cluster.run(given, address, quiet))
     assert len(killed) == 1
-    assert {record.output for record in records if record.status == "done"} == {one.output_name for one in given}
-    assert sorted(record.attempts for record in records) == [1] * 7 + [2]
+    assert {record.output for record in records if record.status == "done"} == {one.below for one in given}
+    # The image that it was encoding; perhaps one more, whose record was still there.
+    assert sum(record.attempts for record in records) - len(given) in (1, 2)
     clustered = {record.output: (tmp_path / "out" / record.output).read_bytes() for record in records}
     local = [replace(one, output=one.output.replace("/out/", "/local/")) for one in given]
     assert all(record.status == "done" for record in batch_local.run(local, 1))
