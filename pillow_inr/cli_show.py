@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import api, cli_files, cli_fit, cli_run, files, metrics, plugin
-from .cli_files import Item, Outputs
+from . import api, cli_files, cli_fit, cli_run, files, metrics, plugin, sources
+from .cli_files import Outputs
 from .cli_run import Run
 from .config import EncodeOptions
 from .metadata import NAMES, Metadata, read_psnr
+from .sources import FILE_ERRORS, Item, reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +64,7 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
         target = outputs.target(item)
         from . import compare as comparison
 
-        original = comparison.comparable(cli_files.load(item.source))
+        original = comparison.comparable(sources.load(item.source))
         ours = _ours(original, inr, options, console)
         results = [ours]
         for codec in comparison.available():
@@ -99,7 +100,7 @@ def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, conso
         api.read_header(inr)  # other formats would open as well
         return comparison.measure(original, inr.read_bytes(), label=_OURS, setting=inr.name)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{inr}: {cli_run.reason(error)}") from error
+        raise ValueError(f"{inr}: {reason(error)}") from error
 
 
 def _setting(options: EncodeOptions) -> str:
@@ -157,8 +158,8 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
         if original is not None:
             try:
                 reference = read_original(Path(original), pixels.shape)
-            except cli_run.FILE_ERRORS as error:
-                raise ValueError(f"{original}: {cli_run.reason(error)}") from error
+            except FILE_ERRORS as error:
+                raise ValueError(f"{original}: {reason(error)}") from error
         plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
         files.write_atomically(target, plot)
         console.print(f"{escape(str(target))}")
@@ -195,10 +196,10 @@ def read_original(path: Path, shape: tuple[int, ...]) -> "NDArray[np.generic]":
         OSError: it cannot be read.
         ValueError: it is of another shape.
     """
-    if path.suffix.lower() in cli_files.ARRAY_SUFFIXES:
-        samples = cli_files.load_array(path)
+    if path.suffix.lower() in sources.ARRAY_SUFFIXES:
+        samples = sources.load_array(path)
     else:
-        samples = plugin.to_samples(plugin.upright(cli_files.load(path)))
+        samples = plugin.to_samples(plugin.upright(sources.load(path)))
     samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
     if samples.shape != shape:
         found, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
