@@ -115,14 +115,20 @@ def test_a_source_that_has_gone_fails_alone(tmp_path: Path, address: str) -> Non
 
 def test_paths_may_be_relative(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (record,) = batch_cluster.run(tasks(Path(), ["copy"]), address, quiet)
-    assert (record.source, record.status) == ("0", "done")
+    given = [replace(one, strip=True) for one in tasks(Path(), ["copy"])]
+    (record,) = batch_cluster.run(given, address, quiet)
+    assert (record.source, record.status, record.options) == ("0", "done", {"strip": True})
     assert Path("out/0.inr").read_text() == "copy"
 
 
 def test_what_no_worker_can_do_ends_the_run(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BackendError, match=r"^tcp://.* cannot encode: Install s3fs to access S3$"):
         list(batch_cluster.run(tasks(tmp_path, ["missing package"]), address, quiet))
+    other = [replace(one, threads=2) for one in tasks(tmp_path, ["copy"])]
+    with pytest.raises(
+        BackendError, match=r"^tcp://.* cannot encode: TensorFlow has 1 threads there for good: start it"
+    ):
+        list(batch_cluster.run(other, address, quiet))
     monkeypatch.setattr(batch_cluster, "__version__", "77.0")
     with pytest.raises(BackendError, match=r"^tcp://.* cannot encode: it has pillow_inr .*, this machine 77.0$"):
         list(batch_cluster.run(tasks(tmp_path, ["copy"]), address, quiet))
