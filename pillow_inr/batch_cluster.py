@@ -226,7 +226,8 @@ class _Flow:
         del self._entries[key]
         self._check_output(entry.task, record)
         attempts = max(len(entry.begun), 1)
-        return replace(record, source=entry.task.source, options=entry.task.options, attempts=attempts)
+        options = batch_work.recorded_options(entry.task)
+        return replace(record, source=entry.task.source, options=options, attempts=attempts)
 
     def _error(self, key: str, error: BaseException) -> Record | None:
         from distributed import KilledWorker

@@ -17,6 +17,7 @@ that kills workers from one that waits there behind it."""
 
 # A process has one TensorFlow, whose threads and memory are meant for one image.
 _alone = threading.Lock()
+_threads: int | None = None
 
 
 def work(task: Task, version: str, key: str) -> Record:
@@ -30,10 +31,12 @@ def work(task: Task, version: str, key: str) -> Record:
     """
     from distributed import get_worker
 
+    global _threads
     with _alone:
         worker = get_worker()
         worker.log_event(TOPIC, (key, worker.address))
         check(task, version)
+        _threads = task.threads
         return batch_work.work(task)
 
 
@@ -41,11 +44,15 @@ def check(task: Task, version: str) -> None:
     """Whether this worker can do a task.
 
     Raises:
-        BackendError: it has another release of this package, or no TensorFlow.
+        BackendError: it has another release of this package, no TensorFlow, or one with another number of threads.
         FileNotFoundError: it does not see the source, or the folder for the output.
     """
     if __version__ != version:
         raise BackendError(f"it has pillow_inr {__version__}, this machine {version}")
+    if _threads not in (None, task.threads):
+        raise BackendError(
+            f"TensorFlow has {_threads} threads there for good: start it anew, or give --threads {_threads}"
+        )
     if importlib.util.find_spec("tensorflow") is None:
         raise BackendError("it has no TensorFlow: pip install tensorflow")
     for path in (task.source, task.output):
