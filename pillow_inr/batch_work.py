@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-import socket
+import platform
 import sys
 import time
 import traceback
@@ -82,7 +82,7 @@ def _named(task: Task) -> dict[str, Any]:
         "output": task.below,
         "options": recorded_options(task),
         "version": __version__,
-        "worker": f"{socket.gethostname()}:{os.getpid()}",
+        "worker": f"{platform.node()}:{os.getpid()}",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
