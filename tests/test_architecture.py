@@ -189,6 +189,7 @@ ALLOWED: dict[str, set[str]] = {
     "compare": {"metrics", "plugin", "PIL", "matplotlib"},
     "plots": {"anatomy", "matplotlib"},
     "cli_files": {"api", "files", "plugin", "PIL", "click"},
+    "originals": {"cli_files", "decoding", "metadata", "plugin", "samples", "PIL"},
     "cli_run": {"cli_files", "errors", "PIL", "rich"},
     "cli_fit": {"api", "cli_run", "config", "container", "native_log", "progress", "PIL", "click", "rich"},
     "cli_encode": {
@@ -258,9 +259,8 @@ ALLOWED: dict[str, set[str]] = {
         "files",
         "metadata",
         "metrics",
+        "originals",
         "plots",
-        "plugin",
-        "samples",  # a name for annotations
         "PIL",
         "click",
         "rich",
