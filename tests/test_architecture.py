@@ -265,6 +265,19 @@ ALLOWED: dict[str, set[str]] = {
         "click",
         "rich",
     },
+    "report_charts": set(),
+    "report_images": {
+        "cli_run",
+        "compare",
+        "decoding",
+        "manifest",  # a name for annotations
+        "originals",
+        "samples",
+        "PIL",
+        "matplotlib",
+    },
+    "report": {"manifest", "report_charts", "report_images", "jinja2"},
+    "cli_report": {"cli_files", "cli_run", "files", "report", "click", "rich"},
     "cli": {
         "__init__",
         "cli_autoload",
@@ -272,6 +285,7 @@ ALLOWED: dict[str, set[str]] = {
         "cli_encode",
         "cli_info",
         "cli_learn",
+        "cli_report",
         "cli_run",
         "cli_show",
         "click",
