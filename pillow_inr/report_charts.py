@@ -159,7 +159,7 @@ def _alike(low: float, high: float) -> bool:
 
 
 def _bar(x: Axis, y: Axis, edges: tuple[float, float], count: int, unit: str) -> Bar:
-    left, right, top = x.at(edges[0]), x.at(edges[1]), y.at(count)
+    left, right, top = max(x.at(edges[0]), x.start), min(x.at(edges[1]), x.end), y.at(count)
     text = f"{edges[0]:,.4g} to {edges[1]:,.4g} {unit}: {count:,} {'image' if count == 1 else 'images'}"
     return Bar(left, top, max(right - left - 0.8, 0.8), HEIGHT - BOTTOM - top, text)
 

@@ -123,7 +123,7 @@ class _Levels:
         """Grey or RGB, on white where it is transparent."""
         channels = samples.shape[2]
         if channels > 4:
-            samples = samples.mean(axis=2, keepdims=True, dtype=np.float64)
+            samples = _mean(samples)
         elif not self.comparable:
             samples = samples[..., : 1 if channels < 3 else 3]
         if samples.dtype != np.uint8:
@@ -140,7 +140,8 @@ def _levels_of(samples: Samples, shown: Views) -> _Levels:
         elif channels in (2, 4):
             shown.notes.append("What is transparent is shown, and compared with JPEG, on white.")
         return _Levels(0.0, 255.0, "levels", channels <= 4)
-    low, high = float(samples.min()), float(samples.max())
+    values = _mean(samples) if channels > 4 else samples
+    low, high = float(values.min()), float(values.max())
     left_out = {2: ", without alpha", 4: ", without alpha"}.get(channels, "")
     mean = f", the mean of {channels} channels" if channels > 4 else ""
     shown.notes.append(
@@ -148,6 +149,10 @@ def _levels_of(samples: Samples, shown: Views) -> _Levels:
         "There is no JPEG of them."
     )
     return _Levels(low, high, "levels" if samples.dtype.kind == "u" else "", False)
+
+
+def _mean(samples: Samples) -> Samples:
+    return samples.mean(axis=2, keepdims=True, dtype=np.float64)
 
 
 def _fill(
