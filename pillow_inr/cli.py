@@ -7,6 +7,7 @@ import click
 
 from . import __version__, cli_run
 from .cli_autoload import group as autoload_group
+from .cli_batch import batch_command
 from .cli_decode import decode
 from .cli_encode import encode
 from .cli_info import info
@@ -44,6 +45,7 @@ def main() -> None:
 
 
 main.add_command(encode)
+main.add_command(batch_command, "batch")
 main.add_command(decode)
 main.add_command(info)
 main.add_command(compare)

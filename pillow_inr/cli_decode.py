@@ -9,10 +9,11 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from rich.markup import escape
 
-from . import api, cli_files, cli_run, container, files, plugin
-from .cli_files import ARRAY_SUFFIXES, Item, Outputs
+from . import api, cli_files, cli_run, container, files, plugin, sources
+from .cli_files import Outputs
 from .cli_run import Run
 from .metadata import NAMES
+from .sources import ARRAY_SUFFIXES, Item
 
 if TYPE_CHECKING:
     from .decoding import Box, Size
@@ -83,7 +84,7 @@ def decode(
     suffix = f".{(ending or 'png').lstrip('.').lower()}"
     if ending and not _writes(suffix):
         raise click.UsageError(f"--format: {_unknown(suffix)}")
-    items = cli_files.find(inputs, cli_files.is_inr, ".inr file")
+    items = sources.find(inputs, sources.is_inr, ".inr file")
     outputs = Outputs(out, suffix, items, force)
     console = cli_run.console(quiet)
     run = Run(items)

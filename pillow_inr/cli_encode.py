@@ -8,17 +8,15 @@ import click
 from PIL import Image
 from rich.markup import escape
 
-from . import cli_files, cli_fit, cli_run, container, files, metrics, plugin
-from .cli_files import Item, Outputs
+from . import cli_files, cli_fit, cli_run, container, files, metrics, plugin, sources
+from .cli_files import Outputs
 from .cli_run import Run
-from .metadata import NAMES, read_psnr
+from .metadata import STRIPPED, read_psnr
+from .sources import Item
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-# What --strip drops: all but the colour profile, without which the colours would be others.
-_STRIPPED = {name: None for name in NAMES if name != "icc_profile"}
 
 
 @click.command(epilog="Example: pillow-inr encode photos --out small --quality 40")
@@ -35,7 +33,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
     are kept.
     """
     options = cli_fit.checked(keywords)
-    items = cli_files.find(inputs, cli_files.opens_as_image, "image")
+    items = sources.find(inputs, sources.opens_as_image, "image")
     outputs = Outputs(out, plugin.EXTENSION, items, force)
     console = cli_run.console(quiet)
     run = Run(items)
@@ -48,11 +46,11 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         if target.suffix.lower() != plugin.EXTENSION:
             raise ValueError(f"{target} does not end in {plugin.EXTENSION}: other programs would not know it")
         image = _read(item.source, strip)
-        if isinstance(image, Image.Image) and (frames := cli_files.frame_count(item.source)) > 1:
+        if isinstance(image, Image.Image) and (frames := sources.frame_count(item.source)) > 1:
             console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
         start = time.perf_counter()
         title = f"{run.count}{item.source.name}"
-        data = cli_fit.fit(image, options, title=title, console=console, **(_STRIPPED if strip else {}))
+        data = cli_fit.fit(image, options, title=title, console=console, **(dict.fromkeys(STRIPPED) if strip else {}))
         seconds = time.perf_counter() - start
         files.write_atomically(target, data)
         outputs.made(target, item)
@@ -66,9 +64,9 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
 
 
 def _read(source: Path, strip: bool) -> "Image.Image | NDArray[np.generic]":
-    if source.suffix.lower() in cli_files.ARRAY_SUFFIXES:
-        return cli_files.load_array(source)
-    image = cli_files.load(source)
+    if source.suffix.lower() in sources.ARRAY_SUFFIXES:
+        return sources.load_array(source)
+    image = sources.load(source)
     # The orientation goes with the other metadata, so the pixels must be turned.
     return plugin.upright(image) if strip else image
 

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import anatomy, cli_files, container, plugin
+from . import anatomy, container, plugin, sources
 from .anatomy import Anatomy, Part, Tensor
 from .architecture import Architecture
-from .cli_files import Item
 from .cli_run import Run
 from .facts import facts as facts_of
 from .facts import model_facts
 from .metadata import NAMES, Metadata
+from .sources import Item
 
 # What stands beside the names of a listing, on 80 columns.
 VALUE_WIDTH = 68
@@ -33,7 +33,7 @@ def info(inputs: tuple[str, ...], as_json: bool) -> None:
     INPUTS are files, folders (all .inr files in and below them) or patterns in quotes. Of a single file, the bytes of
     its parts and the bits of its layers are listed, too.
     """
-    items = cli_files.find(inputs, cli_files.is_inr, ".inr file")
+    items = sources.find(inputs, sources.is_inr, ".inr file")
     run = Run(items)
     found: list[tuple[Path, Anatomy]] = []
     run.each(lambda item: found.append((item.source, _dissect(item))))

@@ -13,14 +13,15 @@ from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 
-from . import cli_files, cli_fit, cli_run, files, plugin, progress
+from . import cli_files, cli_fit, cli_run, files, plugin, progress, sources
 from .architecture import Architecture
-from .cli_files import Item, Outputs
+from .cli_files import Outputs
 from .cli_run import Run
 from .config import ENCODINGS
 from .errors import BackendError
 from .native_log import held_back
 from .siren_plan import make_plan
+from .sources import Item
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,4 +134,4 @@ def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
     order = random.Random(seed)
     while True:
         for path in order.sample(paths, len(paths)):
-            yield np.asarray(plugin.upright(cli_files.load(path)).convert("RGB"))
+            yield np.asarray(plugin.upright(sources.load(path)).convert("RGB"))

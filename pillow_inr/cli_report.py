@@ -6,8 +6,9 @@ import click
 from rich.markup import escape
 
 from . import cli_files, cli_run, files
-from .cli_files import Item, Outputs
+from .cli_files import Outputs
 from .cli_run import Run
+from .sources import Item
 
 
 @click.command(

@@ -6,15 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.markup import escape
 
-from .cli_files import Item
-from .errors import BackendError, FitError
+from .sources import FILE_ERRORS, Item, reason
 
-# What a single file can fail with; anything else is a defect of ours and shows its traceback.
-FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError, Image.DecompressionBombError)
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as of a shell's own commands: 128 and the signal's number."""
 
@@ -71,14 +67,6 @@ def complain(path: Path, error: BaseException) -> None:
     other = getattr(error, "filename", None)
     where = "" if other is None or Path(os.fsdecode(other)) == path else f"{os.fsdecode(other)}: "
     _print_error(f"{path}: {where}{reason(error)}")
-
-
-def reason(error: BaseException) -> str:
-    """What an error says, without what the system adds to it."""
-    if isinstance(error, UnidentifiedImageError) and str(error).startswith("cannot identify"):
-        return "not an image that Pillow can open"  # without its path once more
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__
 
 
 def _print_error(message: str) -> None:

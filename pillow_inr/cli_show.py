@@ -13,10 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from . import api, cli_files, cli_fit, cli_run, files, metrics
-from .cli_files import Item, Outputs
+from .cli_files import Outputs
 from .cli_run import Run
 from .config import EncodeOptions
 from .metadata import NAMES, read_psnr
+from .sources import FILE_ERRORS, Item, reason
 
 if TYPE_CHECKING:
     from .compare import Result
@@ -56,7 +57,7 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
         target = outputs.target(item)
         from . import compare as comparison
 
-        original = comparison.comparable(cli_files.load(item.source))
+        original = comparison.comparable(sources.load(item.source))
         ours = _ours(original, inr, options, console)
         results = [ours]
         for codec in comparison.available():
@@ -92,7 +93,7 @@ def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, conso
         api.read_header(inr)  # other formats would open as well
         return comparison.measure(original, inr.read_bytes(), label=_OURS, setting=inr.name)
     except (OSError, ValueError) as error:
-        raise ValueError(f"{inr}: {cli_run.reason(error)}") from error
+        raise ValueError(f"{inr}: {reason(error)}") from error
 
 
 def _setting(options: EncodeOptions) -> str:
@@ -150,8 +151,8 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
         if original is not None:
             try:
                 reference = originals.read_original(Path(original), pixels.shape)
-            except cli_run.FILE_ERRORS as error:
-                raise ValueError(f"{original}: {cli_run.reason(error)}") from error
+            except FILE_ERRORS as error:
+                raise ValueError(f"{original}: {reason(error)}") from error
         plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
         files.write_atomically(target, plot)
         console.print(f"{escape(str(target))}")

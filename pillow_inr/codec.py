@@ -33,17 +33,31 @@ def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadat
         ValueError: the array is not such an image, or holds infinities or NaN.
         BackendError: TensorFlow is not there or not usable.
         FitError: the fit diverged.
+    Warns:
+        UserWarning: no file reached the PSNR that was asked for, or nothing better than one colour fits the size.
     """
     picture = Picture.of(samples.as_samples(array), metadata or Metadata())
     deadline = None if options.time_limit is None else time.perf_counter() + options.time_limit
     file = _encode(picture, options, deadline)
-    if picture.is_lost(file):
-        raise FitError(
-            f"the fit diverged: {file.psnr_db:.2f} dB are worse than a single colour; try another seed or more steps"
-        )
+    if picture.is_lost(file, image_rate_weight(options, picture.channels, picture.pixels)):
+        file = _instead_of(file, picture, options)
     if options.psnr is not None and file.psnr_db < options.psnr:
         warnings.warn(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB", stacklevel=2)
     return file.data
+
+
+def _instead_of(file: Encoded, picture: Picture, options: EncodeOptions) -> Encoded:
+    """What takes the place of a file that is worse than a single colour: that colour, if a size was asked for."""
+    budget = budget_bytes(options, picture.size)
+    if budget is None:
+        raise FitError(
+            f"the fit diverged: {file.psnr_db:.2f} dB are worse than a single colour; try another seed or more steps"
+        )
+    flat = siren_encode.encode_flat(picture)
+    if len(flat.data) <= budget and flat.psnr_db > file.psnr_db:
+        file = flat
+    warnings.warn(f"{budget} bytes: nothing better than a single colour was found, {file.psnr_db:.2f} dB", stacklevel=3)
+    return file
 
 
 def _encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:

@@ -82,9 +82,11 @@ def _target(path: Path) -> Path:
 
 
 def _is_at(target: Path, older: os.stat_result) -> bool:
-    """Whether it is a file, and has this name: not a pipe, nor a deleted file that /dev/stdout still leads to."""
-    found = _status(target)
-    return stat.S_ISREG(older.st_mode) and found is not None and os.path.samestat(found, older)
+    """Whether it is a file, and has this name: not a pipe, nor a deleted file that /dev/stdout still leads to.
+
+    That it is still the same file is not asked: another process or thread may have replaced it a moment ago.
+    """
+    return stat.S_ISREG(older.st_mode) and _status(target) is not None
 
 
 def _is_guarded(folder: os.stat_result, older: os.stat_result) -> bool:

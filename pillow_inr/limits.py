@@ -20,6 +20,6 @@ METADATA_MAX = 1 << 26
 file of 1 MB. docs/format.md section 8 allows a file no more than the default."""
 
 SYMBOLS_PER_BYTE = 1 << 14
-"""Symbols for each byte of a stream beyond the first 40; 65,536 are free. A symbol that is all but certain takes a
-millionth of a bit: a few bytes may stand for millions, whose decoding takes seconds before anything is seen to be
-wrong. No fit comes near: the emptiest pyramids have 1,000 symbols a byte."""
+"""Symbols for each byte of a stream beyond the first 36, which is taken to have 40 at least. A symbol that is all but
+certain takes a millionth of a bit: a few bytes may stand for millions, whose decoding takes seconds before anything is
+seen to be wrong. No fit comes near: the emptiest pyramids have 1,000 symbols a byte."""

@@ -26,6 +26,8 @@ _EXACT = 0xFFFF
 _COMPRESSED = {"exif": CHUNK_EXIF, "icc_profile": CHUNK_ICC_PROFILE, "xmp": CHUNK_XMP, "comment": CHUNK_COMMENT}
 _TEXTS = ("xmp", "comment")
 NAMES = (*_COMPRESSED, "dpi")
+STRIPPED = tuple(name for name in NAMES if name != "icc_profile")
+"""What is dropped when metadata are: all but the colour profile, without which the colours would be others."""
 CHUNK_NAMES = {1: "initialization", **{kind: name for name, kind in _COMPRESSED.items()}, CHUNK_DPI: "dpi"} | {
     CHUNK_PSNR: "psnr",
     CHUNK_PREVIEW: "preview",

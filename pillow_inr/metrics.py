@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Beyond the error of its mean colour, a picture's error at which a fit has failed: by this factor, for a few steps and
-# rounding may end as far from it; and by 30 dB, for where bits are dear a faint picture's mean is not hit exactly.
+# Beyond the error of its mean colour, a picture's error at which a fit has failed: by this factor and 30 dB, for a few
+# steps and rounding may end as far from it; and by as many bits as a colour takes, which may be dearer than the colour.
 LOST_FACTOR = 1.25
 LOST_MSE = 1e-3
+COLOUR_BITS = 512
 
 
 def psnr_db(mse: float, peak: float = 1.0) -> float:
@@ -25,13 +26,14 @@ def psnr_db(mse: float, peak: float = 1.0) -> float:
     return 10.0 * math.log10(peak * peak / mse) if math.isfinite(mse) else -math.inf
 
 
-def is_lost(psnr_db_reached: float, variance: float) -> bool:
+def is_lost(psnr_db_reached: float, variance: float, bit: float = 0.0) -> bool:
     """Whether a fit came out worse than a single colour would be.
 
     Args:
         variance: mean squared error of the picture's mean colour, for samples in 0..1.
+        bit: mean squared error that a bit was worth.
     """
-    return psnr_db_reached < psnr_db(LOST_FACTOR * variance + LOST_MSE)
+    return psnr_db_reached < psnr_db(LOST_FACTOR * (variance + COLOUR_BITS * bit) + LOST_MSE)
 
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import ExifTags
 
-from . import cli_files, plugin
+from . import plugin, sources
 from .metadata import Metadata
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def read_original(path: Path, shape: tuple[int, ...] | None = None) -> "NDArray[
         OSError: it cannot be read.
         ValueError: it is of another shape.
     """
-    if path.suffix.lower() in cli_files.ARRAY_SUFFIXES:
-        samples = cli_files.load_array(path)
+    if path.suffix.lower() in sources.ARRAY_SUFFIXES:
+        samples = sources.load_array(path)
     else:
-        samples = plugin.to_samples(plugin.upright(cli_files.load(path)))
+        samples = plugin.to_samples(plugin.upright(sources.load(path)))
     samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
     if shape is not None and samples.shape != shape:
         found, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))

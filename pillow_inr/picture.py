@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import container, metrics, samples
 from .decoding import Network, PyramidNetwork, read_network
@@ -162,14 +163,19 @@ class Picture:
             values[row] = horizontal @ np.einsum("r,rxc->xc", mean, rows)
         return replace(self, samples=self.scale.to_samples(values), metadata=Metadata())
 
-    def is_lost(self, file: Encoded) -> bool:
-        """Whether a file shows the picture worse than a single colour would."""
+    def is_lost(self, file: Encoded, rate_weight: float) -> bool:
+        """Whether a file shows the picture worse than a single colour would, fitted with this lambda."""
+        bit = rate_weight / self.pixels
         # Beyond that of a flat picture no file is; the variance takes a pass over all samples.
-        return metrics.is_lost(file.psnr_db, 0.0) and metrics.is_lost(file.psnr_db, self.variance())
+        return metrics.is_lost(file.psnr_db, 0.0, bit) and metrics.is_lost(file.psnr_db, self.variance(), bit)
+
+    def mean(self) -> NDArray[np.float64]:
+        """The mean colour in network values, shape (channels,)."""
+        values = self.scale.to_values
+        mean: NDArray[np.float64] = sum(values(row).sum(axis=0, dtype="f8") for row in self.samples) / self.pixels
+        return mean
 
     def variance(self) -> float:
         """Mean squared error of the mean colour, in network values."""
-        values = self.scale.to_values
-        sums = sum(values(row).sum(axis=0, dtype="f8") for row in self.samples)
-        mean = sums / self.pixels
+        values, mean = self.scale.to_values, self.mean()
         return float(sum(((values(row) - mean) ** 2).sum() for row in self.samples) / self.samples.size)

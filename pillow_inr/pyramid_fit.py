@@ -117,7 +117,7 @@ def fit(
             schedule = _Schedule(steps, deadline)
             run.train(schedule, report)
             fitted = run.result()
-            if fitted is not None and not is_lost(fitted.psnr_db, variance):
+            if fitted is not None and not is_lost(fitted.psnr_db, variance, rate_weight / (width * height)):
                 if report is not None:
                     report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
                 return fitted

@@ -5,7 +5,6 @@ at once as there are cores. What handles whole grids depends on no shape either,
 serves images of all sizes. Knows neither schedule nor deadline nor what a file holds.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from .pyramid import LEVELS, PRESETS, shapes
 from .pyramid_graph import TILE, inside, patch_cells, rate_bits, synthesize
 from .pyramid_patches import cut, joined
 from .soap import Tensors
+from .workers import cores
 
 # A tile's noise, one number for each cell of its patches, begins anywhere in a pool of so many: drawing anew takes
 # longer than all other arithmetic on grids.
@@ -198,7 +198,7 @@ class Trainer:
         return tf.map_fn(
             one,
             (image.values, image.places, patches, *others),
-            parallel_iterations=os.cpu_count() or 1,
+            parallel_iterations=cores(),
             fn_output_signature=results,
         )
 

@@ -11,10 +11,10 @@ from . import limits
 from .distributions import Model
 from .errors import FormatError, LimitError
 
-# Symbols that any stream may hold, 20 milliseconds of a pyramid's, and bytes that add none to them: tiny files, of
-# which anyone can send many, must be quick.
-_SYMBOLS_FREE = 1 << 16
-_SHORT_STREAM = 40
+# A stream counts as this many bytes less than it has, but as no fewer than these: tiny files, of which anyone can send
+# many, must be quick, and 65,536 symbols are 20 milliseconds of a pyramid's.
+_BYTES_LESS = 36
+_BYTES_LEAST = 4
 # Values of a model whose table takes as long as a symbol.
 _VALUES_PER_SYMBOL = 4
 # Makes a model of every row of counts.
@@ -67,7 +67,7 @@ class Decoder:
             LimitError: they are more than a stream of this length may hold.
         """
         self._symbols += symbols
-        allowed = _SYMBOLS_FREE + limits.SYMBOLS_PER_BYTE * max(0, self._bytes - _SHORT_STREAM)
+        allowed = limits.SYMBOLS_PER_BYTE * max(_BYTES_LEAST, self._bytes - _BYTES_LESS)
         if self._symbols > allowed:
             raise LimitError(
                 f"payload: {self._bytes} bytes stand for {self._symbols} symbols, more than the {allowed} allowed: "

@@ -154,7 +154,7 @@ def _tiles(records: Sequence["Record"], done: Sequence["Record"]) -> list[tuple[
     tiles.append((time_text(sum(seconds)), "of encoding, all workers"))
     pace = images_per_minute(done)
     if pace is not None:
-        tiles.append((f"{pace:.3g}", "images per minute"))
+        tiles.append((f"{pace:,.0f}" if pace >= 100 else f"{pace:.3g}", "images per minute"))
     return tiles
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 # A drawing in units that are pixels on a phone: text of 11 of them is readable there, and larger elsewhere.
-WIDTH, HEIGHT = 340, 210
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 10, 38
+WIDTH, HEIGHT = 340, 220
+LEFT, RIGHT, TOP, BOTTOM = 50, 12, 22, 38
 # More of them say no more and blur small samples.
 BINS_MAX = 30
 # From this ratio of largest to smallest value on, an axis is logarithmic: most images would be in its first bins.

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from . import cli_run, compare, decoding, originals
+from . import compare, decoding, originals, sources
 from .samples import Samples, as_samples
 
 if TYPE_CHECKING:
@@ -59,18 +59,18 @@ def colours(count: int = 9) -> list[str]:
     return ["#" + bytes(colour).hex() for colour in _coloured(np.linspace(0, 1, count))]
 
 
-def views_of(record: "Record", sources: Path, outputs: Path) -> Views:
+def views_of(record: "Record", folder: Path, outputs: Path) -> Views:
     """The pictures of an image, as far as its files are there and can be read.
 
     Args:
-        sources: folder to which an original's path is relative if it leads nowhere from the current one.
+        folder: to which an original's path is relative if it leads nowhere from the current one.
         outputs: folder to which the .inr file's path is relative.
     """
     shown = Views()
     data = _attempt(shown, ".inr file", lambda: _bytes(record.output, record.output_sha256, [outputs], shown))
     network = None if data is None else _attempt(shown, ".inr file", lambda: decoding.read_network(data))
     decoded = None if network is None else _attempt(shown, ".inr file", lambda: originals.upright_pixels(network, True))
-    original = _attempt(shown, "original", lambda: _original(record, sources, decoded, shown))
+    original = _attempt(shown, "original", lambda: _original(record, folder, decoded, shown))
     pictures = [picture for picture in (original, decoded) if picture is not None]
     if pictures:
         _fill(shown, record, original, decoded, _levels_of(pictures[0], shown), data or b"")
@@ -80,8 +80,8 @@ def views_of(record: "Record", sources: Path, outputs: Path) -> Views:
 def _attempt(shown: Views, name: str, read: Callable[[], _Found]) -> _Found | None:
     try:
         return read()
-    except cli_run.FILE_ERRORS as error:
-        shown.notes.append(f"The {name} is not shown: {cli_run.reason(error)}.")
+    except sources.FILE_ERRORS as error:
+        shown.notes.append(f"The {name} is not shown: {sources.reason(error)}.")
         return None
 
 
@@ -101,8 +101,8 @@ def _bytes(text: str, sha256: str | None, folders: list[Path], shown: Views) -> 
     return data
 
 
-def _original(record: "Record", sources: Path, decoded: Samples | None, shown: Views) -> Samples:
-    folders = [Path(), sources]
+def _original(record: "Record", folder: Path, decoded: Samples | None, shown: Views) -> Samples:
+    folders = [Path(), folder]
     _bytes(record.source, record.sha256, folders, shown)
     shape = None if decoded is None else decoded.shape
     return as_samples(originals.read_original(_found(record.source, folders), shape))
@@ -152,7 +152,8 @@ def _levels_of(samples: Samples, shown: Views) -> _Levels:
 
 
 def _mean(samples: Samples) -> Samples:
-    return samples.mean(axis=2, keepdims=True, dtype=np.float64)
+    mean: Samples = samples.mean(axis=2, keepdims=True, dtype=np.float64)
+    return mean
 
 
 def _fill(

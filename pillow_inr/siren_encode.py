@@ -58,10 +58,10 @@ def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> 
 
 
 def encode_flat(picture: Picture) -> Encoded:
-    """A network of one unit that shows one colour, that of the first pixel; there is nothing to fit."""
+    """A network of one unit that shows one colour, the mean; there is nothing to fit."""
     fields = {"encoding": container.ENCODING_NONE, "frequencies": 0, "growth": 100, "width": 1, "depth": 1}
     *zeros, bias = (np.zeros(shape, np.float32) for shape in Architecture.of(picture.header(fields)).shapes)
-    colour = picture.scale.to_values(picture.samples[:1, :1]).reshape(bias.shape)
+    colour = picture.mean().astype(np.float32).reshape(bias.shape)
     step = quantization.step_index(FLAT_STEP)
     tensors = [entropy.CodedTensor(zero.astype(np.int32), step) for zero in zeros]
     tensors.append(entropy.CodedTensor(quantization.quantize(colour, FLAT_STEP), step))

@@ -11,9 +11,19 @@ THREADS_MAX = 16
 _Block = TypeVar("_Block")
 
 
+_most: int | None = None
+
+
+def limit(threads: int) -> None:
+    """Have this process use no more than so many cores, as one of several that share them."""
+    global _most
+    _most = threads
+
+
 def cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return found if _most is None else min(found, _most)
 
 
 def share(blocks: list[_Block], work: Callable[[Iterator[_Block]], None]) -> None:

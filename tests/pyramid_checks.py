@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pillow_inr import codec, pyramid_encode
 from pillow_inr.config import EncodeOptions
 from pillow_inr.metadata import Metadata
+from pillow_inr.picture import Picture
 from pillow_inr.pyramid import grid_sizes, shapes
 from pillow_inr.pyramid_coding import Delta
 
@@ -56,4 +57,5 @@ def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pyramid_encode, "_fitting", FakeFit)
         patch.setattr(pyramid_encode, "COLLAPSE_DB", -1000.0)
+        patch.setattr(Picture, "is_lost", lambda *_: False)
         return codec.encode(image, EncodeOptions(model="pyramid", steps=1), metadata)

@@ -272,6 +272,26 @@ def test_many_threads_write_one_file_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_file_that_another_one_replaced_meanwhile_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(b"older")
+    target = files._target
+
+    def replaced(asked: Path) -> Path:
+        found = target(asked)
+        (tmp_path / "other").write_bytes(b"another writer's")
+        (tmp_path / "other").replace(path)
+        return found
+
+    monkeypatch.setattr(files, "_target", replaced)
+    # Were it taken for a pipe or a device, it would be emptied before it is written.
+    monkeypatch.setattr(files, "_write_all", lambda *_: pytest.fail("written in place"))
+    files.write_atomically(path, b"newer")
+    assert path.read_bytes() == b"newer"
+
+
 def _save(path: Path) -> None:
     pillow_inr.save(gradient(12, 9), path)
 

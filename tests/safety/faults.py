@@ -70,7 +70,11 @@ def stopped(way: str, number: signal.Signals, fit: bool) -> Fault:
     def fault(rng: random.Random, path: Path) -> bool | None:
         with saver(way, path, *(["--fit"] if fit else [])) as child:
             time.sleep(rng.uniform(0, FITTING_SECONDS if fit else WRITING_SECONDS))
-            return True if _send(child, number) in ENDS[number] else None
+            end = _send(child, number)
+            if end not in ENDS[number]:
+                print(f"odd: {way} ended with {end} after {NAMES[number]}", file=sys.stderr)
+                return None
+            return True
 
     return fault
 

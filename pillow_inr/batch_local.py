@@ -1,0 +1,152 @@
+"""Images encoded by processes of this machine."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+
+from . import batch_work, workers
+from .batch_work import Task
+from .manifest import Record
+from .native_log import held_back
+
+MEMORY_PER_PROCESS = 2 << 30
+"""Bytes that a process of a batch takes at most, of images up to 16 megapixels: most of them are TensorFlow's, which
+compiles. Measured by benchmarks/batch.py."""
+DEATHS_MAX = 3
+"""Processes that may die with an image before it is given up: it may be the image that kills them."""
+
+
+def usual_processes(threads: int) -> int:
+    """As many processes as cores have room for and memory is free for, but one."""
+    by_cores = workers.cores() // threads
+    return max(1, min(by_cores, _free_memory() // MEMORY_PER_PROCESS))
+
+
+def _free_memory() -> int:
+    """Bytes that processes may take; where the system does not tell, no number of them is too many."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name == "MemAvailable":
+                return int(rest.split()[0]) * 1024
+    return 1 << 62
+
+
+def run(tasks: Iterable[Task], processes: int, work: Callable[[Task], Record] = batch_work.work) -> Iterator[Record]:
+    """Have processes do tasks, one at a time each; tasks are taken from the iterable as processes become free.
+
+    A process that dies is replaced, and its image begun again. Ending the iteration early, as Ctrl-C does, ends all
+    processes; files that they have not finished are not there.
+
+    Args:
+        work: does a task; an importable function.
+    Yields:
+        The record of each task, failed ones as well, as they come.
+    Raises:
+        BackendError: no fit is possible here.
+    """
+    slots = [_Slot(work) for _ in range(processes)]
+    try:
+        yield from _records(iter(tasks), slots)
+    finally:
+        for slot in slots:
+            slot.end()
+
+
+def _records(tasks: Iterator[Task], slots: list["_Slot"]) -> Iterator[Record]:
+    busy: dict[Future[Record], _Slot] = {}
+    free = list(slots)
+    while True:
+        while free and (task := next(tasks, None)) is not None:
+            slot = free.pop()
+            busy[slot.begin(task)] = slot
+        if not busy:
+            return
+        ended, _ = wait(busy, timeout=1.0, return_when=FIRST_COMPLETED)  # on Windows, Ctrl-C waits for the limit
+        for future in ended:
+            slot = busy.pop(future)
+            record = slot.outcome(future)
+            if record is None:
+                busy[slot.again()] = slot
+            else:
+                free.append(slot)
+                yield record
+
+
+class _Slot:
+    """A place for a process: an executor of its own, so that one that dies takes no other image with it."""
+
+    def __init__(self, work: Callable[[Task], Record]) -> None:
+        self._work = work
+        self._executor: ProcessPoolExecutor | None = None
+        self._process: Future[int] | None = None
+        self._task: Task | None = None
+        self._attempts = 0
+
+    def begin(self, task: Task) -> Future[Record]:
+        self._task, self._attempts = task, 0
+        return self.again()
+
+    def again(self) -> Future[Record]:
+        assert self._task is not None
+        if self._executor is None:
+            # Not forked: threads of the caller's, TensorFlow's among them, would be missing in the copy.
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(1, context, _prepare, (os.getpid(), self._task.threads))
+            self._process = self._executor.submit(os.getpid)
+        self._attempts += 1
+        return self._executor.submit(_quietly, self._work, self._task)
+
+    def outcome(self, future: Future[Record]) -> Record | None:
+        """The record of what has ended; None if its process died and another one may try."""
+        assert self._task is not None
+        try:
+            return replace(future.result(), attempts=self._attempts)
+        except BrokenProcessPool:
+            self._discard()
+            if self._attempts < DEATHS_MAX:
+                return None
+            error = f"{DEATHS_MAX} processes died while they encoded it: is there too little memory?"
+            return batch_work.failed(self._task, error, self._attempts)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        if self._process is not None and self._process.done() and self._process.exception() is None:
+            with contextlib.suppress(OSError):  # it has ended already
+                os.kill(self._process.result(), signal.SIGTERM)
+        self._discard()
+
+    def _discard(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor = self._process = None
+
+
+def _prepare(parent: int, threads: int) -> None:
+    """What a process does first."""
+    # Ctrl-C reaches all processes of a terminal; the parent decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with held_back():
+        batch_work.limit_threads(threads)
+
+
+def _quietly(work: Callable[[Task], Record], task: Task) -> Record:
+    """Do a task without what TensorFlow prints on the terminal of all."""
+    with held_back():
+        return work(task)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has: nobody would write down what it does."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
