@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import api, cli_files, cli_fit, cli_run, files, metrics
+from . import api, cli_files, cli_fit, cli_run, files, metrics, sources
 from .cli_files import Outputs
 from .cli_run import Run
 from .config import EncodeOptions
