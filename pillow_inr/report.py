@@ -212,6 +212,9 @@ def _facts(records: Sequence["Record"]) -> list[tuple[str, str]]:
     workers = {record.worker for record in records if record.worker}
     times = sorted(str(record.time) for record in records if record.time)
     facts = [("options", _counted(options)), ("pillow_inr", _counted(versions)), ("workers", f"{len(workers):,}")]
+    warned = sum(record.warning is not None for record in records)
+    if warned:
+        facts.append(("warned", f"{warned:,} of {len(records):,}; the manifest says of what"))
     if times:
         first, last = (readable(time[:16].replace("T", " ")) for time in (times[0], times[-1]))
         facts.append(("finished", first if first == last else f"{first} to {last} (UTC)"))
@@ -266,7 +269,8 @@ def _place(record: "Record", anchors: dict[str, tuple[str, str]]) -> Place:
 
 def _shown(record: "Record", anchor: str, sources: Path, outputs: Path) -> Shown:
     pictures = report_images.views_of(record, sources, outputs)
-    pictures.notes = [readable(note) for note in pictures.notes]
+    warned = [f"The encode warned: {record.warning}"] if record.warning else []
+    pictures.notes = [readable(note) for note in warned + pictures.notes]
     return Shown(anchor=anchor, name=readable(record.source), figures=_figures(record), pictures=pictures)
 
 

@@ -119,7 +119,16 @@ def test_page(tmp_path: Path) -> None:
         _failed("c.inr", "it is broken"),
     ]
     page = _Page(report.render(_write(tmp_path, *records)))
-    for text in ("30.50 dB", "it is broken", "quality=40 effort=0", "Worst by PSNR", "Best by PSNR", "0.1.0"):
+    for text in (
+        "30.50 dB",
+        "it is broken",
+        "too dark",
+        "1 of 3;",
+        "quality=40 effort=0",
+        "Worst by PSNR",
+        "Best by PSNR",
+        "0.1.0",
+    ):
         assert text in page.text
     assert page.count("article") == 2
     assert page.count("rect") >= 3 and page.count("path") == 2
