@@ -12,6 +12,7 @@ from .cli_decode import decode
 from .cli_encode import encode
 from .cli_info import info
 from .cli_learn import learn
+from .cli_report import report
 from .cli_show import compare, view
 
 
@@ -49,5 +50,6 @@ main.add_command(decode)
 main.add_command(info)
 main.add_command(compare)
 main.add_command(view)
+main.add_command(report)
 main.add_command(learn)
 main.add_command(autoload_group)

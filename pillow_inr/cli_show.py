@@ -3,33 +3,26 @@
 import math
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from PIL import ExifTags, Image
+from PIL import Image
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import api, cli_files, cli_fit, cli_run, files, metrics, plugin, sources
+from . import api, cli_files, cli_fit, cli_run, files, metrics, sources
 from .cli_files import Outputs
 from .cli_run import Run
 from .config import EncodeOptions
-from .metadata import NAMES, Metadata, read_psnr
+from .metadata import NAMES, read_psnr
 from .sources import FILE_ERRORS, Item, reason
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from .compare import Result
     from .decoding import Network, PyramidNetwork
-    from .samples import Samples
 
-# A plot is not larger: without an original to compare with, a larger image is evaluated at no more points.
-VIEW_SIDE = 1600
 _OURS = "pillow_inr"
 
 
@@ -148,16 +141,16 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
 
     def view_one(item: Item) -> None:
         target = outputs.target(item)
-        from . import anatomy, decoding, plots
+        from . import anatomy, decoding, originals, plots
 
         data = item.source.read_bytes()
         taken_apart = anatomy.dissect(data)
         network = decoding.read_network(data)
-        pixels = upright_pixels(network, whole=original is not None)
+        pixels = originals.upright_pixels(network, whole=original is not None)
         reference = None
         if original is not None:
             try:
-                reference = read_original(Path(original), pixels.shape)
+                reference = originals.read_original(Path(original), pixels.shape)
             except FILE_ERRORS as error:
                 raise ValueError(f"{original}: {reason(error)}") from error
         plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
@@ -177,48 +170,3 @@ def _title(path: Path, network: "Network | PyramidNetwork") -> str:
         f"{header.file_bytes:,} bytes, {metrics.bits_per_pixel(header.file_bytes, *header.size):.3f} bits per pixel"
         + ("" if psnr_db is None else ", no error" if psnr_db == math.inf else f", {psnr_db:.2f} dB")
     )
-
-
-def upright_pixels(network: "Network | PyramidNetwork", whole: bool) -> "Samples":
-    """The image upright, shape (height, width, channels); evaluated at fewer points where it is large."""
-    size = network.header.size
-    if not whole:
-        scale = min(1.0, VIEW_SIDE / max(size))
-        size = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    plugin.check_pixels(size, network.header.channels)
-    return _turned(network.pixels(size), Metadata.from_chunks(network.chunks).exif)
-
-
-def read_original(path: Path, shape: tuple[int, ...]) -> "NDArray[np.generic]":
-    """What was encoded, upright.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is of another shape.
-    """
-    if path.suffix.lower() in sources.ARRAY_SUFFIXES:
-        samples = sources.load_array(path)
-    else:
-        samples = plugin.to_samples(plugin.upright(sources.load(path)))
-    samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
-    if samples.shape != shape:
-        found, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
-        raise ValueError(f"it has height×width×channels {found}, the .inr file {expected}")
-    return samples
-
-
-def _turned(samples: "NDArray[Any]", exif: bytes | None) -> "NDArray[Any]":
-    """Samples turned upright as EXIF data say."""
-    import numpy as np
-
-    turns: dict[Any, Callable[[NDArray[Any]], NDArray[Any]]] = {
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: np.swapaxes(a, 0, 1),
-        6: lambda a: np.rot90(a, -1),
-        7: lambda a: np.swapaxes(a[::-1, ::-1], 0, 1),
-        8: lambda a: np.rot90(a, 1),
-    }
-    turn = turns.get(plugin.exif_tags(exif).get(ExifTags.Base.Orientation))
-    return samples if turn is None else turn(samples)

@@ -1,10 +1,11 @@
 """One image in other formats at the size of its .inr file: the search for their settings, figures, a picture."""
 
+import builtins
 import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,6 +97,8 @@ class Result:
     label: str
     setting: str
     bytes: int
+    data: builtins.bytes = field(repr=False)
+    """The file."""
     image: Image.Image
     """Decoded, of the original's mode."""
     psnr_db: float
@@ -143,7 +146,7 @@ def measure(original: Image.Image, data: bytes, **named: Any) -> Result:
     if decoded.size != original.size:
         sizes = [f"{image.width}×{image.height}" for image in (decoded, original)]
         raise ValueError(f"it is an image of {sizes[0]} pixels, the original has {sizes[1]}")
-    return Result(bytes=len(data), image=decoded, psnr_db=psnr_db(original, decoded), **named)
+    return Result(bytes=len(data), data=data, image=decoded, psnr_db=psnr_db(original, decoded), **named)
 
 
 def psnr_db(original: Image.Image, decoded: Image.Image) -> float:

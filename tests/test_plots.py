@@ -10,7 +10,7 @@ from PIL import Image
 pytest.importorskip("matplotlib")
 
 import pillow_inr
-from pillow_inr import anatomy, cli_show, decoding, initialization, plots
+from pillow_inr import anatomy, decoding, initialization, originals, plots
 from pillow_inr.container import SampleFormat
 from pillow_inr.metadata import Metadata
 
@@ -94,16 +94,16 @@ def test_both_are_turned_upright(tmp_path: Path, orientation: int) -> None:
     assert run("decode", path, "-o", tmp_path / "upright.png").exit_code == 0
     with Image.open(tmp_path / "upright.png") as image:
         upright = np.asarray(image)
-    pixels = cli_show.upright_pixels(decoding.read_network(path.read_bytes()), whole=True)
+    pixels = originals.upright_pixels(decoding.read_network(path.read_bytes()), whole=True)
     np.testing.assert_array_equal(pixels, upright)
-    np.testing.assert_array_equal(cli_show.read_original(original, pixels.shape), upright)
+    np.testing.assert_array_equal(originals.read_original(original, pixels.shape), upright)
 
 
 def test_large_images_are_drawn_from_fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli_show, "VIEW_SIDE", 16)
+    monkeypatch.setattr(originals, "VIEW_SIDE", 16)
     network = decoding.read_network(RGB.read_bytes())
-    assert cli_show.upright_pixels(network, whole=False).shape == (10, 16, 3)
-    assert cli_show.upright_pixels(network, whole=True).shape == (20, 32, 3)
+    assert originals.upright_pixels(network, whole=False).shape == (10, 16, 3)
+    assert originals.upright_pixels(network, whole=True).shape == (20, 32, 3)
 
 
 def test_arrays_as_originals(tmp_path: Path) -> None:
