@@ -115,7 +115,7 @@ class _Page(HTMLParser):
 def test_page(tmp_path: Path) -> None:
     records = [
         _files(tmp_path, "rgb", psnr=28.0),
-        _files(tmp_path, "grey", psnr=33.0),
+        _files(tmp_path, "grey", psnr=33.0, warning="too dark"),
         _failed("c.inr", "it is broken"),
     ]
     page = _Page(report.render(_write(tmp_path, *records)))
