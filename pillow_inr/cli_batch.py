@@ -106,11 +106,13 @@ class _Show:
         self._task = self._bar.add_task("", total=None, bytes=0)
 
     def __enter__(self) -> "_Show":
-        self._bar.start()
+        if not self._bar.disable:  # ending one that was not shown prints an empty line
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._bar.disable:
+            self._bar.stop()
 
     def plan(self, plan: Plan) -> None:
         """Take note of what is to be done."""

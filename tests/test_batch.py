@@ -227,10 +227,14 @@ def test_an_end_ends_the_processes_whatever_they_do(tmp_path: Path) -> None:
             time.sleep(0.01)
         signal.raise_signal(signal.SIGINT)
 
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs ignore
     threading.Thread(target=interrupt).start()
     started = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt):
-        list(batch_local.run(tasks(tmp_path, "slow"), 1, job))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(batch_local.run(tasks(tmp_path, "slow"), 1, job))
+    finally:
+        signal.signal(signal.SIGINT, usual)
     assert time.perf_counter() - started < 30
 
 
