@@ -1,8 +1,9 @@
 """Many images to .inr files: which are to be done, in what order, and the manifest that lets a batch go on later."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -101,11 +102,13 @@ def encode_many(
         if on_plan is not None:
             on_plan(plan)
         ended = {record.output: record for record in plan.finished}
-        for record in chain(plan.failed, _run(plan.tasks, processes, threads, scheduler, say or _silent)):
-            book.append(record)
-            ended[record.output] = record
-            if on_record is not None:
-                on_record(record)
+        # Closed whatever happens, and at once: its processes end with it.
+        with contextlib.closing(_run(plan.tasks, processes, threads, scheduler, say or _silent)) as run:
+            for record in chain(plan.failed, run):
+                book.append(record)
+                ended[record.output] = record
+                if on_record is not None:
+                    on_record(record)
     return [ended[task.below] for _, task in tasks]
 
 
@@ -265,14 +268,15 @@ def _plan(tasks: Sequence[tuple[Source, Task]], folder: _Folder) -> Plan:
 
 def _run(
     tasks: Sequence[Task], processes: int | None, threads: int, scheduler: str | None, say: Say
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     if not tasks:
-        return iter(())
+        return
     if scheduler is not None:
         from . import batch_cluster
 
-        return batch_cluster.run(tasks, scheduler, say)
+        yield from batch_cluster.run(tasks, scheduler, say)
+        return
     from . import batch_local
 
     usual = batch_local.usual_processes(threads)
-    return batch_local.run(tasks, min(len(tasks), processes or usual))
+    yield from batch_local.run(tasks, min(len(tasks), processes or usual))

@@ -135,8 +135,7 @@ def _prepare(parent: int, threads: int) -> None:
     # Ctrl-C reaches all processes of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    with held_back():
-        batch_work.limit_threads(threads)
+    batch_work.limit_threads(threads)
 
 
 def _quietly(work: Callable[[Task], Record], task: Task) -> Record:

@@ -58,6 +58,8 @@ def work(task: Task) -> Record:
         BackendError: TensorFlow is not there or not usable, so that no other task can be done here either.
     """
     limit_threads(task.threads)
+    if "tensorflow" not in sys.modules:
+        _limit_tensorflow(task.threads)
     try:
         return _done(task)
     except BackendError:
@@ -175,8 +177,6 @@ def limit_threads(threads: int) -> None:
     workers.limit(threads)
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, str(threads))
-    if "tensorflow" not in sys.modules:
-        _limit_tensorflow(threads)
 
 
 def _limit_tensorflow(threads: int) -> None:
