@@ -58,7 +58,7 @@ def test_the_largest_integers_are_exact() -> None:
             assert (predicted.means[index], predicted.rows[index]) == (mean, (scale + 32) * 16 + fraction + 8)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 6), st.integers(0, 2**32 - 1))
 def test_wavefronts_see_what_the_whole_grid_sees(rows: int, columns: int, level: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

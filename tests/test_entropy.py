@@ -53,7 +53,6 @@ def _check_round_trip(tensors: Sequence[CodedTensor], coding: int) -> None:
 
 @CODINGS
 @given(networks())
-@settings(deadline=None)  # on a busy machine some of the large symbols take a quarter of a second
 def test_round_trip(coding: int, tensors: list[CodedTensor]) -> None:
     _check_round_trip(tensors, coding)
 
@@ -266,7 +265,6 @@ def test_the_slowest_stream_takes_seconds() -> None:
 
 
 @CODINGS
-@settings(deadline=None)
 @given(networks(), st.integers(0, 2**32 - 1))
 def test_any_choice_of_a_writer_is_read(coding: int, tensors: list[CodedTensor], seed: int) -> None:
     """Scales, shapes, offsets, flags and magnitudes at random."""
@@ -290,7 +288,7 @@ layout_symbols = st.sampled_from([1, 3, 300, 32767]).flatmap(
 
 
 @pytest.mark.parametrize("layout", [FirstKernel, Kernel, SineBias, Shaped])
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(layout_symbols, min_size=1, max_size=3), st.booleans())
 def test_each_layout_takes_what_it_put(layout: type, tensors: list[np.ndarray], rising: bool) -> None:
     """Of one tensor after another: the scale of the next is predicted from that of the last."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import example as given_example
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import pillow_inr
@@ -203,7 +203,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("initializations")
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(sorted(_members())),
     st.lists(st.tuples(st.integers(0, 127), st.sampled_from([*range(32, 127), 0, 10, 255])), max_size=4),
@@ -226,7 +225,6 @@ def test_odd_members_are_refused(folder: Path, name: str, changes: list[tuple[in
     _load_or_refuse(_archive({**members, name: bytes(member)}), folder)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]),
     st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=3),

@@ -143,7 +143,6 @@ words = st.binary(max_size=60).map(lambda data: data[: len(data) // 4 * 4])
 
 
 @CODINGS
-@settings(deadline=None)
 @given(words, st.integers(1, 3), st.integers(1, 2), st.integers(0, 2))
 def test_any_payload_is_read_or_refused_alike(
     coding: int, payload: bytes, width: int, depth: int, frequencies: int
@@ -165,7 +164,7 @@ sample_formats = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 5), st.integers(1, 5)),
     st.integers(0, 3),
@@ -389,7 +388,7 @@ MUTABLE = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.sampled_from(MUTABLE), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=3)
 )

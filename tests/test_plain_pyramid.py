@@ -63,7 +63,7 @@ def test_vectors_decode_alike(vector: Vector) -> None:
         assert np.abs(ours.pixels() - theirs).max() <= 1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.tuples(st.integers(1, 6), st.integers(1, 6)),
     st.integers(0, 3),
@@ -122,7 +122,6 @@ def test_damaged_streams_are_read_or_refused_alike() -> None:
     assert refused == {True, False}
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=120).map(lambda data: data[: len(data) // 4 * 4]), st.booleans())
 def test_any_stream_is_read_or_refused_alike(stream: bytes, plain_tensors: bool) -> None:
     """As it is, or behind tensors without differences: the first 68 bits are 0 then."""

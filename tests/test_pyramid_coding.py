@@ -21,7 +21,7 @@ def _none(channels: int) -> dict[str, Delta]:
     return {name: Delta(0, np.zeros(shape, np.int32)) for name, shape in pyramid.shapes(0, channels).items()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
     st.sampled_from([1, 2, 3, 4, 5]),
@@ -169,7 +169,6 @@ def test_flipped_bits_raise_nothing_else() -> None:
 words = st.binary(max_size=160).map(lambda data: data[: len(data) // 4 * 4])
 
 
-@settings(deadline=None)
 @given(words, st.booleans(), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.sampled_from([1, 2, 3, 4, 5]))
 def test_any_bytes_are_a_pyramid_or_refused(data: bytes, empty: bool, size: tuple[int, int], channels: int) -> None:
     """As they are, or behind 17 tensors without differences, whose magnitudes are 64 bits of 0 and more."""
@@ -182,7 +181,7 @@ def test_any_bytes_are_a_pyramid_or_refused(data: bytes, empty: bool, size: tupl
     assert all(np.abs(grid).max() <= 4095 for grid in decoded.grids)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=3), st.integers(0, 8))
 def test_changed_streams_are_read_or_refused(changes: list[tuple[int, int]], cut: int) -> None:
     data = bytearray(draw_stream(np.random.default_rng(0), (5, 3), spread=20.0))
@@ -196,7 +195,7 @@ def test_changed_streams_are_read_or_refused(changes: list[tuple[int, int]], cut
 
 
 @pytest.mark.parametrize("largest", [1, 4095])
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.data())
 def test_any_grids_round_trip(largest: int, data: st.DataObject) -> None:
     size = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))

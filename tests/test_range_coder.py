@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pillow_inr import symbol_rows
@@ -44,7 +44,6 @@ models = st.one_of(
 runs = models.flatmap(lambda model: st.tuples(st.just(model[0]), st.lists(st.integers(*model[1:]), max_size=20)))
 
 
-@settings(deadline=None)
 @given(st.lists(runs, max_size=12), st.binary(min_size=8, max_size=16))
 def test_any_integers_under_any_models_come_back(parts: list[tuple[Model, list[int]]], rest: bytes) -> None:
     encoder = Encoder()
@@ -63,7 +62,6 @@ def test_any_integers_under_any_models_come_back(parts: list[tuple[Model, list[i
         decoder.finish()
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 73 * 16 - 1), st.integers(0, 34)), min_size=1, max_size=40), st.integers(0, 39)
 )
@@ -78,7 +76,6 @@ def test_rows_of_counts_come_back_in_any_parts(symbols: list[tuple[int, int]], c
     decoder.finish()
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60).map(lambda data: data[: len(data) // 4 * 4]), st.lists(models, max_size=20))
 def test_any_words_are_integers_or_refused(data: bytes, chosen: list[tuple[Model, int, int]]) -> None:
     decoder = Decoder(data)
