@@ -20,7 +20,7 @@ from .native_log import held_back
 
 MEMORY_PER_PROCESS = 2 << 30
 """Bytes that a process of a batch takes at most, of images up to 16 megapixels: most of them are TensorFlow's, which
-compiles. Measured by benchmarks/batch.py."""
+compiles (docs/experiments.md section 13). Held to account by benchmarks/batch.py."""
 DEATHS_MAX = 3
 """Processes that may die with an image before it is given up: it may be the image that kills them."""
 
@@ -33,12 +33,29 @@ def usual_processes(threads: int) -> int:
 
 def _free_memory() -> int:
     """Bytes that processes may take; where the system does not tell, no number of them is too many."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            if name == "MemAvailable":
-                return int(rest.split()[0]) * 1024
-    return 1 << 62
+    found = [_numbers(Path("/proc/meminfo")).get("MemAvailable:", 1 << 52) * 1024]
+    for folder, limit, used, cached in _CONTAINERS:
+        with contextlib.suppress(OSError, ValueError):  # other systems have others; a limit may be "max"
+            most, taken = (int(Path(folder, name).read_text()) for name in (limit, used))
+            # Files that were read count as taken, and make room when it is needed.
+            found.append(most - taken + _numbers(Path(folder, "memory.stat")).get(cached, 0))
+    return min(found)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The numbers of a file with a name and a number in each line; none where there is no such file."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
+
+
+# Where Linux tells what a container may take: folder, its files, and the name in memory.stat. Version 2, and 1.
+_CONTAINERS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def run(tasks: Iterable[Task], processes: int, work: Callable[[Task], Record] = batch_work.work) -> Iterator[Record]:
