@@ -5,21 +5,22 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from . import batch_work, workers
 from .batch_work import Task
+from .errors import BackendError
 from .manifest import Record
 from .native_log import held_back
 
 MEMORY_PER_PROCESS = 2 << 30
 """Bytes that a process of a batch takes at most, of images up to 16 megapixels: most of them are TensorFlow's, which
-compiles. Measured by benchmarks/batch.py."""
+compiles (docs/experiments.md section 13). Held to account by benchmarks/batch.py."""
 DEATHS_MAX = 3
 """Processes that may die with an image before it is given up: it may be the image that kills them."""
 
@@ -32,12 +33,29 @@ def usual_processes(threads: int) -> int:
 
 def _free_memory() -> int:
     """Bytes that processes may take; where the system does not tell, no number of them is too many."""
-    with contextlib.suppress(OSError, ValueError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, rest = line.partition(":")
-            if name == "MemAvailable":
-                return int(rest.split()[0]) * 1024
-    return 1 << 62
+    found = [_numbers(Path("/proc/meminfo")).get("MemAvailable:", 1 << 52) * 1024]
+    for folder, limit, used, cached in _CONTAINERS:
+        with contextlib.suppress(OSError, ValueError):  # other systems have others; a limit may be "max"
+            most, taken = (int(Path(folder, name).read_text()) for name in (limit, used))
+            # Files that were read count as taken, and make room when it is needed.
+            found.append(most - taken + _numbers(Path(folder, "memory.stat")).get(cached, 0))
+    return min(found)
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The numbers of a file with a name and a number in each line; none where there is no such file."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
+
+
+# Where Linux tells what a container may take: folder, its files, and the name in memory.stat. Version 2, and 1.
+_CONTAINERS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 def run(tasks: Iterable[Task], processes: int, work: Callable[[Task], Record] = batch_work.work) -> Iterator[Record]:
@@ -53,12 +71,16 @@ def run(tasks: Iterable[Task], processes: int, work: Callable[[Task], Record] = 
     Raises:
         BackendError: no fit is possible here.
     """
-    slots = [_Slot(work) for _ in range(processes)]
+    # Nothing is ever sent. The processes read, and end when this end of it is closed, which the system does, too.
+    lifeline, held = multiprocessing.Pipe(duplex=False)
+    slots = [_Slot(work, lifeline) for _ in range(processes)]
     try:
         yield from _records(iter(tasks), slots)
     finally:
+        held.close()
         for slot in slots:
-            slot.end()
+            slot.discard()
+        lifeline.close()
 
 
 def _records(tasks: Iterator[Task], slots: list["_Slot"]) -> Iterator[Record]:
@@ -84,57 +106,101 @@ def _records(tasks: Iterator[Task], slots: list["_Slot"]) -> Iterator[Record]:
 class _Slot:
     """A place for a process: an executor of its own, so that one that dies takes no other image with it."""
 
-    def __init__(self, work: Callable[[Task], Record]) -> None:
+    def __init__(self, work: Callable[[Task], Record], lifeline: Connection) -> None:
         self._work = work
+        self._lifeline = lifeline
         self._executor: ProcessPoolExecutor | None = None
-        self._process: Future[int] | None = None
+        self._started: Future[int] | None = None
         self._task: Task | None = None
         self._attempts = 0
+        self._starts = 0
 
     def begin(self, task: Task) -> Future[Record]:
+        """Have the process do a task, another process if that one has died meanwhile."""
         self._task, self._attempts = task, 0
-        return self.again()
+        try:
+            return self.again()
+        except BrokenProcessPool:
+            self.discard()
+            self._attempts = 0
+            return self.again()
 
     def again(self) -> Future[Record]:
         assert self._task is not None
-        if self._executor is None:
-            # Not forked: threads of the caller's, TensorFlow's among them, would be missing in the copy.
-            context = multiprocessing.get_context("spawn")
-            self._executor = ProcessPoolExecutor(1, context, _prepare, (os.getpid(), self._task.threads))
-            self._process = self._executor.submit(os.getpid)
-        self._attempts += 1
-        return self._executor.submit(_quietly, self._work, self._task)
+        threads = self._task.threads
+        with _as_for_workers(threads):
+            if self._executor is None:
+                # Not forked: threads of the caller's, TensorFlow's among them, would be missing in the copy.
+                context = multiprocessing.get_context("spawn")
+                self._executor = ProcessPoolExecutor(1, context, _prepare, (os.getpid(), self._lifeline, threads))
+                self._started = self._executor.submit(os.getpid)
+            self._attempts += 1
+            return self._executor.submit(_quietly, self._work, self._task)
 
     def outcome(self, future: Future[Record]) -> Record | None:
-        """The record of what has ended; None if its process died and another one may try."""
+        """The record of what has ended; None if its process died and another one may try.
+
+        Raises:
+            BackendError: no process gets as far as to begin.
+        """
         assert self._task is not None
         try:
             return replace(future.result(), attempts=self._attempts)
         except BrokenProcessPool:
-            self._discard()
+            self._count_starts()
+            self.discard()
             if self._attempts < DEATHS_MAX:
                 return None
             error = f"{DEATHS_MAX} processes died while they encoded it: is there too little memory?"
             return batch_work.failed(self._task, error, self._attempts)
 
-    def end(self) -> None:
-        """End the process, whatever it does."""
-        if self._process is not None and self._process.done() and self._process.exception() is None:
-            with contextlib.suppress(OSError):  # it has ended already
-                os.kill(self._process.result(), signal.SIGTERM)
-        self._discard()
+    def _count_starts(self) -> None:
+        """Tell a process that died with an image from one that never began."""
+        assert self._started is not None
+        if self._started.exception() is None:
+            self._starts = 0
+            return
+        self._starts += 1
+        self._attempts -= 1
+        if self._starts >= DEATHS_MAX:
+            raise BackendError(
+                "no process can be started that encodes: a program that calls this needs to do so below "
+                "`if __name__ == '__main__':`, for the processes import it"
+            )
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Leave the process to end by itself."""
         if self._executor is not None:
             self._executor.shutdown(wait=False, cancel_futures=True)
-        self._executor = self._process = None
+        self._executor = self._started = None
 
 
-def _prepare(parent: int, threads: int) -> None:
+@contextlib.contextmanager
+def _as_for_workers(threads: int) -> Iterator[None]:
+    """Start processes that use so many threads and do not hear of Ctrl-C, not even before they can say so.
+
+    A process imports the program that it belongs to first, NumPy maybe, which then looks at its environment.
+    """
+    before = {name: os.environ.get(name) for name in batch_work.THREAD_VARIABLES}
+    mask = getattr(signal, "pthread_sigmask", None)
+    blocked = mask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else set()
+    for name in batch_work.THREAD_VARIABLES:
+        os.environ.setdefault(name, str(threads))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+        if mask:
+            mask(signal.SIG_SETMASK, blocked)
+
+
+def _prepare(parent: int, lifeline: Connection, threads: int) -> None:
     """What a process does first."""
     # Ctrl-C reaches all processes of a terminal; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent, lifeline), daemon=True).start()
     batch_work.limit_threads(threads)
 
 
@@ -144,8 +210,11 @@ def _quietly(work: Callable[[Task], Record], task: Task) -> Record:
         return work(task)
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent has: nobody would write down what it does."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+def _end_with(parent: int, lifeline: Connection) -> None:
+    """End this process when its parent has, or wishes so: nobody would write down what it does."""
+    with contextlib.suppress(EOFError, OSError):
+        # A process that the program has forked meanwhile may hold the other end, too.
+        while not lifeline.poll(1.0) and os.getppid() == parent:
+            pass
+    with batch_work.writing:
+        os._exit(1)

@@ -5,12 +5,14 @@ import io
 import os
 import platform
 import sys
+import threading
 import time
 import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +26,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# MS-SSIM has windows of 11 pixels on an image halved four times; on a larger image than this it would take more memory
-# than the fit.
+    from .samples import Samples, Scale
+
+writing = threading.Lock()
+"""Held while a file is written: who would end the process waits for it."""
+
+# MS-SSIM has windows of 11 pixels on an image halved four times. Of an image of more samples it takes more memory than
+# the fit, some 60 bytes each: larger ones are measured in bands of rows, and the figure is the mean over these.
 MS_SSIM_SIDE = 176
-MS_SSIM_PIXELS = 1 << 24
+MS_SSIM_SAMPLES = 6 << 20
 
 # A library that is imported later looks here for the number of its threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -113,7 +120,8 @@ def _done(task: Task) -> Record:
     else:
         output = Path(task.output)
         output.parent.mkdir(parents=True, exist_ok=True)
-        files.write_atomically(output, encoded)
+        with writing:
+            files.write_atomically(output, encoded)
     return Record(
         status=DONE,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -145,10 +153,10 @@ def _figures(image: "Image.Image | NDArray[np.generic]", encoded: bytes) -> dict
 
     header = api.read_header(encoded)
     array = plugin.to_samples(image) if isinstance(image, Image.Image) else np.asarray(image)
-    original = samples.as_samples(array)
-    decoded = api.decode(encoded).reshape(original.shape)
-    to_values = samples.Scale.of(header).to_values
-    mse = metrics.mse(original, decoded, to_values)
+    shape = (*header.size[::-1], header.channels)
+    original, decoded = samples.as_samples(array).reshape(shape), api.decode(encoded).reshape(shape)
+    scale = samples.Scale.of(header)
+    mse = metrics.mse(original, decoded, scale.to_values)
     return {
         "width": header.size[0],
         "height": header.size[1],
@@ -157,19 +165,29 @@ def _figures(image: "Image.Image | NDArray[np.generic]", encoded: bytes) -> dict
         "bpp": metrics.bits_per_pixel(len(encoded), *header.size),
         "psnr": round(metrics.psnr_db(mse), 4) if mse else None,
         "exact": not mse,
-        "ms_ssim": _ms_ssim(to_values(original), to_values(decoded)) if _has_ms_ssim(header.size) else None,
+        "ms_ssim": ms_ssim(original, decoded, scale) if min(header.size) >= MS_SSIM_SIDE else None,
     }
 
 
-def _has_ms_ssim(size: tuple[int, int]) -> bool:
-    return min(size) >= MS_SSIM_SIDE and size[0] * size[1] <= MS_SSIM_PIXELS
+def ms_ssim(original: "Samples", decoded: "Samples", scale: "Scale") -> float:
+    """Multi-scale structural similarity, the mean over channels: TensorFlow's.
 
-
-def _ms_ssim(original: "NDArray[np.float32]", decoded: "NDArray[np.float32]") -> float:
-    """Multi-scale structural similarity, Wang, Simoncelli and Bovik 2003, of values in 0..1; TensorFlow's."""
+    Args:
+        original: shape (height, width, channels), as `decoded`; neither side is shorter than `MS_SSIM_SIDE`.
+        scale: the range of the samples that stands for 0..1.
+    Source: Wang, Simoncelli and Bovik 2003.
+    """
     import tensorflow as tf
 
-    return round(float(tf.image.ssim_multiscale(original, decoded, 1.0).numpy()), 6)
+    height = len(original)
+    bands = max(1, min(-(-original.size // MS_SSIM_SAMPLES), height // MS_SSIM_SIDE))
+    edges = [height * band // bands for band in range(bands + 1)]
+    total = 0.0
+    with tf.device("CPU:0"):  # a GPU's memory is the fit's
+        for top, bottom in pairwise(edges):
+            both = (scale.to_values(samples[top:bottom]) for samples in (original, decoded))
+            total += float(tf.image.ssim_multiscale(*both, 1.0).numpy())
+    return round(total / bands, 6)
 
 
 def limit_threads(threads: int) -> None:

@@ -45,7 +45,7 @@ class Record:
     exact: bool = False
     """Whether the decoded file equals the source."""
     ms_ssim: float | None = None
-    """None where the image is too small or too large for it."""
+    """None where the image is too small for it."""
     seconds: float | None = None
     """That the encode took."""
     output_sha256: str | None = None

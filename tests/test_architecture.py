@@ -209,7 +209,7 @@ ALLOWED: dict[str, set[str]] = {
         "PIL",
         "tensorflow",
     },
-    "batch_local": {"batch_work", "manifest", "native_log", "workers"},
+    "batch_local": {"batch_work", "errors", "manifest", "native_log", "workers"},
     "batch": {
         "__init__",
         "batch_cluster",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,6 +18,7 @@ import pillow_inr
 from pillow_inr import batch, batch_local, batch_work, manifest, workers
 from pillow_inr.batch_work import Task
 from pillow_inr.manifest import Record
+from pillow_inr.samples import Scale
 
 from .batch_jobs import job
 from .checks import gradient
@@ -194,6 +196,17 @@ def test_processes_fit_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batch_local.usual_processes(1) == 1
 
 
+def test_a_container_may_have_less_memory_than_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = batch_local._free_memory()
+    (tmp_path / "max").write_text("5000000\n")
+    (tmp_path / "current").write_text("3000000\n")
+    (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 900000\nslab\n")
+    monkeypatch.setattr(batch_local, "_CONTAINERS", [(tmp_path, "max", "current", "inactive_file")])
+    assert batch_local._free_memory() == 2_900_000
+    (tmp_path / "max").write_text("max\n")
+    assert batch_local._free_memory() > usual // 2 > 2_900_000
+
+
 def tasks(folder: Path, *texts: str) -> Iterator[Task]:
     for number, text in enumerate(texts):
         (folder / str(number)).write_text(text)
@@ -238,17 +251,66 @@ def test_an_end_ends_the_processes_whatever_they_do(tmp_path: Path) -> None:
     assert time.perf_counter() - started < 30
 
 
+PROGRAM = """
+import signal, sys, threading
+from pathlib import Path
+from pillow_inr import batch_local
+from tests.batch_jobs import job
+from tests.test_batch import tasks
+
+def main():
+    list(batch_local.run(tasks(Path(sys.argv[1]), "slow"), 1, job))
+"""
+
+
+def program(folder: Path, end: str) -> list[str | Path]:
+    """A command that runs a batch of one slow task."""
+    path = folder / "program.py"
+    path.write_text(PROGRAM + end)
+    return [sys.executable, path, folder]
+
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+
+
+@POSIX
+def test_ctrl_c_ends_processes_that_are_only_starting(tmp_path: Path) -> None:
+    interrupt = (
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "    threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()\n"
+        "    main()\n"
+    )
+    done = subprocess.run(
+        program(tmp_path, interrupt), env=ENVIRONMENT, capture_output=True, text=True, timeout=40, check=False
+    )
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    assert done.stderr.count("Traceback") == 1
+
+
+def test_a_program_without_a_guard_is_told_so(tmp_path: Path) -> None:
+    done = subprocess.run(
+        program(tmp_path, "main()\n"), env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "no process can be started that encodes" in done.stderr.splitlines()[-1]
+
+
+@POSIX
+def test_a_process_that_dies_idle_is_replaced(tmp_path: Path) -> None:
+    given = tasks(tmp_path, "one", "two")
+    records = batch_local.run(given, 1, job)
+    first = next(records)
+    number = int(str(first.worker).rpartition(":")[2])
+    os.kill(number, signal.SIGKILL)
+    while _is_alive(number):
+        time.sleep(0.01)
+    assert [(record.done, record.attempts) for record in records] == [(True, 1)]
+
+
 @POSIX
 def test_processes_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from pillow_inr import batch_local\n"
-        "from tests.batch_jobs import job; from tests.test_batch import tasks\n"
-        "if __name__ == '__main__':\n    list(batch_local.run(tasks(Path(sys.argv[1]), 'slow'), 1, job))\n"
-    )
-    program = tmp_path / "program.py"
-    program.write_text(code)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen([sys.executable, program, tmp_path], env=environment) as parent:
+    guarded = "if __name__ == '__main__':\n    main()\n"
+    with subprocess.Popen(program(tmp_path, guarded), env=ENVIRONMENT) as parent:
         while not (tmp_path / "0.inr.mark").exists():
             time.sleep(0.05)
             assert parent.poll() is None
@@ -300,6 +362,7 @@ def test_ms_ssim_and_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for name in batch_work.THREAD_VARIABLES:
         monkeypatch.setenv(name, "1")
     image = Image.fromarray(gradient(180, 176))
+    image.convert("L").save(tmp_path / "grey.png")
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(tmp_path / "a.png", exif=exif, comment="x")
@@ -314,3 +377,21 @@ def test_ms_ssim_and_strip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             assert ("exif" in decoded.info) != strip
             assert decoded.size == ((176, 180) if strip else (180, 176))
     assert workers.cores() == 1
+    grey = batch_work.work(Task(str(tmp_path / "grey.png"), str(tmp_path / "grey.inr"), "grey.inr", options))
+    assert grey.ms_ssim is not None and grey.channels == 1
+
+
+@pytest.mark.keras
+def test_ms_ssim_of_large_images_is_a_mean_over_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorflow")
+    original = gradient(176, 400)
+    noise = np.random.default_rng(0).normal(0, 20, original.shape)
+    decoded = np.clip(original + noise, 0, 255).astype(np.uint8)
+    scale = Scale("uint8", 3, ((0.0, 255.0),))
+    assert batch_work.ms_ssim(original, original, scale) == 1
+    whole = batch_work.ms_ssim(original, decoded, scale)
+    monkeypatch.setattr(batch_work, "MS_SSIM_SAMPLES", 1000)
+    bands = batch_work.ms_ssim(original, decoded, scale)
+    assert whole != bands == pytest.approx(whole, abs=0.02)
+    halves = [batch_work.ms_ssim(original[rows], decoded[rows], scale) for rows in (slice(200), slice(200, 400))]
+    assert bands == pytest.approx(sum(halves) / 2, abs=1e-5)
