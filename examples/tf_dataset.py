@@ -1,0 +1,83 @@
+"""A folder of .inr files as a tf.data pipeline, decoded by a pool of processes.
+
+python examples/tf_dataset.py FOLDER --size 192 128
+python examples/tf_dataset.py FOLDER --size 64 64 --crop 0.5 2 --dtype float32
+
+Decoding is NumPy in many short steps, each of which takes Python's lock: threads mostly wait for each other. Here the
+threads of tf.data do nothing but wait for processes; order, shuffling and prefetching stay tf.data's.
+"""
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from inr_reader import Reader, inr_files, parser, read, reader_of
+
+from pillow_inr import workers
+
+
+@contextlib.contextmanager
+def batches(
+    paths: Sequence[Path],
+    reader: Reader,
+    *,
+    batch: int = 8,
+    channels: int = 3,
+    dtype: str = "uint8",
+    processes: int | None = None,
+    seed: int = 0,
+) -> Iterator[Any]:
+    """A `tf.data.Dataset` of shuffled batches, for as long as the context lasts.
+
+    Args:
+        paths: files of 8 bits a sample.
+        reader: what to decode of each; without a size, images must be of one size.
+        channels: of every image.
+        dtype: "uint8", or "float32" for 0..1.
+        processes: by default one a core.
+        seed: of order and random regions, which are others in each epoch.
+    Yields:
+        The dataset; shape of a batch (images, height, width, channels).
+    """
+    import tensorflow as tf  # not above: processes that are spawned import this module, too, and only decode
+
+    processes = processes or workers.cores()
+    width, height = reader.size or (None, None)
+    # Not forked: TensorFlow's threads would be missing, and locks that they hold would stay locked.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+
+        def decoded(path: bytes, seed: int) -> Any:
+            return pool.submit(reader, Path(os.fsdecode(path)), int(seed)).result()
+
+        def load(path: Any, seed: Any) -> Any:
+            image = tf.numpy_function(decoded, (path, seed), tf.uint8)
+            return tf.ensure_shape(image, (height, width, channels))
+
+        files = tf.data.Dataset.from_tensor_slices([os.fspath(path) for path in paths])
+        seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
+        waiting = 2 * processes  # a process that is done finds its next file
+        images = tf.data.Dataset.zip(files.shuffle(len(paths), seed), seeds).map(load, num_parallel_calls=waiting)
+        batched = images.batch(batch).map(lambda pixels: tf.image.convert_image_dtype(pixels, dtype))
+        options = tf.data.Options()
+        # Threads of its own: those of TensorFlow are for the model, and here they wait.
+        options.threading.private_threadpool_size = waiting + 1
+        yield batched.with_options(options).prefetch(tf.data.AUTOTUNE)
+
+
+def main() -> None:
+    """Read a folder a few times and print how fast that was."""
+    arguments = parser(__doc__)
+    arguments.add_argument("--processes", type=int)
+    options = arguments.parse_args()
+    paths = inr_files(options.folder)
+    reader = reader_of(options)
+    with batches(paths, reader, batch=options.batch, dtype=options.dtype, processes=options.processes) as dataset:
+        read(dataset, len(paths), options.epochs)
+
+
+if __name__ == "__main__":
+    main()
