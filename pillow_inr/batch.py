@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -221,12 +222,15 @@ class _Folder:
         return {task.below: Path(task.output).stat().st_size for task in tasks if Path(task.output).is_file()}
 
     def has_finished(self, task: Task, size: int | None) -> bool:
-        """Whether an earlier run did the same with the same bytes, and its file is there."""
+        """Whether an earlier run did the same with what was the source then, and its file is there."""
         record = self.known.get(task.below)
         if self.force or record is None or not record.done or size != record.bytes:
             return False
-        same = record.version == __version__ and record.options == batch_work.recorded_options(task)
-        return same and record.sha256 == _sha256(task.source)
+        return record.version == __version__ and record.options == batch_work.recorded_options(task)
+
+    def is_unchanged(self, task: Task) -> bool:
+        """Whether the source still has the bytes that an earlier run saw."""
+        return self.known[task.below].sha256 == _sha256(task.source)
 
     def is_foreign(self, task: Task, size: int | None) -> bool:
         """Whether a file has the name that no batch wrote."""
@@ -250,13 +254,21 @@ def _sha256(source: str) -> str | None:
 
 def _plan(tasks: Sequence[tuple[Source, Task]], folder: _Folder) -> Plan:
     sizes = folder.sizes(task for _, task in tasks)
+    earlier = [task for _, task in tasks if folder.has_finished(task, sizes.get(task.below))]
+    with ThreadPoolExecutor() as pool:  # disks and networks answer several readers sooner
+        try:
+            same = list(pool.map(folder.is_unchanged, earlier))
+        except BaseException:  # Ctrl-C
+            pool.shutdown(cancel_futures=True)
+            raise
+    left_alone = {task.below for task, unchanged in zip(earlier, same, strict=True) if unchanged}
     to_do: list[tuple[int, Task]] = []
     finished, failed = [], []
     for source, task in tasks:
         size = sizes.get(task.below)
         if source.problem is not None:
             failed.append(batch_work.failed(task, f"OSError: {source.problem}"))
-        elif folder.has_finished(task, size):
+        elif task.below in left_alone:
             finished.append(folder.known[task.below])
         elif folder.is_foreign(task, size):
             failed.append(batch_work.failed(task, _FOREIGN))
