@@ -20,7 +20,7 @@ from .native_log import held_back
 
 MEMORY_PER_PROCESS = 2 << 30
 """Bytes that a process of a batch takes at most, of images up to 16 megapixels: most of them are TensorFlow's, which
-compiles (docs/experiments.md section 13). Held to account by benchmarks/batch.py."""
+compiles (docs/experiments.md section 14). Held to account by benchmarks/batch.py."""
 DEATHS_MAX = 3
 """Processes that may die with an image before it is given up: it may be the image that kills them."""
 
