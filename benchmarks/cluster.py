@@ -102,7 +102,7 @@ def cluster(workers: int) -> Iterator[str]:
 
 
 def report(name: str, records: list[Record], seconds: float) -> None:
-    done = sum(record.is_done for record in records)
+    done = sum(record.done for record in records)
     print(
         f"{name}: {done} of {len(records)} done in {seconds:.0f} s, {60 * done / seconds:.1f} images per minute",
         flush=True,
