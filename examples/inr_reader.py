@@ -7,7 +7,7 @@ import argparse
 import multiprocessing
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,15 +57,25 @@ class Reader:
             workers.limit(1)  # this process is one of several, and together they use all cores
         data = path.read_bytes()
         try:
-            box = self._region(pillow_inr.read_header(data).size, random.Random(seed)) if self.crop else None
+            box = self.random_region(pillow_inr.read_header(data).size, seed) if self.crop else None
             pixels = pillow_inr.decode(data, size=self.size, box=box)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         return np.atleast_3d(pixels)
 
-    def _region(self, image: tuple[int, int], rng: random.Random) -> tuple[float, float, float, float]:
-        """Left, upper, right, lower edge of a random region, smaller than asked for where the image is."""
-        assert self.size is not None and self.crop is not None
+    def batch(self, paths: Sequence[Path], seeds: Sequence[int]) -> NDArray[np.generic]:
+        """The pixels of several files, shape (images, height, width, channels).
+
+        Raises:
+            OSError, ValueError: as for one of them; also where they differ in shape.
+        """
+        return np.stack([self(path, seed) for path, seed in zip(paths, seeds, strict=True)])
+
+    def random_region(self, image: tuple[int, int], seed: int | None) -> tuple[float, float, float, float]:
+        """Left, upper, right, lower edge of a region of an image of some size; smaller than asked for where that is."""
+        if self.size is None or self.crop is None:
+            raise ValueError("a random region needs size and crop")
+        rng = random.Random(seed)
         scale = min(rng.uniform(*self.crop), image[0] / self.size[0], image[1] / self.size[1])
         width, height = (min(scale * side, whole) for side, whole in zip(self.size, image, strict=True))
         # Whole pixels: at the image's own resolution nothing is interpolated then.

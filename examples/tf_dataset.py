@@ -50,22 +50,22 @@ def batches(
     # Not forked: TensorFlow's threads would be missing, and locks that they hold would stay locked.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
 
-        def decoded(path: bytes, seed: int) -> Any:
-            return pool.submit(reader, Path(os.fsdecode(path)), int(seed)).result()
+        def decoded(names: Any, seeds: Any) -> Any:
+            # A batch at a time, for handing something over takes as long as decoding a small region.
+            return pool.submit(reader.batch, [Path(os.fsdecode(name)) for name in names], seeds.tolist()).result()
 
-        def load(path: Any, seed: Any) -> Any:
-            image = tf.numpy_function(decoded, (path, seed), tf.uint8)
-            return tf.ensure_shape(image, (height, width, channels))
+        def load(names: Any, seeds: Any) -> Any:
+            pixels = tf.numpy_function(decoded, (names, seeds), tf.uint8)
+            return tf.image.convert_image_dtype(tf.ensure_shape(pixels, (None, height, width, channels)), dtype)
 
-        files = tf.data.Dataset.from_tensor_slices([os.fspath(path) for path in paths])
+        names = tf.data.Dataset.from_tensor_slices([os.fspath(path) for path in paths])
         seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
-        waiting = 2 * processes  # a process that is done finds its next file
-        images = tf.data.Dataset.zip(files.shuffle(len(paths), seed), seeds).map(load, num_parallel_calls=waiting)
-        batched = images.batch(batch).map(lambda pixels: tf.image.convert_image_dtype(pixels, dtype))
+        shuffled = tf.data.Dataset.zip(names.shuffle(len(paths), seed), seeds).batch(batch)
+        waiting = 2 * processes  # a process that is done finds its next batch
         options = tf.data.Options()
         # Threads of its own: those of TensorFlow are for the model, and here they wait.
         options.threading.private_threadpool_size = waiting + 1
-        yield batched.with_options(options).prefetch(tf.data.AUTOTUNE)
+        yield shuffled.map(load, num_parallel_calls=waiting).with_options(options).prefetch(1)
 
 
 def main() -> None:

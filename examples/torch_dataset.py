@@ -5,6 +5,7 @@ python examples/torch_dataset.py FOLDER --size 64 64 --crop 0.5 2 --workers 4 --
 """
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,17 @@ from inr_reader import Reader, inr_files, parser, read, reader_of
 from numpy.typing import NDArray
 
 
-class InrFolder:
-    """The images of a folder; can be pickled, holds no open file and no lock: workers may be forked or spawned.
+class InrImages:
+    """Images, decoded when they are asked for; can be pickled, holds no file and no lock: workers may fork or spawn.
 
     Args:
-        folder: files in and below it, sorted.
+        paths: their files, as of `inr_files`.
         reader: what to decode of each.
         dtype: "uint8" for pixels as stored, "float32" for those of 8 bits as 0..1.
     """
 
-    def __init__(self, folder: str | Path, reader: Reader | None = None, dtype: str = "uint8") -> None:
-        self.paths = inr_files(Path(folder))
+    def __init__(self, paths: Sequence[Path], reader: Reader | None = None, dtype: str = "uint8") -> None:
+        self.paths = list(paths)
         self.reader = reader or Reader()
         self.dtype = dtype
 
@@ -38,7 +39,7 @@ class InrFolder:
         return planes if self.dtype == "uint8" else planes.astype(np.float32) / 255
 
 
-def loader(images: InrFolder, batch: int, processes: int, start: str | None = None) -> Any:
+def loader(images: InrImages, batch: int, processes: int, start: str | None = None) -> Any:
     """A DataLoader of shuffled batches, decoded by processes that stay for all epochs.
 
     Args:
@@ -62,7 +63,7 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, help="of a DataLoader; without, torch is not needed")
     arguments.add_argument("--start", choices=("fork", "spawn", "forkserver"))
     options = arguments.parse_args()
-    images = InrFolder(options.folder, reader_of(options), options.dtype)
+    images = InrImages(inr_files(options.folder), reader_of(options), options.dtype)
     batches: Any = images
     if options.workers is not None:
         batches = loader(images, options.batch, options.workers, options.start)
