@@ -101,7 +101,7 @@ def test_errors_name_the_file(folder: Path, reading: ModuleType) -> None:
     (folder / "3.inr").write_bytes(SAMPLE.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"3\.inr: "):
         reading.Reader()(folder / "3.inr")
-    with pytest.raises(ValueError, match="no .inr files"):
+    with pytest.raises(ValueError, match=r"no \.inr files"):
         reading.inr_files(EXAMPLES)
     with pytest.raises(ValueError, match="needs size and crop"):
         reading.Reader(crop=(1, 1))(SAMPLE)
