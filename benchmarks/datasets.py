@@ -108,8 +108,8 @@ def pipelines() -> dict[str, Pipeline]:
     rows: dict[str, Pipeline] = {"plain sequence, threads within an image": sequence}
     for processes in sorted({1, CORES}):
         if importlib.util.find_spec("torch"):
-            rows[f"torch, {processes} processes"] = functools.partial(torch_loader, processes)
-        rows[f"tf.data, {processes} processes"] = functools.partial(tf_pool, processes)
+            rows[f"torch, processes: {processes}"] = functools.partial(torch_loader, processes)
+        rows[f"tf.data, processes: {processes}"] = functools.partial(tf_pool, processes)
     rows[f"tf.data, {CORES} threads, no processes"] = tf_threads
     rows[f"tf.data, {CORES} threads, decode_jpeg"] = tf_jpeg
     return rows
@@ -156,7 +156,7 @@ def readers(paths: list[Path]) -> dict[str, dict[str, Any]]:
     sizes = {pillow_inr.read_header(path).size for path in paths}
     if len(sizes) > 1:
         raise SystemExit(f"images must be of one size to be read in batches, found {sorted(sizes)}")
-    (width, height) = sizes.pop()
+    width, height = sizes.pop()
     small = width // 4, height // 4
     return {
         f"whole, {width}x{height}": {},
@@ -171,8 +171,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=24, help="images, at most")
     parser.add_argument("--size", default="768x512", help="WIDTHxHEIGHT that images are encoded at")
     parser.add_argument("--effort", type=int, default=1)
-    parser.add_argument("--images", type=int, default=96, help="of a pass; the same ones again if they are fewer")
-    parser.add_argument("--runs", type=int, default=3, help="passes that are timed")
+    parser.add_argument("--images", type=int, default=128, help="of a pass; the same ones again if they are fewer")
+    parser.add_argument("--runs", type=int, default=2, help="passes that are timed")
     arguments = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
