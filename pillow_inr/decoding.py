@@ -15,7 +15,7 @@ from .errors import DamagedFileError, FormatError, LimitError
 from .pixels import Axis
 from .pyramid_synthesis import Region
 from .pyramid_tiles import Tiles
-from .resampling import Resampling
+from .resampling import Resampling, mix
 from .samples import Samples, Scale
 from .siren import Grid
 
@@ -179,13 +179,12 @@ class PyramidNetwork:
         self, down: Resampling, across: Resampling, rows: tuple[int, int], columns: tuple[int, int]
     ) -> NDArray[np.float32]:
         """Network values of a block of the result, shape (rows, columns, channels)."""
-        total = np.zeros((self.header.channels, rows[1] - rows[0], columns[1] - columns[0]), np.float32)
+        total = np.zeros((rows[1] - rows[0], columns[1] - columns[0], self.header.channels), np.float32)
         for part, values in self.tiles.values(Region(*down.needed(*rows), *across.needed(*columns))):
-            vertical = down.weights(rows, (part.top, part.bottom))
+            lines = mix(down.weights(rows, (part.top, part.bottom)), values)
             horizontal = across.weights(columns, (part.left, part.right))
-            total += vertical @ np.moveaxis(values, 2, 0) @ horizontal.T
-        limited: NDArray[np.float32] = np.clip(np.moveaxis(total, 0, 2), 0.0, 1.0)
-        return limited
+            total += mix(horizontal, lines.swapaxes(0, 1)).swapaxes(0, 1)
+        return np.clip(total, 0.0, 1.0, out=total)
 
 
 def check_box(box: Box | None, size: Size) -> Box:

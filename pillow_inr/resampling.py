@@ -66,6 +66,28 @@ class Resampling:
         return result.astype(np.float32)
 
 
+def mix(weights: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`weights @ pixels` along the first axis of the pixels, as a sum over those that a cell is made of.
+
+    A matrix product would mostly multiply by zero, and a BLAS would divide it among threads of its own: where several
+    processes decode, each as many as there are cores.
+
+    Args:
+        weights: shape (cells, pixels), as of `Resampling.weights`.
+        pixels: float32, of any further axes.
+    """
+    cells, columns = np.arange(len(weights)), np.arange(weights.shape[1])
+    used = weights != 0
+    first = used.argmax(axis=1)
+    taps = np.where(used, columns - first[:, None], -1).max(initial=-1) + 1
+    total = np.zeros((len(cells), *pixels.shape[1:]), np.float32)
+    for tap in range(taps):
+        places = np.minimum(first + tap, columns[-1])
+        factors = np.where(places == first + tap, weights[cells, places], np.float32(0))
+        total += pixels[places] * factors.reshape(-1, *[1] * (pixels.ndim - 1))
+    return total
+
+
 def _cubic(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Keys' kernel at distances from 0 to 2."""
     a = _SHARPNESS

@@ -1,25 +1,25 @@
 import numpy as np
 import pytest
 
-from pillow_inr.resampling import Resampling
+from pillow_inr.resampling import Resampling, mix
 
 
 def _matrix(axis: Resampling) -> np.ndarray:
     return axis.weights((0, axis.count), (0, axis.length))
 
 
-@pytest.mark.parametrize(
-    "axis",
-    [
-        Resampling(10, 0, 10, 10),
-        Resampling(10, 0, 10, 3),
-        Resampling(10, 0, 10, 37),
-        Resampling(10, 2.25, 7.5, 2),
-        Resampling(10, 2.25, 7.5, 40),
-        Resampling(1, 0, 1, 5),
-        Resampling(300, 0, 300, 1),
-    ],
-)
+AXES = [
+    Resampling(10, 0, 10, 10),
+    Resampling(10, 0, 10, 3),
+    Resampling(10, 0, 10, 37),
+    Resampling(10, 2.25, 7.5, 2),
+    Resampling(10, 2.25, 7.5, 40),
+    Resampling(1, 0, 1, 5),
+    Resampling(300, 0, 300, 1),
+]
+
+
+@pytest.mark.parametrize("axis", AXES)
 def test_weights_sum_to_one_within_what_is_needed(axis: Resampling) -> None:
     whole = _matrix(axis)
     np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-5)
@@ -31,6 +31,14 @@ def test_weights_sum_to_one_within_what_is_needed(axis: Resampling) -> None:
         middle = (begin + end) // 2
         pieces = [axis.weights(cells, (begin, middle)), axis.weights(cells, (middle, end))]
         assert (np.concatenate(pieces, axis=1) == part[:, begin:end]).all()
+
+
+@pytest.mark.parametrize("axis", AXES)
+def test_mixing_is_a_product(axis: Resampling) -> None:
+    pixels = np.random.default_rng(0).random((axis.length, 4, 3), np.float32)
+    for begin, end in (0, axis.length), (axis.length // 2, axis.length), (0, 1):
+        weights, part = axis.weights((0, axis.count), (begin, end)), pixels[begin:end]
+        np.testing.assert_allclose(mix(weights, part), np.tensordot(weights, part, 1), atol=1e-6)
 
 
 def test_reduced_cells_are_means_over_their_area() -> None:
