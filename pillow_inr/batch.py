@@ -246,10 +246,9 @@ _FOREIGN = "FileExistsError: there is a file of this name, which this batch did 
 def _sha256(source: str) -> str | None:
     """Of a file's bytes; None if it cannot be read, which is said when its turn comes."""
     try:
-        data = remote.read(source) if remote.is_url(source) else Path(source).read_bytes()
+        return hashlib.sha256(batch_work.read(source)).hexdigest()
     except OSError:
         return None
-    return hashlib.sha256(data).hexdigest()
 
 
 def _plan(tasks: Sequence[tuple[Source, Task]], folder: _Folder) -> Plan:

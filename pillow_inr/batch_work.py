@@ -79,6 +79,16 @@ def work(task: Task) -> Record:
         return failed(task, f"unexpected {type(error).__name__} at {place}: {sources.reason(error)}")
 
 
+def read(source: str) -> bytes:
+    """The bytes of a source, path or URL.
+
+    Raises:
+        OSError: it cannot be read.
+        ImportError: as of `remote.read`.
+    """
+    return remote.read(source) if remote.is_url(source) else Path(source).read_bytes()
+
+
 def failed(task: Task, error: str, attempts: int = 1) -> Record:
     """The record of a task that came to nothing."""
     return Record(status=FAILED, error=error, attempts=attempts, **_named(task))
@@ -104,8 +114,8 @@ def recorded_options(task: Task) -> dict[str, Any]:
 def _done(task: Task) -> Record:
     from . import api
 
-    data = remote.read(task.source) if remote.is_url(task.source) else Path(task.source).read_bytes()
-    image = _read(data, task)
+    data = read(task.source)
+    image = sources.read(io.BytesIO(data), PurePosixPath(task.source).suffix, upright=task.strip)
     if "init" in task.options:
         api.register_initialization(task.options["init"])  # to decode what it was used for
     started = time.perf_counter()
@@ -133,16 +143,6 @@ def _done(task: Task) -> Record:
         **figures,
         **_named(task),
     )
-
-
-def _read(data: bytes, task: Task) -> "Image.Image | NDArray[np.generic]":
-    from . import plugin
-
-    if PurePosixPath(task.source).suffix.lower() in sources.ARRAY_SUFFIXES:
-        return sources.load_array(io.BytesIO(data))
-    image = sources.load(io.BytesIO(data))
-    # The orientation goes with the other metadata, so the pixels must be turned.
-    return plugin.upright(image) if task.strip else image
 
 
 def _figures(image: "Image.Image | NDArray[np.generic]", encoded: bytes) -> dict[str, Any]:

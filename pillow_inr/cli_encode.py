@@ -1,7 +1,6 @@
 """`pillow-inr encode`."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +14,7 @@ from .metadata import STRIPPED, read_psnr
 from .sources import Item
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 
 @click.command(epilog="Example: pillow-inr encode photos --out small --quality 40")
@@ -45,7 +43,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         target = outputs.target(item)
         if target.suffix.lower() != plugin.EXTENSION:
             raise ValueError(f"{target} does not end in {plugin.EXTENSION}: other programs would not know it")
-        image = _read(item.source, strip)
+        image = sources.read(item.source, item.source.suffix, upright=strip)
         if isinstance(image, Image.Image) and (frames := sources.frame_count(item.source)) > 1:
             console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
         start = time.perf_counter()
@@ -61,14 +59,6 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
     if len(items) > 1:
         console.print(f"{run.done} of {len(items)} files  {written:,} bytes{run.failures}  {_duration(started)}")
     run.exit()
-
-
-def _read(source: Path, strip: bool) -> "Image.Image | NDArray[np.generic]":
-    if source.suffix.lower() in sources.ARRAY_SUFFIXES:
-        return sources.load_array(source)
-    image = sources.load(source)
-    # The orientation goes with the other metadata, so the pixels must be turned.
-    return plugin.upright(image) if strip else image
 
 
 def _figures(data: bytes) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import ExifTags
+from PIL import ExifTags, Image
 
 from . import plugin, sources
 from .metadata import Metadata
@@ -40,14 +40,12 @@ def read_original(path: Path, shape: tuple[int, ...] | None = None) -> "NDArray[
         OSError: it cannot be read.
         ValueError: it is of another shape.
     """
-    if path.suffix.lower() in sources.ARRAY_SUFFIXES:
-        samples = sources.load_array(path)
-    else:
-        samples = plugin.to_samples(plugin.upright(sources.load(path)))
+    found = sources.read(path, path.suffix, upright=True)
+    samples = plugin.to_samples(found) if isinstance(found, Image.Image) else found
     samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
     if shape is not None and samples.shape != shape:
-        found, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
-        raise ValueError(f"it has height×width×channels {found}, the .inr file {expected}")
+        its, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
+        raise ValueError(f"it has height×width×channels {its}, the .inr file {expected}")
     return samples
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,7 +168,7 @@ class Picture:
         """Whether a file shows the picture worse than a single colour would, fitted with this lambda."""
         bit = rate_weight / self.pixels
         # Beyond that of a flat picture no file is; the variance takes a pass over all samples.
-        return metrics.is_lost(file.psnr_db, 0.0, bit) and metrics.is_lost(file.psnr_db, self.variance(), bit)
+        return metrics.is_lost(file.psnr_db, 0.0, bit) and metrics.is_lost(file.psnr_db, self.variance, bit)
 
     def mean(self) -> NDArray[np.float64]:
         """The mean colour in network values, shape (channels,)."""
@@ -175,6 +176,7 @@ class Picture:
         mean: NDArray[np.float64] = sum(values(row).sum(axis=0, dtype="f8") for row in self.samples) / self.pixels
         return mean
 
+    @cached_property
     def variance(self) -> float:
         """Mean squared error of the mean colour, in network values."""
         values, mean = self.scale.to_values, self.mean()

@@ -75,7 +75,7 @@ def collapsed(picture: Picture, trial: Trial) -> bool:
 
     It costs at most half a bit a sample to halve the error, of whatever image: that is of Gaussian noise.
     """
-    variance = picture.variance()
+    variance = picture.variance
     short = trial.file.psnr_db < metrics.psnr_db(variance) + COLLAPSE_DB
     return short and variance > trial.rate_weight * picture.channels
 

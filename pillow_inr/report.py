@@ -67,8 +67,8 @@ def render(
     records = manifest.read(path)
     if not records:
         raise ValueError("no image is listed in it")
-    done = [record for record in records if record.status == "done"]
-    failed = [record for record in records if record.status != "done"]
+    done = [record for record in records if record.done]
+    failed = [record for record in records if not record.done]
     worst, best = choose(done, images)
     kinds = [(record, "worst") for record in worst] + [(record, "best") for record in best]
     anchors = {record.output: (f"image-{number}", kind) for number, (record, kind) in enumerate(kinds, 1)}

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
 
+from . import plugin
 from .errors import BackendError, FitError
 from .signature import EXTENSION
 
@@ -118,6 +119,21 @@ def load(source: Path | IO[bytes]) -> Image.Image:
         raise
     except Exception as error:  # Pillow's plugins raise whatever they like on damaged files
         raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
+
+
+def read(file: Path | IO[bytes], suffix: str, upright: bool) -> "Image.Image | NDArray[np.generic]":
+    """What a file holds: an image, or an array by the ending of its name.
+
+    Args:
+        suffix: that ending, with its dot.
+        upright: whether an image is turned as its EXIF data say: where these are left out, its pixels must be.
+    Raises:
+        OSError: it cannot be read.
+    """
+    if suffix.lower() in ARRAY_SUFFIXES:
+        return load_array(file)
+    image = load(file)
+    return plugin.upright(image) if upright else image
 
 
 def frame_count(source: Path) -> int:

@@ -191,7 +191,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "compare": {"metrics", "plugin", "PIL", "matplotlib"},
     "plots": {"anatomy", "matplotlib"},
-    "sources": {"errors", "signature", "PIL"},
+    "sources": {"errors", "plugin", "signature", "PIL"},
     "manifest": set(),
     "batch_work": {
         "__init__",  # for the release
