@@ -1,6 +1,5 @@
 """The manifest of a batch: a line of JSON for each image that was worked on, as it ended. Standard library only."""
 
-import contextlib
 import json
 import math
 import os
@@ -175,8 +174,7 @@ def _lock(file: IO[bytes], path: Path) -> None:
         import fcntl
     except ImportError:
         return
-    with contextlib.suppress(NotImplementedError):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BlockingIOError(error.errno, "another batch is writing this manifest", str(path)) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise BlockingIOError(error.errno, "another batch is writing this manifest", str(path)) from error
