@@ -18,7 +18,7 @@ from pathlib import Path
 from common import image_paths, machine, rgb_image
 from PIL import Image
 
-from pillow_inr import manifest
+from pillow_inr.batch import manifest
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

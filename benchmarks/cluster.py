@@ -18,8 +18,8 @@ from common import image_paths, machine, rgb_image
 from distributed import Client, LocalCluster
 from PIL import Image
 
-from pillow_inr.batch import encode_many
-from pillow_inr.manifest import Record
+from pillow_inr.batch.manifest import Record
+from pillow_inr.batch.planning import encode_many
 
 # Tasks of --overhead: of files that are no images, so that a worker is done with them at once.
 TASKS = 3000

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pillow_inr import compare
+from pillow_inr.report import compare
 
 # The values give means of 22 to 40 dB and more on photographs; below, WebP and AVIF's default have no settings.
 CODECS = (

@@ -17,10 +17,14 @@ from typing import Any
 import numpy as np
 from common import machine
 
-from pillow_inr import container, cost, entropy, pyramid, pyramid_coding, pyramid_tiles
-from pillow_inr.architecture import Architecture
-from pillow_inr.container import Header, SampleFormat
-from pillow_inr.entropy import CodedTensor
+from pillow_inr import cost
+from pillow_inr.format import container
+from pillow_inr.format.container import Header, SampleFormat
+from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid.tiles import Tiles
+from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.weight_coding import CodedTensor
 
 SLACK = 5
 
@@ -28,7 +32,9 @@ CHILD = """
 import json, sys, time
 import numpy, constriction, pillow_inr
 from PIL import Image
-from pillow_inr import decoding, siren, pyramid_tiles
+from pillow_inr.models import reader as decoding
+from pillow_inr.models.pyramid import tiles as pyramid_tiles
+from pillow_inr.models.siren import synthesis as siren
 def peak():
     for line in open("/proc/self/status"):
         if line.startswith("VmHWM"):
@@ -51,25 +57,25 @@ def siren(size: tuple[int, int], width: int, depth: int, **fields: Any) -> bytes
         CodedTensor(np.rint(rng.laplace(size=shape, scale=3)).astype(np.int32), 160)
         for shape in Architecture.of(header).shapes
     ]
-    return _packed(header, entropy.encode_tensors(tensors))
+    return _packed(header, weight_coding.encode_tensors(tensors))
 
 
 def drawn_pyramid(size: tuple[int, int], tile: int = 0, **fields: Any) -> bytes:
     """A file of grids of random symbols; all tiles of one size are the same."""
     given = {"pixel_format": 2, "chunks_bytes": 0, "coding": 0, **fields}
     header = Header(size=size, model=container.MODEL_PYRAMID, tile=tile, payload_bytes=0, **given)
-    prior = pyramid.prior(0, 0, header.channels)
-    unchanged = {name: pyramid_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()}
+    prior = structure.prior(0, 0, header.channels)
+    unchanged = {name: latent_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()}
     streams: dict[tuple[int, int], bytes] = {}
     count = header.tiles[0] * header.tiles[1]
     table = container.Header(**{**vars(header), "payload_bytes": 4 * count if tile else 0})
-    tiles = list(pyramid_tiles.Tiles(table, bytes(table.payload_bytes)).all())
+    tiles = list(Tiles(table, bytes(table.payload_bytes)).all())
     for part in tiles:
         if part.size not in streams:
             rng = np.random.default_rng(0)
-            grids = [np.rint(rng.laplace(size=shape)).astype(np.int32) for shape in pyramid.grid_sizes(part.size)]
-            streams[part.size] = pyramid_coding.encode(0, 0, header.channels, unchanged, grids)
-    return _packed(header, pyramid_tiles.pack_streams(header, [streams[part.size] for part in tiles]))
+            grids = [np.rint(rng.laplace(size=shape)).astype(np.int32) for shape in structure.grid_sizes(part.size)]
+            streams[part.size] = latent_coding.encode(0, 0, header.channels, unchanged, grids)
+    return _packed(header, tiles.pack_streams(header, [streams[part.size] for part in tiles]))
 
 
 def _packed(header: Header, payload: bytes) -> bytes:

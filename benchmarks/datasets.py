@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import workers
+from pillow_inr.runtime import threads
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 sys.path.insert(0, str(EXAMPLES))
@@ -39,7 +39,7 @@ SAMPLES = EXAMPLES.parent / "samples"
 # At its default quality a SIREN of a photograph is larger than a pyramid, and made for nothing: this is its range.
 QUALITIES = {"pyramid": 50, "siren": 15}
 BATCH = 8
-CORES = workers.cores()
+CORES = threads.cores()
 
 
 class JpegReader(Reader):
@@ -80,9 +80,9 @@ def tf_threads(paths: list[Path], reader: Reader) -> Iterator[Any]:
         return tf.numpy_function(lambda name: reader(Path(name.decode())), [path], tf.uint8)
 
     names = tf.data.Dataset.from_tensor_slices(list(map(str, paths)))
-    workers.limit(1)
+    threads.limit_cores(1)
     yield names.map(load, num_parallel_calls=CORES).batch(BATCH).prefetch(2)
-    workers.limit(CORES)
+    threads.limit_cores(CORES)
 
 
 @contextmanager

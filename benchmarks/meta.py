@@ -18,8 +18,9 @@ from common import machine
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import container, initialization
-from pillow_inr.initialization import Initialization
+from pillow_inr.format import container
+from pillow_inr.models.siren import initialization
+from pillow_inr.models.siren.initialization import Initialization
 
 # Photographs gain about this at twice the rate (docs/experiments.md): what bytes count against decibels.
 DB_PER_DOUBLING = 3.0

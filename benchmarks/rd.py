@@ -21,8 +21,8 @@ from PIL import Image
 from rd_report import Row
 
 import pillow_inr
-from pillow_inr import compare
-from pillow_inr.compare import Codec
+from pillow_inr.report import compare
+from pillow_inr.report.compare import Codec
 
 OURS = "pillow_inr"
 # Seconds above which one run of an encoder is taken as it is; below, the best of three.

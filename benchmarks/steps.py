@@ -16,7 +16,7 @@ from PIL import Image
 from sgemm import Sgemm, SgemmRate
 
 import pillow_inr
-from pillow_inr.architecture import Architecture
+from pillow_inr.models.siren.architecture import Architecture
 
 
 class Network(NamedTuple):
@@ -90,16 +90,16 @@ class Fit(NamedTuple):
 
 
 def _rate_phase_start() -> float:
-    from pillow_inr import fit
+    from pillow_inr.models.siren.training import fit
 
     return fit.RATE_PHASE_START
 
 
 def pixels_per_step(size: tuple[int, int]) -> int:
     """A fit's batch: for a small image, a power of two that holds it (pillow_inr.fit._borrowed_trainer)."""
-    from pillow_inr import training
+    from pillow_inr.models.siren.training import trainer
 
-    return min(training.BATCH_PIXELS, 1 << (size[0] * size[1] - 1).bit_length())
+    return min(trainer.BATCH_PIXELS, 1 << (size[0] * size[1] - 1).bit_length())
 
 
 def fit_steps(image: Image.Image, network: Network, steps: int) -> Fit:

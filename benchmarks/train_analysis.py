@@ -14,10 +14,11 @@ from common import image_paths, machine, rgb_image
 from numpy.typing import NDArray
 from rich.progress import track
 
-from pillow_inr import pyramid_analysis, pyramid_fit
-from pillow_inr.pyramid import LEVELS, PRIORS
-from pillow_inr.pyramid_plan import PRESET, PRIOR_RATE_WEIGHTS
-from pillow_inr.samples import Scale
+from pillow_inr.imaging.samples import Scale
+from pillow_inr.models.pyramid.plan import PRESET, PRIOR_RATE_WEIGHTS
+from pillow_inr.models.pyramid.structure import LEVELS, PRIORS
+from pillow_inr.models.pyramid.training import fit as pyramid_fit
+from pillow_inr.models.pyramid.training import initial_latents
 
 SIZE = (384, 256)
 SCALE = Scale("uint8", 3, ((0.0, 255.0),))
@@ -39,8 +40,8 @@ def main() -> None:
     arguments = parser.parse_args()
     print(machine())
     if arguments.from_zeros:
-        zeros = np.zeros((PRIORS, LEVELS, 1 + pyramid_analysis.FEATURES), np.float32)
-        pyramid_analysis._filters = lambda: zeros  # type: ignore[assignment]
+        zeros = np.zeros((PRIORS, LEVELS, 1 + initial_latents.FEATURES), np.float32)
+        initial_latents._filters = lambda: zeros  # type: ignore[assignment]
     crops = _crops(arguments.folder, arguments.crops)
     filters = [_learned(crops, prior, arguments.steps) for prior in range(PRIORS)]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def _learned(crops: Sequence[Crop], prior: int, steps: int) -> NDArray[np.float6
     ]
     inputs: list[list[NDArray[np.float64]]] = [[] for _ in range(LEVELS)]
     for crop in crops:
-        for level, planes in enumerate(pyramid_analysis.features(SCALE.to_values(crop))):
+        for level, planes in enumerate(initial_latents.features(SCALE.to_values(crop))):
             inputs[level].append(np.stack([plane.ravel() for plane in planes], 1).astype(np.float64))
     return np.stack([_regressed(inputs[level], fits, level) for level in range(LEVELS)])
 

@@ -17,10 +17,10 @@ import tensorflow as tf
 from common import image_paths, machine, rgb_image
 from numpy.typing import NDArray
 
-from pillow_inr import pyramid
-from pillow_inr.pyramid_plan import PRIOR_RATE_WEIGHTS
-from pillow_inr.pyramid_training import NOISE_OFFSETS, Image, Step, Trainer
-from pillow_inr.soap import Soap, Tensors
+from pillow_inr.models.pyramid import structure
+from pillow_inr.models.pyramid.plan import PRIOR_RATE_WEIGHTS
+from pillow_inr.models.pyramid.training.soap import Soap, Tensors
+from pillow_inr.models.pyramid.training.trainer import NOISE_OFFSETS, Image, Step, Trainer
 
 SIZE = (384, 256)
 CHANNELS = 3
@@ -80,7 +80,7 @@ def _random() -> Tensors:
     sizes = {"a1": 0.2, "a2": 0.2, "a3": 0.1, "s1": 0.1, "s2": 0.04}
     weights = {
         name: np.asarray(sizes.get(name, 0.0) * random.standard_normal(shape), np.float32)
-        for name, shape in pyramid.shapes(PRESET, CHANNELS).items()
+        for name, shape in structure.shapes(PRESET, CHANNELS).items()
     }
     weights["up"][:] = BICUBIC
     return weights
@@ -93,7 +93,7 @@ def _train(
     random = np.random.default_rng(2)
     networks = [dict(start)] * len(crops) if together else [dict(start) for _ in crops]
     optimizers = [Soap(start, CLIP)] * len(crops) if together else [Soap(start, CLIP) for _ in crops]
-    zeros = [np.zeros(shape, np.float32) for shape in pyramid.grid_sizes(SIZE)]
+    zeros = [np.zeros(shape, np.float32) for shape in structure.grid_sizes(SIZE)]
     latents = [trainer.latents(zeros) for _ in crops]
     samples = math.prod(SIZE) * CHANNELS
     began = time.perf_counter()
@@ -123,7 +123,7 @@ def _train(
 
 
 def _step(position: float, pace: float, epoch: int, rate_weight: float, offsets: NDArray[np.int32]) -> Step:
-    rates = [LATENT_RATE * LATENT_GROWTH**level * pace for level in range(pyramid.LEVELS)]
+    rates = [LATENT_RATE * LATENT_GROWTH**level * pace for level in range(structure.LEVELS)]
     return Step(
         temperature=tf.constant(0.35 - 0.27 * position, tf.float32),
         deviation=tf.constant(0.22 - 0.07 * position, tf.float32),
@@ -143,8 +143,8 @@ def _packed(weights: Tensors) -> bytes:
     weights["s1"], weights["s1b"] = weights["s1"] * factor[:, None], weights["s1b"] * factor
     weights["s2"] = weights["s2"] / factor
     parts: list[NDArray[np.int64]] = []
-    for name, shape in pyramid.shapes(PRESET, CHANNELS).items():
-        integers = np.rint(np.ldexp(weights[name].reshape(shape).astype(np.float64), pyramid.fraction_bits(name)))
+    for name, shape in structure.shapes(PRESET, CHANNELS).items():
+        integers = np.rint(np.ldexp(weights[name].reshape(shape).astype(np.float64), structure.fraction_bits(name)))
         if np.abs(integers).max() > np.iinfo(np.int16).max:
             raise SystemExit(f"tensor {name} does not fit into 16 bits")
         parts.append(integers.ravel())

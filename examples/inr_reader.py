@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pillow_inr
-from pillow_inr import workers
+from pillow_inr.runtime import threads
 
 
 def inr_files(folder: Path) -> list[Path]:
@@ -54,7 +54,7 @@ class Reader:
             ValueError: it is damaged, or no .inr file; with its path.
         """
         if multiprocessing.parent_process() is not None:
-            workers.limit(1)  # this process is one of several, and together they use all cores
+            threads.limit_cores(1)  # this process is one of several, and together they use all cores
         data = path.read_bytes()
         try:
             box = self.random_region(pillow_inr.read_header(data).size, seed) if self.crop else None

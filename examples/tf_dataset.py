@@ -17,7 +17,7 @@ from typing import Any
 
 from inr_reader import Reader, inr_files, parser, read, reader_of
 
-from pillow_inr import workers
+from pillow_inr.runtime import threads
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def batches(
     """
     import tensorflow as tf  # not above: processes that are spawned import this module, too, and only decode
 
-    processes = processes or workers.cores()
+    processes = processes or threads.cores()
     width, height = reader.size or (None, None)
     # Not forked: TensorFlow's threads would be missing, and locks that they hold would stay locked.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:

@@ -11,12 +11,11 @@ Opening needs NumPy and constriction; only saving imports TensorFlow.
 
 from typing import TYPE_CHECKING, Any
 
-from . import imageio_support, limits, registration
+from . import limits
+from .plugins import imageio_support, registration
 
 if TYPE_CHECKING:
     from .api import decode, encode, read_header, register_initialization, save, to_keras
-    from .config import EncodeOptions
-    from .container import FORMAT_VERSION, Header
     from .errors import (
         BackendError,
         DamagedFileError,
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
         MissingInitializationError,
         UnsupportedFileError,
     )
+    from .format.container import FORMAT_VERSION, Header
+    from .options import EncodeOptions
 
 __version__ = "0.1.0"
 
@@ -69,9 +70,11 @@ if not TYPE_CHECKING:  # where it would turn every misspelt name into Any
     def __getattr__(name: str) -> Any:
         """Import the public names when the first is used: programs that only open files with Pillow need none."""
         if name in __all__:
-            from . import api, config, container, errors
+            from . import api, errors
+            from . import options as options_module
+            from .format import container
 
-            for module in (api, config, container, errors):
+            for module in (api, options_module, container, errors):
                 if hasattr(module, name):
                     return globals().setdefault(name, getattr(module, name))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,19 +7,21 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
-from . import container, files, metadata, plugin
-from .config import EncodeOptions
 from .errors import BackendError, FormatError
-from .metadata import Metadata
+from .format import container, metadata
+from .format.metadata import Metadata
+from .options import EncodeOptions
+from .plugins import pillow
+from .storage import atomic
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from .decoding import Box, Size
-    from .initialization import Initialization
-    from .keras_model import ImageModel
-    from .samples import Samples
+    from .imaging.samples import Samples
+    from .models.reader import Box, Size
+    from .models.siren.initialization import Initialization
+    from .models.siren.keras_model import ImageModel
 
     ImageLike = Image.Image | NDArray[np.generic]
 
@@ -49,7 +51,7 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
     from . import codec
 
     if isinstance(image, Image.Image):
-        return codec.encode(plugin.to_samples(image), checked, plugin.metadata_of(image, named))
+        return codec.encode(pillow.to_samples(image), checked, pillow.metadata_of(image, named))
     import numpy as np
 
     return codec.encode(np.asarray(image), checked, Metadata.of(named, {}))
@@ -70,18 +72,18 @@ def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = No
         ValueError: the size is not two positive integers or larger than Pillow's limit, or the box is not a region
             within the image.
     """
-    from . import decoding
+    from .models import reader
 
     data = _read(source)
     header, _ = container.read_header(data)
-    region = decoding.check_box(box, header.size)
-    chosen = decoding.check_size(size, region)
+    region = reader.check_box(box, header.size)
+    chosen = reader.check_size(size, region)
     try:
-        plugin.check_pixels(chosen, header.channels)
+        pillow.check_pixels(chosen, header.channels)
     except ValueError as error:
         # The whole image: it is the file that asks for too much.
         raise (FormatError(f"header: {error}") if size is None and box is None else error) from error
-    samples = decoding.decode(data, chosen, region)
+    samples = reader.decode(data, chosen, region)
     return samples.reshape(samples.shape[:2] + header.shape[2:])
 
 
@@ -94,16 +96,16 @@ def to_keras(source: Source) -> "ImageModel":
         BackendError: TensorFlow is not there, or Keras runs on another back end.
     """
     try:
-        from . import keras_model
+        from .models.siren import keras_model
     except ImportError as error:
         raise BackendError(
             f"a Keras model needs Keras on TensorFlow, which cannot be imported here: {error}"
         ) from error
-    from . import decoding
-    from .samples import Scale
+    from .imaging.samples import Scale
+    from .models import reader
 
-    network = decoding.read_network(_read(source))
-    if isinstance(network, decoding.PyramidNetwork):
+    network = reader.read_network(_read(source))
+    if isinstance(network, reader.PyramidNetwork):
         raise ValueError(
             "the file holds a pyramid, grids of symbols that are no function of position: encode with model='siren' "
             "for a Keras model"
@@ -122,7 +124,7 @@ def register_initialization(source: "str | os.PathLike[str] | Initialization") -
         OSError: the file cannot be read.
         ValueError: it is not an initialization.
     """
-    from . import initialization
+    from .models.siren import initialization
 
     return initialization.register(source)
 
@@ -152,5 +154,5 @@ def save(image: "ImageLike", path: str | os.PathLike[str], **options: Any) -> No
 
     Args and Raises: as `encode`; OSError also when the file cannot be written.
     """
-    files.check_writable(Path(path))
-    files.write_atomically(Path(path), encode(image, **options))
+    atomic.check_writable(Path(path))
+    atomic.write_atomically(Path(path), encode(image, **options))

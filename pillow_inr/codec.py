@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from . import pyramid_encode, samples, siren_encode
-from .config import EncodeOptions, budget_bytes, image_rate_weight
+from .encoding.source_image import BudgetError, Encoded, Picture
 from .errors import FitError
-from .metadata import Metadata
-from .picture import BudgetError, Encoded, Picture
+from .format.metadata import Metadata
+from .imaging import samples
+from .models.pyramid import encoder as pyramid_encoder
+from .models.siren import encoder as siren_encoder
+from .options import EncodeOptions, budget_bytes, image_rate_weight
 
 # Up to so many pixels, or when the pyramid's file has no more bytes or bits per pixel than that, a SIREN is tried, too,
 # and the better file kept: none is better at all icons, and flat or smooth images take a SIREN a tenth of the bytes.
@@ -53,7 +55,7 @@ def _instead_of(file: Encoded, picture: Picture, options: EncodeOptions) -> Enco
         raise FitError(
             f"the fit diverged: {file.psnr_db:.2f} dB are worse than a single colour; try another seed or more steps"
         )
-    flat = siren_encode.encode_flat(picture)
+    flat = siren_encoder.encode_flat(picture)
     if len(flat.data) <= budget and flat.psnr_db > file.psnr_db:
         file = flat
     warnings.warn(f"{budget} bytes: nothing better than a single colour was found, {file.psnr_db:.2f} dB", stacklevel=3)
@@ -62,27 +64,27 @@ def _instead_of(file: Encoded, picture: Picture, options: EncodeOptions) -> Enco
 
 def _encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
     if options.chosen_model == "siren":
-        return siren_encode.encode(picture, options, deadline)
+        return siren_encoder.encode(picture, options, deadline)
     if options.chosen_model == "pyramid":
         return _pyramid(picture, options, deadline)
     return _auto(picture, options, deadline)
 
 
 def _pyramid(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
-    return pyramid_encode.encode(picture, options, deadline).file
+    return pyramid_encoder.encode(picture, options, deadline).file
 
 
 def _auto(picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
     """The pyramid, or the SIREN where that is better."""
     if picture.is_flat:
-        flat = siren_encode.encode_flat(picture)
+        flat = siren_encoder.encode_flat(picture)
         if len(flat.data) <= (budget_bytes(options, picture.size) or len(flat.data)):
             return flat
     half = deadline
     if picture.pixels <= SMALL_PIXELS and deadline is not None:
         half = (time.perf_counter() + deadline) / 2
     try:
-        trial = pyramid_encode.encode(picture, options, half)
+        trial = pyramid_encoder.encode(picture, options, half)
     except (BudgetError, FitError) as error:
         return _siren_or(picture, options, deadline, error)
     if not _doubtful(picture, trial, deadline):
@@ -94,9 +96,9 @@ def _auto(picture: Picture, options: EncodeOptions, deadline: float | None) -> E
     return min(trial.file, siren or trial.file, key=_badness(picture, options))
 
 
-def _doubtful(picture: Picture, trial: pyramid_encode.Trial, deadline: float | None) -> bool:
+def _doubtful(picture: Picture, trial: pyramid_encoder.Trial, deadline: float | None) -> bool:
     """Whether a SIREN may do better than a pyramid's file, and there is time for it."""
-    if picture.pixels <= SMALL_PIXELS or pyramid_encode.collapsed(picture, trial):
+    if picture.pixels <= SMALL_PIXELS or pyramid_encoder.collapsed(picture, trial):
         return True
     late = deadline is not None and time.perf_counter() >= deadline
     length = len(trial.file.data)
@@ -104,21 +106,21 @@ def _doubtful(picture: Picture, trial: pyramid_encode.Trial, deadline: float | N
 
 
 def _siren_against(
-    trial: pyramid_encode.Trial, picture: Picture, options: EncodeOptions, deadline: float | None
+    trial: pyramid_encoder.Trial, picture: Picture, options: EncodeOptions, deadline: float | None
 ) -> Encoded | None:
     """A SIREN's file of what may be a simple picture; None if it is not."""
     rival = trial.file.loss(trial.rate_weight, picture.pixels)
     if options.psnr is None and budget_bytes(options, picture.size) is None:
-        return siren_encode.encode_simple(picture, options, trial.rate_weight, rival, deadline)
-    if siren_encode.may_be_simple(picture, options, trial.rate_weight, rival, deadline):
-        return siren_encode.encode(picture, options, deadline)
+        return siren_encoder.encode_simple(picture, options, trial.rate_weight, rival, deadline)
+    if siren_encoder.may_be_simple(picture, options, trial.rate_weight, rival, deadline):
+        return siren_encoder.encode(picture, options, deadline)
     return None
 
 
 def _siren_or(picture: Picture, options: EncodeOptions, deadline: float | None, failure: Exception) -> Encoded:
     """The SIREN's file, or else the pyramid's failure."""
     try:
-        return siren_encode.encode(picture, options, deadline)
+        return siren_encoder.encode(picture, options, deadline)
     except (BudgetError, FitError):
         raise failure from None
 

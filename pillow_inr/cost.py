@@ -7,10 +7,11 @@ benchmarks/cost.py.
 import math
 from dataclasses import dataclass
 
-from . import limits, workers
-from .architecture import Architecture
-from .container import MODEL_SIREN, TILE_NONE, Header
+from . import limits
 from .errors import LimitError
+from .format.container import MODEL_SIREN, TILE_NONE, Header
+from .models.siren.architecture import Architecture
+from .runtime.threads import THREADS_MAX, cores
 
 Size = tuple[int, int]
 
@@ -107,7 +108,7 @@ def of_pyramid(header: Header, box: tuple[int, int, int, int], size: Size) -> Co
 
 def _fixed_bytes(header: Header) -> int:
     """What anything takes: two copies of the payload, and threads that evaluate blocks of pixels."""
-    threads = min(workers.cores(), workers.THREADS_MAX)
+    threads = min(cores(), THREADS_MAX)
     return _BASE_BYTES + 2 * header.payload_bytes + threads * (_THREAD_BYTES + _CHANNEL_BYTES * header.channels)
 
 

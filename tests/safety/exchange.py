@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import container, decoding, entropy, pyramid_plan
-from pillow_inr.architecture import Architecture
-from pillow_inr.initialization import Initialization
-
-from ..checks import check_pixels, gradient
+from pillow_inr.format import container
+from pillow_inr.models import reader
+from pillow_inr.models.pyramid import plan as pyramid_plan
+from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.initialization import Initialization
+from tests.support.checks import check_pixels, gradient
 
 INIT = "init.npz"
 SIREN: dict[str, Any] = {"model": "siren", "width": 12, "depth": 3, "steps": 200}
@@ -82,12 +84,12 @@ def write(folder: Path) -> None:
 def symbols_of(data: bytes) -> NDArray[np.int64]:
     """All integers that a file's streams hold: of a SIREN steps and weights, of a pyramid tensors and grids."""
     header, payload, _ = container.unpack(data)
-    network = decoding.read_network(data)
-    if isinstance(network, decoding.PyramidNetwork):
+    network = reader.read_network(data)
+    if isinstance(network, reader.PyramidNetwork):
         pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
         arrays = [array for pyramid in pyramids for array in (*pyramid.tensors.values(), *pyramid.grids)]
     else:
-        tensors = entropy.decode_tensors(payload, Architecture.of(header).shapes, header.coding)
+        tensors = weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding)
         arrays = [array for tensor in tensors for array in (np.array(tensor.step_index), tensor.symbols)]
     return np.concatenate([np.asarray(array).ravel() for array in arrays]).astype(np.int64)
 

@@ -28,8 +28,8 @@ from os import geteuid
 from pathlib import Path
 
 import pillow_inr
-from pillow_inr import files
 from pillow_inr.errors import FormatError
+from pillow_inr.storage import atomic
 
 TESTS = Path(__file__).parent.parent
 SAVER = Path(__file__).with_name("saver.py")
@@ -189,7 +189,7 @@ def inject(fault: Fault, mount: bool, seed: str) -> Counter[str]:
         took_place = fault(random.Random(seed), path)
         if took_place is None:
             return Counter(odd=1, **{outcome(path): 1})
-        beside = sum(other.name.endswith(files.PART_SUFFIX) for other in path.parent.iterdir())
+        beside = sum(other.name.endswith(atomic.PART_SUFFIX) for other in path.parent.iterdir())
         return Counter({"faults" if took_place else "no fault": 1, outcome(path): 1, "beside": beside})
 
 
@@ -249,7 +249,7 @@ def _verdict(rows: dict[tuple[str, str], Counter[str]], seconds: float) -> int:
         (promised if way in PROMISED else other).update(counts)
     print(
         "older: the older file to the byte; new: a new one that decodes; beside: unfinished files (.*"
-        f"{files.PART_SUFFIX}); no fault: the save succeeded; odd: an end that should not be"
+        f"{atomic.PART_SUFFIX}); no fault: the save succeeded; odd: an end that should not be"
     )
     print(
         f"{promised['faults'] + other['faults']} faults in {seconds:.0f} s. Files lost of those promised to last: "

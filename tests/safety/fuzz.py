@@ -49,8 +49,8 @@ def mutated(data: bytes, longest: int, seed: int) -> bytes:
     """A mutation of a file without its checksum: every other one leaves the lengths in its header right."""
     import atheris
 
-    from pillow_inr import container
     from pillow_inr.errors import FormatError
+    from pillow_inr.format import container
 
     choice = random.Random(seed).randrange(4)
     try:

@@ -15,10 +15,15 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_inr
-from pillow_inr import container, entropy, facts, initialization, plugin, pyramid_coding, pyramid_synthesis
-from pillow_inr.architecture import Architecture
 from pillow_inr.errors import FormatError
-from pillow_inr.metadata import Metadata, read_psnr
+from pillow_inr.format import container
+from pillow_inr.format import info as file_info_module
+from pillow_inr.format.metadata import Metadata, read_psnr
+from pillow_inr.models.pyramid import latent_coding
+from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
+from pillow_inr.models.siren import initialization, weight_coding
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.plugins import pillow
 
 # Pixels and weights of the files that a target decodes.
 PIXELS_MAX = 2000
@@ -72,11 +77,11 @@ def facts_and_metadata(parsed: container.Header, found: Sequence[container.Chunk
     """What opening a file asks for."""
     with contextlib.suppress(FormatError):
         read_psnr(found)
-        facts.facts(parsed, found)
+        file_info_module.facts(parsed, found)
     with contextlib.suppress(FormatError):
         metadata = Metadata.from_chunks(found)
         assert Metadata.from_chunks(metadata.to_chunks()) == metadata
-        plugin.exif_tags(metadata.exif)
+        pillow.exif_tags(metadata.exif)
 
 
 def siren_payload(data: bytes) -> None:
@@ -93,7 +98,7 @@ def siren_payload(data: bytes) -> None:
     )
     payload = data[6 : 6 + (len(data) - 6 & ~3)]
     try:
-        tensors = list(entropy.decode_tensors(payload, architecture.shapes, coding & 1))
+        tensors = list(weight_coding.decode_tensors(payload, architecture.shapes, coding & 1))
     except FormatError:
         return
     for tensor, shape in zip(tensors, architecture.shapes, strict=True):
@@ -101,7 +106,7 @@ def siren_payload(data: bytes) -> None:
         assert 0 <= tensor.step_index <= 255
     if zlib.crc32(data) % 8:  # choosing a writer's parameters takes long
         return
-    again = entropy.decode_tensors(entropy.encode_tensors(tensors), architecture.shapes, 1)
+    again = weight_coding.decode_tensors(weight_coding.encode_tensors(tensors), architecture.shapes, 1)
     for tensor, other in zip(tensors, again, strict=True):
         assert tensor.step_index == other.step_index and np.array_equal(tensor.symbols, other.symbols)
 
@@ -114,7 +119,7 @@ def pyramid_payload(data: bytes) -> None:
     size, channels = (1 + columns % 20, 1 + rows % 20), 1 + channels % 5
     stream = data[4 : 4 + (len(data) - 4 & ~3)]
     try:
-        tensors, grids = pyramid_coding.decode(stream, 0, prior % container.PRIOR_COUNT, channels, size)
+        tensors, grids = latent_coding.decode(stream, 0, prior % container.PRIOR_COUNT, channels, size)
     except FormatError:
         return
     for grid in grids:

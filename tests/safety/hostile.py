@@ -21,12 +21,15 @@ from unittest.mock import Mock
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pillow_inr import container, decoding, entropy, pyramid, pyramid_coding
-from pillow_inr.architecture import Architecture
-from pillow_inr.distributions import laplace, shaped, uniform
-from pillow_inr.entropy import CodedTensor
-from pillow_inr.pyramid_tiles import Tiles
-from pillow_inr.range_coder import Encoder
+from pillow_inr.entropy.distributions import laplace, shaped, uniform
+from pillow_inr.entropy.range_coder import Encoder
+from pillow_inr.format import container
+from pillow_inr.models import reader
+from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid.tiles import Tiles
+from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.weight_coding import CodedTensor
 
 FILE_BYTES = 60
 SECONDS_MAX = 0.05
@@ -93,7 +96,7 @@ def siren_streams() -> Iterator[bytes]:
             tensors = [CodedTensor(np.zeros(shape, np.int32), 144) for shape in architecture.shapes]
             if place is not None:
                 tensors[place].symbols.flat[0] = 1
-            yield entropy.encode_tensors(tensors)
+            yield weight_coding.encode_tensors(tensors)
     # Tables of the largest magnitude, another for each frequency.
     encoder = Encoder()
     encoder.put(0, laplace(22, 8))
@@ -108,15 +111,15 @@ def siren_streams() -> Iterator[bytes]:
 
 def pyramid_streams() -> Iterator[bytes]:
     """Beginnings of pyramids' streams: nothing but zeros, some of them coded."""
-    base = pyramid.prior(0, 0, 3)
-    zeros = {name: pyramid_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
+    base = structure.prior(0, 0, 3)
+    zeros = {name: latent_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
     for size in ((16, 16), (256, 192), (1024, 1), (1024, 512)):
-        for level in (None, *range(pyramid.LEVELS)):
-            grids = [np.zeros(shape, np.int32) for shape in pyramid.grid_sizes(size)]
+        for level in (None, *range(structure.LEVELS)):
+            grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
             if level is not None:
                 for grid in grids[level:]:
                     grid[-1, -1] = 1
-            yield pyramid_coding.encode(0, 0, 3, zeros, grids)
+            yield latent_coding.encode(0, 0, 3, zeros, grids)
 
 
 class NothingWrongError(Exception):
@@ -156,7 +159,7 @@ def main() -> int:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     slowest, largest, refused, valid = [], [], 0, 0
-    decoding.siren.synthesize = Mock(side_effect=NothingWrongError)
+    reader.siren.synthesize = Mock(side_effect=NothingWrongError)
     Tiles.values = Mock(side_effect=NothingWrongError)  # type: ignore[method-assign]
     for data in files(100, arguments.seed):  # imports and tables that stay
         _error(data)

@@ -193,9 +193,10 @@ def values() -> Found:
 @contextmanager
 def hasty(model: str, factor: float) -> Iterator[None]:
     """Learning rates that are too high by a factor."""
-    from pillow_inr import pyramid_fit, training
+    from pillow_inr.models.pyramid.training import fit as pyramid_fit
+    from pillow_inr.models.siren.training import trainer
 
-    chosen = [(training, "MUON_RATE"), (training, "STEP_RATE")]
+    chosen = [(trainer, "MUON_RATE"), (trainer, "STEP_RATE")]
     if model == "pyramid":
         chosen = [(pyramid_fit, "NETWORK_RATE"), (pyramid_fit, "LATENT_RATE")]
     usual = [getattr(module, name) for module, name in chosen]

@@ -19,7 +19,9 @@ import numpy as np
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import cli, codec, container
+from pillow_inr import codec
+from pillow_inr.cli import commands
+from pillow_inr.format import container
 
 NEWER = Path(__file__).parent.parent / "vectors" / "pyramid" / "photo.inr"
 # Some tenths of a second each, once TensorFlow is there and has compiled.
@@ -52,7 +54,9 @@ def _command_line(image: Image.Image, path: Path, options: dict[str, Any]) -> No
         image.save(source)
         arguments = [f"--{name}={value}" for name, value in options.items()]
         try:
-            cli.main(["encode", str(source), f"--out={path}", "--force", "--quiet", *arguments], standalone_mode=False)
+            commands.main(
+                ["encode", str(source), f"--out={path}", "--force", "--quiet", *arguments], standalone_mode=False
+            )
         except SystemExit as end:
             if end.code == INTERRUPTED:
                 raise KeyboardInterrupt from end

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pillow_inr import pyramid
-
-from .. import plain_decoder, plain_file, plain_pyramid
-from ..plain_file import File
+from pillow_inr.models.pyramid import structure
+from tests.support import plain_decoder, plain_file, plain_pyramid
+from tests.support.plain_file import File
 
 FOLDER = Path(__file__).parent
-PRIORS = (Path(pyramid.__file__).parent / "pyramid_priors.bin").read_bytes()
+PRIORS = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
 PATHS = sorted(FOLDER.rglob("*.inr"))
 # The second decoder takes 20 seconds for it; three others have tiles.
 SLOW = "pyramid/tiled"

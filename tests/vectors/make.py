@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import container, entropy
-from pillow_inr.architecture import Architecture
+from pillow_inr.format import container
+from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren.architecture import Architecture
 
 
 def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows: int, init: str | None = None) -> bytes:
@@ -52,8 +53,8 @@ def drawn() -> bytes:
     for position, shape in enumerate(Architecture.of(header).shapes):
         spread = 40 * 4.0 ** -rng.integers(0, 3, shape[-1])
         symbols = np.rint(rng.laplace(0, spread, shape)).astype(np.int32)
-        tensors.append(entropy.CodedTensor(symbols * (position != 3), 152 - position))
-    payload = entropy.encode_tensors(tensors)
+        tensors.append(weight_coding.CodedTensor(symbols * (position != 3), 152 - position))
+    payload = weight_coding.encode_tensors(tensors)
     return container.pack(replace(header, payload_bytes=len(payload)), payload)
 
 
@@ -69,7 +70,7 @@ def main() -> None:
     else:
         data = drawn()
     header, payload, _ = container.unpack(data)
-    tensors = list(entropy.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
+    tensors = list(weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
     path.write_bytes(data)
     pixels = pillow_inr.decode(data)
     np.savez_compressed(

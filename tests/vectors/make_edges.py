@@ -17,20 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 import pillow_inr
-from pillow_inr import container, initialization, pyramid, pyramid_coding
-from pillow_inr.architecture import Architecture
-from pillow_inr.container import Chunk, SampleFormat
-from pillow_inr.entropy import CodedTensor, encode_tensors
-from pillow_inr.metadata import Metadata, psnr_chunk
-from pillow_inr.pyramid_coding import Delta
-from pillow_inr.pyramid_tiles import Tiles, pack_streams
-from pillow_inr.quantization import step_index
-
-from .. import any_choice, coding0, plain_decoder, plain_pyramid
-from ..pyramids import draw_deltas, draw_grids, header_of
+from pillow_inr.entropy.quantization import step_index
+from pillow_inr.format import container
+from pillow_inr.format.container import Chunk, SampleFormat
+from pillow_inr.format.metadata import Metadata, psnr_chunk
+from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
+from pillow_inr.models.siren import initialization
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
+from tests.support import any_choice, coding0, plain_decoder, plain_pyramid
+from tests.support.pyramids import draw_deltas, draw_grids, header_of
 
 FOLDER = Path(__file__).parent
-PRIORS = (Path(pyramid.__file__).parent / "pyramid_priors.bin").read_bytes()
+PRIORS = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
 # No sample is as near to where another number would be the nearest.
 MARGIN = 0.004
 FOURIER = {"encoding": container.ENCODING_FOURIER}
@@ -166,13 +167,13 @@ def tame_deltas(rng: np.random.Generator, channels: int) -> dict[str, Delta]:
 
 
 def no_deltas(rng: np.random.Generator, channels: int) -> dict[str, Delta]:
-    return {name: Delta(0, np.zeros(shape, np.int32)) for name, shape in pyramid.shapes(0, channels).items()}
+    return {name: Delta(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
 
 
 def limit_deltas(rng: np.random.Generator, channels: int) -> dict[str, Delta]:
     """Exponents and magnitudes of 15, and integers one below their limits."""
     deltas = tame_deltas(rng, channels)
-    prior = pyramid.prior(0, 1, channels)
+    prior = structure.prior(0, 1, channels)
     deltas["a2"] = Delta(0, np.resize([32767, -32767], prior["a2"].shape).astype(np.int32))
     deltas["a1b"] = Delta(15, np.resize([1, -1, 0], prior["a1b"].shape).astype(np.int32))
     ends = np.zeros(prior["a3b"].shape, np.int32)
@@ -207,7 +208,7 @@ def drawn_pyramid(
             if largest:
                 grids = [rng.choice(np.array([-4095, 4095, 0], np.int32), grid.shape) for grid in grids]
             changes = deltas(rng, header.channels)
-            streams.append(pyramid_coding.encode(0, header.prior, header.channels, changes, grids))
+            streams.append(latent_coding.encode(0, header.prior, header.channels, changes, grids))
         return pack(header, pack_streams(header, streams), chunks)
 
     return draw

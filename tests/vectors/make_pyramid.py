@@ -15,10 +15,9 @@ from zlib import crc32
 
 import numpy as np
 
-from pillow_inr import decoding
-from pillow_inr.container import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
-
-from ..pyramids import draw_file, with_preview
+from pillow_inr.format.container import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
+from pillow_inr.models import reader
+from tests.support.pyramids import draw_file, with_preview
 
 _SAMPLES = {
     "uint16": SampleFormat("uint16", 0, ((300.0, 41000.0),)),
@@ -43,9 +42,9 @@ def main() -> None:
     if preview:
         side = int(preview[0])
         data = with_preview(data, draw_file((side, side), 1, float(spread), **fields))
-        small["preview"] = decoding.read_network(data).pixels((side, side))
-    network = decoding.read_network(data)
-    assert isinstance(network, decoding.PyramidNetwork)
+        small["preview"] = reader.read_network(data).pixels((side, side))
+    network = reader.read_network(data)
+    assert isinstance(network, reader.PyramidNetwork)
     pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)

@@ -1,0 +1,184 @@
+"""`pillow-inr batch`."""
+
+import sys
+import time
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..batch import planning
+from ..batch.manifest import Record
+from ..batch.planning import Plan
+from ..errors import BackendError
+from ..inputs.sources import reason
+from . import fitting, running
+
+
+@click.command(epilog="Example: pillow-inr batch photos --out small --quality 40 --effort 3")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--out", metavar="FOLDER", required=True, help="Where the .inr files go: a folder, or its URL.")
+@click.option("--manifest", metavar="FILE", help="What became of each image.  [default: manifest.jsonl in FOLDER]")
+@click.option(
+    "-j", "--processes", type=click.IntRange(1), metavar="N", help="Images at a time.  [default: cores / threads]"
+)
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Of each process.")
+@click.option("--scheduler", metavar="ADDRESS", help="Encode on the workers of a Dask cluster.")
+@click.option("-f", "--force", is_flag=True, help="Encode what is finished again; overwrite files of others.")
+@click.option("--strip", is_flag=True, help="Leave out metadata, except a colour profile; turn images upright.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+@fitting.encode_options
+def batch_command(
+    inputs: tuple[str, ...],
+    out: str,
+    manifest: str | None,
+    processes: int | None,
+    threads: int,
+    scheduler: str | None,
+    force: bool,
+    strip: bool,
+    quiet: bool,
+    **keywords: Any,
+) -> None:
+    """Encode many images to .inr files, on all cores or a cluster.
+
+    INPUTS are files, folders (all images in and below them), patterns in quotes, URLs of these, and lists: @photos.txt
+    with a path a line, @manifest.jsonl. Run the same command again after an interruption, or with more images: what is
+    finished, with the same options and from the same bytes, is left alone.
+    """
+    fitting.checked(keywords)
+    options = {name: value for name, value in keywords.items() if (name, value) not in _DEFAULTS and value is not None}
+    started = time.perf_counter()
+    with _Show(running.console(quiet)) as show:
+        try:
+            records = planning.encode_many(
+                inputs,
+                out,
+                processes=processes,
+                threads=threads,
+                scheduler=scheduler,
+                manifest_path=manifest,
+                force=force,
+                strip=strip,
+                on_plan=show.plan,
+                on_record=show.record,
+                say=show.say,
+                **options,
+            )
+        except KeyboardInterrupt:
+            show.error(f"interrupted: {show.done} of {show.total} finished, nothing half-written")
+            sys.exit(running.INTERRUPTED)
+        except (OSError, ValueError, ImportError, BackendError) as error:
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            show.error(f"{where}{reason(error)}")
+            sys.exit(1)
+    if not quiet:
+        show.say(summary(records, show.done - show.skipped, time.perf_counter() - started))
+    sys.exit(int(any(not record.done for record in records)))
+
+
+# Options of a fit that have a value when they were not given; the manifest has those that were.
+_DEFAULTS = (("model", "auto"), ("seed", 0))
+
+
+class _Show:
+    """What is seen while a batch runs: a line an image, and below them a bar on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.total = self.done = self.skipped = 0
+        self._failed = self._bytes = 0
+        self._console = console
+        self._bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("images  {task.fields[bytes]:,} bytes"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            transient=True,
+            disable=console.quiet or not console.is_terminal,
+            speed_estimate_period=600,
+        )
+        self._task = self._bar.add_task("", total=None, bytes=0)
+
+    def __enter__(self) -> "_Show":
+        if not self._bar.disable:  # ending one that was not shown prints an empty line
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._bar.disable:
+            self._bar.stop()
+
+    def plan(self, plan: Plan) -> None:
+        """Take note of what is to be done."""
+        to_do = len(plan.failed) + len(plan.tasks)
+        self.skipped = self.done = len(plan.finished)
+        self.total = self.skipped + to_do
+        self._bar.update(self._task, total=to_do)
+        if self.skipped:
+            self.say(f"{self.skipped} of {self.total} were finished before")
+
+    def record(self, record: Record) -> None:
+        """Show what became of an image."""
+        if record.done:
+            self.done += 1
+            self._bytes += record.bytes or 0
+            count = f"{self.done + self._failed:>{len(str(self.total))}}/{self.total}"
+            self.say(f"{count}  {record.output}  {_figures(record)}")
+            if record.warning is not None:
+                self.say(f"{' ' * len(count)}  {record.warning}")
+        else:
+            self._failed += 1
+            self.error(f"{record.source}: {record.error}")
+        self._bar.update(self._task, advance=1, bytes=self._bytes)
+
+    def say(self, message: str | Table) -> None:
+        """Print a message above the bar."""
+        self._console.print(escape(message) if isinstance(message, str) else message)
+
+    def error(self, message: str) -> None:
+        """Print what went wrong, also where nothing else is printed."""
+        quiet, self._console.quiet = self._console.quiet, False
+        self._console.print(f"pillow-inr: {escape(message)}", style="red")
+        self._console.quiet = quiet
+
+
+def _figures(record: Record) -> str:
+    quality = "exact" if record.psnr is None else f"{record.psnr:.2f} dB"
+    return f"{record.bytes:,} bytes  {record.bpp:.3f} bpp  {quality}  {record.seconds:.1f} s"
+
+
+def summary(records: Sequence[Record], encoded: int, seconds: float) -> Table:
+    """A table of what a batch came to.
+
+    Args:
+        encoded: how many of the images were done in these seconds.
+    """
+    done = [record for record in records if record.done]
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column()
+    failed = len(records) - len(done)
+    table.add_row("images", f"{len(done):,} of {len(records):,}{f', {failed:,} failed' if failed else ''}")
+    if done:
+        sources = sum(record.source_bytes or 0 for record in done)
+        size = sum(record.bytes or 0 for record in done)
+        pixels = sum((record.width or 0) * (record.height or 0) for record in done)
+        table.add_row("bytes", f"{size:,} of {sources:,} ({size / max(sources, 1):.1%}), {8 * size / pixels:.3f} bpp")
+        for name, unit, digits in (("psnr", " dB", 2), ("ms_ssim", "", 4), ("seconds", " s", 1)):
+            figures = [value for record in done if (value := getattr(record, name)) is not None]
+            if figures:
+                shown = [f"{value:.{digits}f}{unit}" for value in (fmean(figures), min(figures), max(figures))]
+                table.add_row(_TITLES[name], f"{shown[0]} mean, {shown[1]} to {shown[2]}")
+    if encoded:
+        table.add_row("time", f"{seconds:.0f} s, {60 * encoded / seconds:.1f} images a minute")
+    return table
+
+
+_TITLES = {"psnr": "PSNR", "ms_ssim": "MS-SSIM", "seconds": "encode"}

@@ -1,0 +1,78 @@
+"""`pillow-inr encode`."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+from PIL import Image
+from rich.markup import escape
+
+from ..format import container
+from ..format.metadata import STRIPPED, read_psnr
+from ..imaging import metrics
+from ..inputs import sources
+from ..inputs.sources import Item
+from ..plugins import pillow
+from ..storage import atomic
+from . import files, fitting, running
+from .files import Outputs
+from .running import Run
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.command(epilog="Example: pillow-inr encode photos --out small --quality 40")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--out", metavar="PATH", help="Output file, or folder.  [default: beside the input]")
+@files.output_options
+@click.option("--strip", is_flag=True, help="Leave out metadata, except a colour profile; turn the image upright.")
+@fitting.encode_options
+def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, strip: bool, **keywords: Any) -> None:
+    """Encode images, of any format that Pillow opens, to .inr files.
+
+    INPUTS are files, folders (all images in and below them; --out has the same folders then) or patterns in quotes,
+    such as 'photos/**/*.jpg'; arrays are read from .npy files. Metadata (EXIF, XMP, colour profile, comment, dpi)
+    are kept.
+    """
+    options = fitting.checked(keywords)
+    items = sources.find(inputs, sources.opens_as_image, "image")
+    outputs = Outputs(out, pillow.EXTENSION, items, force)
+    console = running.console(quiet)
+    run = Run(items)
+    written = 0
+    started = time.perf_counter()
+
+    def encode_one(item: Item) -> None:
+        nonlocal written
+        target = outputs.target(item)
+        if target.suffix.lower() != pillow.EXTENSION:
+            raise ValueError(f"{target} does not end in {pillow.EXTENSION}: other programs would not know it")
+        image = sources.read(item.source, item.source.suffix, upright=strip)
+        if isinstance(image, Image.Image) and (frames := sources.frame_count(item.source)) > 1:
+            console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
+        start = time.perf_counter()
+        title = f"{run.count}{item.source.name}"
+        data = fitting.fit(image, options, title=title, console=console, **(dict.fromkeys(STRIPPED) if strip else {}))
+        seconds = time.perf_counter() - start
+        atomic.write_atomically(target, data)
+        outputs.made(target, item)
+        written += len(data)
+        console.print(f"{run.count}{escape(str(target))}  {_figures(data)}  {seconds:.1f} s")
+
+    run.each(encode_one)
+    if len(items) > 1:
+        console.print(f"{run.done} of {len(items)} files  {written:,} bytes{run.failures}  {_duration(started)}")
+    run.exit()
+
+
+def _figures(data: bytes) -> str:
+    header, _, chunks = container.unpack(data)
+    psnr_db = read_psnr(chunks)
+    quality = "" if psnr_db is None else f"  {psnr_db:.2f} dB"
+    return f"{len(data):,} bytes  {metrics.bits_per_pixel(len(data), *header.size):.3f} bpp{quality}"
+
+
+def _duration(started: float) -> str:
+    seconds = time.perf_counter() - started
+    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -1,0 +1,141 @@
+"""`pillow-inr learn`."""
+
+import io
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import click
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+
+from ..encoding import progress
+from ..errors import BackendError
+from ..inputs import sources
+from ..inputs.sources import Item
+from ..models.siren.architecture import Architecture
+from ..models.siren.plan import make_plan
+from ..options import ENCODINGS
+from ..plugins import pillow
+from ..runtime.native_log import held_back
+from ..storage import atomic
+from . import files, fitting, running
+from .files import Outputs
+from .running import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@click.command(
+    short_help="Learn initial weights from a folder of images.",
+    epilog="Example: pillow-inr learn photos -o photos.npz --width 48 --time-limit 3600",
+)
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("-o", "--out", metavar="FILE", required=True, help="Output file, .npz.")
+@files.output_options
+@click.option("-q", "--quality", type=int, default=15, show_default=True, help="Chooses the width, as for encode.")
+@click.option("-w", "--width", type=int, help="Units of each sine layer.  [default: from quality and size]")
+@click.option("-d", "--depth", type=int, help="Sine layers.  [default: 4]")
+@click.option(
+    "--encoding", type=click.Choice(ENCODINGS), default="fourier", show_default=True, help="Input of the network."
+)
+@click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Optimizer steps of each fit.")
+@click.option("--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Fits to learn from.")
+@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of weights and order.")
+@click.option("--device", metavar="NAME", help="TensorFlow device, such as CPU:0 or GPU:0.")
+def learn(
+    folder: Path,
+    out: str,
+    force: bool,
+    steps: int,
+    rounds: int,
+    time_limit: float | None,
+    seed: int,
+    device: str | None,
+    quiet: bool,
+    **keywords: Any,
+) -> None:
+    """Learn initial weights, for 'encode --init', from a FOLDER of images like those to be encoded.
+
+    The weights suit one network on RGB images. They help fits of fewer than about a hundred steps.
+    """
+    options = fitting.checked(keywords)
+    item = Item.named(folder)
+    outputs = Outputs(out, ".npz", [item], force)
+    console = running.console(quiet)
+    run = Run([item])
+
+    def learn_from(item: Item) -> None:
+        target = outputs.target(item)
+        paths = _images_in(folder)
+        sides = [max(size) for size in paths.values()]
+        # The middle one decides what the options leave open.
+        size = sorted(paths.values(), key=math.prod)[len(paths) // 2]
+        plan = make_plan(options, size, channels=3)
+        architecture = Architecture(
+            width=plan.width, depth=plan.depth, channels=3, frequencies=plan.frequencies, growth=plan.growth
+        )
+        bars = Console(stderr=True, quiet=quiet or not console.is_terminal)
+        with progress.bar("learning", bars, transient=True, unit="rounds") as report, held_back():
+            initialization = fitting.in_background(
+                lambda: _learning().learn(
+                    _endless(list(paths), seed),
+                    architecture,
+                    max(sides),
+                    steps=steps,
+                    rounds=rounds,
+                    time_limit=time_limit,
+                    seed=seed,
+                    device=device,
+                    report=report,
+                )
+            )
+        stream = io.BytesIO()
+        initialization.save(stream)
+        atomic.write_atomically(target, stream.getvalue())
+        console.print(
+            f"{escape(str(target))}  {plan.width}×{plan.depth}  {initialization.identity.hex()}  "
+            f"{stream.tell():,} bytes"
+        )
+
+    run.each(learn_from)
+    run.exit()
+
+
+def _learning() -> ModuleType:
+    try:
+        from ..models.siren.training import meta_learning as learning
+    except ImportError as error:
+        raise BackendError(f"learning needs Keras on TensorFlow, which cannot be imported here: {error}") from error
+    return learning
+
+
+def _images_in(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Images in a folder that Pillow can open, and their sizes."""
+    sizes = {}
+    for path in sorted(folder.iterdir()):
+        try:
+            with Image.open(path) as image:
+                sizes[path] = image.size
+        except (OSError, ValueError):
+            continue
+    if not sizes:
+        raise OSError("no image that Pillow can open in this folder")
+    return sizes
+
+
+def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
+    """The images' RGB pixels, turned upright, in another order each time round."""
+    import numpy as np
+
+    order = random.Random(seed)
+    while True:
+        for path in order.sample(paths, len(paths)):
+            yield np.asarray(pillow.upright(sources.load(path)).convert("RGB"))

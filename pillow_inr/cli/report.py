@@ -1,0 +1,58 @@
+"""`pillow-inr report`."""
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from ..inputs.sources import Item
+from ..storage import atomic
+from . import files, running
+from .files import Outputs
+from .running import Run
+
+
+@click.command(
+    short_help="Write a web page about the images of a batch.",
+    epilog="Example: pillow-inr report small/manifest.jsonl",
+)
+@click.argument("manifest")
+@click.option("-o", "--out", metavar="FILE", help="The page.  [default: report.html beside the manifest]")
+@files.output_options
+@click.option(
+    "--images", type=click.IntRange(0), default=3, show_default=True, help="So many of the worst, and of the best."
+)
+@click.option(
+    "--outputs", type=click.Path(path_type=Path), metavar="FOLDER", help="Of the .inr files.  [default: the manifest's]"
+)
+@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that files name.")
+def report(
+    manifest: str, out: str | None, force: bool, quiet: bool, images: int, outputs: Path | None, init: tuple[str, ...]
+) -> None:
+    """Write a web page about the images in a MANIFEST of 'pillow-inr batch'.
+
+    One file, which needs no network: distributions of bytes, PSNR and time, and the worst and the best images beside
+    their originals and JPEG files of equal size. Originals that are no longer there are left out.
+    """
+    files.register_initializations(init)
+    item = Item.named(manifest)
+    target_of = Outputs(out or str(item.source.with_name("report.html")), ".html", [item], force).target
+    console = running.console(quiet)
+    run = Run([item])
+
+    def write(item: Item) -> None:
+        target = target_of(item)
+        from ..report import page as reports
+
+        with console.status("reading …") as status:
+            page = reports.render(
+                item.source,
+                outputs=outputs,
+                images=images,
+                on_image=lambda number, count: status.update(f"image {number} of {count} …"),
+            )
+        atomic.write_atomically(target, page)
+        console.print(f"{escape(str(target))}  {len(page):,} bytes")
+
+    run.each(write)
+    run.exit()

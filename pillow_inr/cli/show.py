@@ -1,0 +1,178 @@
+"""`pillow-inr compare` and `pillow-inr view`: tables and pictures to look at."""
+
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from .. import api
+from ..format.metadata import NAMES, read_psnr
+from ..imaging import metrics
+from ..inputs import sources
+from ..inputs.sources import FILE_ERRORS, Item, reason
+from ..options import EncodeOptions
+from ..storage import atomic
+from . import files, fitting, running
+from .files import Outputs
+from .running import Run
+
+if TYPE_CHECKING:
+    from ..models.reader import Network, PyramidNetwork
+    from ..report.compare import Result
+
+_OURS = "pillow_inr"
+
+
+@click.command(
+    short_help="Compare an image with JPEG, WebP, AVIF at equal bytes.",
+    epilog="Example: pillow-inr compare photo.png --quality 40",
+)
+@click.argument("image")
+@click.option("-o", "--out", metavar="FILE", help="The picture.  [default: NAME.compare.png beside the image]")
+@files.output_options
+@click.option(
+    "--inr", type=click.Path(path_type=Path), metavar="FILE", help="An .inr file of the image, not a new fit."
+)
+@fitting.encode_options
+def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | None, **keywords: Any) -> None:
+    """Compare an .inr file of an IMAGE with JPEG, WebP, AVIF and JPEG 2000 files of no more bytes.
+
+    Prints a table and makes a picture of all, whole and in detail. The others have the highest quality whose file is
+    not larger. The fit's options are those of encode; what is transparent is compared on white.
+    """
+    options = fitting.checked(keywords)
+    if inr is not None and _setting(options):
+        raise click.UsageError(
+            f"--inr means that nothing is fitted, but options of a fit are given: {_setting(options)}"
+        )
+    item = Item.named(image)
+    outputs = Outputs(out, ".compare.png", [item], force)
+    console = running.console(quiet)
+    run = Run([item])
+
+    def compare_one(item: Item) -> None:
+        target = outputs.target(item)
+        from ..report import compare as comparison
+
+        original = comparison.comparable(sources.load(item.source))
+        ours = _ours(original, inr, options, console)
+        results = [ours]
+        for codec in comparison.available():
+            with console.status(f"{codec.label} …"):
+                results.append(comparison.best_within(original, codec, ours.bytes))
+        atomic.write_atomically(target, comparison.picture(original, results))
+        if not quiet:
+            _stdout().print(_comparison_table(results, original.size))
+            if any(result.too_large for result in results):
+                click.echo("* the smallest file of this format: it is larger than the .inr file")
+        console.print(f"{escape(str(target))}")
+
+    run.each(compare_one)
+    run.exit()
+
+
+def _stdout() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+
+
+def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, console: Console) -> "Result":
+    from ..report import compare as comparison
+
+    if inr is None:
+        start = time.perf_counter()
+        bare = dict.fromkeys(NAMES)
+        data = fitting.fit(original, options, title="fitting", console=console, **bare)
+        seconds = time.perf_counter() - start
+        return comparison.measure(
+            original, data, label=_OURS, setting=_setting(options) or "quality=50", seconds=seconds
+        )
+    try:
+        api.read_header(inr)  # other formats would open as well
+        return comparison.measure(original, inr.read_bytes(), label=_OURS, setting=inr.name)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{inr}: {reason(error)}") from error
+
+
+def _setting(options: EncodeOptions) -> str:
+    """What was asked of a fit, as the other formats' settings are shown; nothing for the defaults."""
+    names = ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
+    asked = {name: getattr(options, name) for name in names}
+    shown = [f"{name}={value:g}" for name, value in asked.items() if value is not None]
+    return " ".join(([] if options.model == "auto" else [f"model={options.model}"]) + shown)
+
+
+def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("codec", no_wrap=True)
+    table.add_column("setting", overflow="fold")
+    for heading in ("bytes", "bpp", "dB", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for result in results:
+        table.add_row(
+            result.label,
+            result.setting,
+            f"{result.bytes:,}" + "*" * result.too_large,
+            f"{metrics.bits_per_pixel(result.bytes, *size):.3f}",
+            "exact" if result.psnr_db == math.inf else f"{result.psnr_db:.2f}",
+            "-" if result.seconds is None else f"{result.seconds:.3f}",
+        )
+    return table
+
+
+@click.command(
+    short_help="Plot an .inr file: image, error, weights or symbols.",
+    epilog="Example: pillow-inr view photo.inr --original photo.png",
+)
+@click.argument("file", metavar="FILE.inr")
+@click.option("--original", metavar="IMAGE", help="What was encoded: adds a map of the error.")
+@click.option("-o", "--out", metavar="FILE", help="The plot.  [default: NAME.view.png beside the file]")
+@files.output_options
+@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the file names.")
+def view(file: str, original: str | None, out: str | None, force: bool, quiet: bool, init: tuple[str, ...]) -> None:
+    """Plot an .inr file: its image, the error, histograms of its weights or symbols, where its bytes are."""
+    files.register_initializations(init)
+    item = Item.named(file)
+    outputs = Outputs(out, ".view.png", [item], force)
+    console = running.console(quiet)
+    run = Run([item])
+
+    def view_one(item: Item) -> None:
+        target = outputs.target(item)
+        from ..inputs import originals
+        from ..models import reader
+        from ..report import breakdown, plots
+
+        data = item.source.read_bytes()
+        taken_apart = breakdown.dissect(data)
+        network = reader.read_network(data)
+        pixels = originals.upright_pixels(network, whole=original is not None)
+        reference = None
+        if original is not None:
+            try:
+                reference = originals.read_original(Path(original), pixels.shape)
+            except FILE_ERRORS as error:
+                raise ValueError(f"{original}: {reason(error)}") from error
+        plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
+        atomic.write_atomically(target, plot)
+        console.print(f"{escape(str(target))}")
+
+    run.each(view_one)
+    run.exit()
+
+
+def _title(path: Path, network: "Network | PyramidNetwork") -> str:
+    header = network.header
+    psnr_db = read_psnr(network.chunks)
+    name = click.format_filename(path, shorten=True)
+    return (
+        f"{name}: {header.size[0]}×{header.size[1]} pixels, {header.channels} × {header.dtype}, "
+        f"{header.file_bytes:,} bytes, {metrics.bits_per_pixel(header.file_bytes, *header.size):.3f} bits per pixel"
+        + ("" if psnr_db is None else ", no error" if psnr_db == math.inf else f", {psnr_db:.2f} dB")
+    )

@@ -1,0 +1,165 @@
+"""What a file says about its image beside the pixels: EXIF, ICC profile, XMP, comment, resolution, PSNR <-> chunks.
+
+Standard library only: opening a file reads them. Knows no image library; the plugin layer takes them out of
+`Image.info` and puts them there.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import limits
+from ..errors import FormatError
+from .container import CHUNK_PREVIEW, Chunk
+
+CHUNK_EXIF = 2
+CHUNK_ICC_PROFILE = 3
+CHUNK_XMP = 4
+CHUNK_COMMENT = 5
+CHUNK_DPI = 6
+CHUNK_PSNR = 7
+# PSNR in hundredths of a dB; the last number stands for a file without any error.
+_EXACT = 0xFFFF
+_COMPRESSED = {"exif": CHUNK_EXIF, "icc_profile": CHUNK_ICC_PROFILE, "xmp": CHUNK_XMP, "comment": CHUNK_COMMENT}
+_TEXTS = ("xmp", "comment")
+NAMES = (*_COMPRESSED, "dpi")
+STRIPPED = tuple(name for name in NAMES if name != "icc_profile")
+"""What is dropped when metadata are: all but the colour profile, without which the colours would be others."""
+CHUNK_NAMES = {1: "initialization", **{kind: name for name, kind in _COMPRESSED.items()}, CHUNK_DPI: "dpi"} | {
+    CHUNK_PSNR: "psnr",
+    CHUNK_PREVIEW: "preview",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """Metadata of an image, under the names that Pillow has for them; None is what is not there."""
+
+    exif: bytes | None = None
+    icc_profile: bytes | None = None
+    xmp: bytes | None = None
+    comment: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    """Pixels per inch, horizontally and vertically."""
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any], info: Mapping[str, Any]) -> "Metadata":
+        """What the keywords of a save give; what they do not name, as `Image.info` has it. None in a keyword drops it.
+
+        Raises:
+            ValueError: a keyword's value is of the wrong kind. (What is odd in `info`, where another format's plugin
+                put it, is left out.)
+        """
+        values: dict[str, Any] = {}
+        for name in NAMES:
+            given = name in keywords
+            value = keywords[name] if given else info.get(name)
+            if value is not None:
+                try:
+                    values[name] = _resolution(value) if name == "dpi" else _bytes(name, value)
+                except ValueError:
+                    if given:
+                        raise
+        texts_bytes = sum(len(value) for value in values.values() if isinstance(value, bytes))
+        if texts_bytes > limits.METADATA_MAX:
+            raise ValueError(
+                f"the metadata have {texts_bytes} bytes, more than {limits.METADATA_MAX}: leave some out as None"
+            )
+        return cls(**values)
+
+    @classmethod
+    def from_chunks(cls, chunks: Sequence[Chunk]) -> "Metadata":
+        """Metadata of a file; of several chunks of one kind the first counts.
+
+        Raises:
+            FormatError: a chunk holds no such data.
+        """
+        first = _first_by_kind(chunks)
+        texts: dict[str, bytes] = {}
+        for name, kind in _COMPRESSED.items():
+            if kind in first:
+                texts[name] = _inflate(name, first[kind], limits.METADATA_MAX - sum(map(len, texts.values())))
+        dpi = None
+        if CHUNK_DPI in first:
+            if len(first[CHUNK_DPI]) != 8:
+                raise FormatError(f"chunks: dpi has {len(first[CHUNK_DPI])} bytes, expected 8")
+            dpi = struct.unpack("<ff", first[CHUNK_DPI])
+            if not all(0 < number < math.inf for number in dpi):
+                raise FormatError(f"chunks: dpi is {dpi}, expected two positive numbers")
+        return cls(**texts, dpi=dpi)
+
+    def to_chunks(self) -> list[Chunk]:
+        """The chunks of a file (docs/format.md section 8)."""
+        chunks = [
+            Chunk(kind, zlib.compress(getattr(self, name), 9))
+            for name, kind in _COMPRESSED.items()
+            if getattr(self, name) is not None
+        ]
+        if self.dpi is not None:
+            chunks.append(Chunk(CHUNK_DPI, struct.pack("<ff", *self.dpi)))
+        return chunks
+
+    def info(self) -> dict[str, Any]:
+        """What is there, by name, for `Image.info`."""
+        return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
+
+
+def psnr_chunk(psnr_db: float) -> Chunk:
+    """The chunk that holds a PSNR in dB; inf for a file without any error."""
+    number = _EXACT if psnr_db == math.inf else round(min(max(100 * psnr_db, 0.0), _EXACT - 1.0))
+    return Chunk(CHUNK_PSNR, struct.pack("<H", number))
+
+
+def read_psnr(chunks: Sequence[Chunk]) -> float | None:
+    """The PSNR in dB that a file's writer measured, None if it does not say.
+
+    Raises:
+        FormatError: the chunk holds no such number.
+    """
+    data = _first_by_kind(chunks).get(CHUNK_PSNR)
+    if data is None:
+        return None
+    if len(data) != 2:
+        raise FormatError(f"chunks: psnr has {len(data)} bytes, expected 2")
+    number: int = struct.unpack("<H", data)[0]
+    return math.inf if number == _EXACT else number / 100
+
+
+def _first_by_kind(chunks: Sequence[Chunk]) -> dict[int, bytes]:
+    return {chunk.kind: chunk.data for chunk in reversed(chunks)}
+
+
+def _bytes(name: str, value: Any) -> bytes:
+    if hasattr(value, "tobytes") and not isinstance(value, memoryview):  # PIL.Image.Exif, and arrays
+        value = value.tobytes()
+    if isinstance(value, str) and name in _TEXTS:
+        value = value.encode()
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise ValueError(f"{name} must be bytes, got {value!r}")
+    return bytes(value)
+
+
+def _resolution(value: Any) -> tuple[float, float]:
+    try:
+        horizontal, vertical = (struct.unpack("<f", struct.pack("<f", float(number)))[0] for number in value)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        horizontal = vertical = math.nan
+    if not (0 < horizontal < math.inf and 0 < vertical < math.inf):
+        raise ValueError(f"dpi must be two positive numbers, got {value!r}")
+    return horizontal, vertical
+
+
+def _inflate(name: str, data: bytes, most: int) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(data, most + 1)
+    except zlib.error as error:
+        raise FormatError(f"chunks: {name} is damaged: {error}") from error
+    if len(text) > most:
+        raise FormatError(f"chunks: with {name} there are more than {limits.METADATA_MAX} bytes of metadata")
+    if not inflater.eof or inflater.unused_data:
+        raise FormatError(f"chunks: {name} is damaged: its compressed data does not end where the chunk ends")
+    return text

@@ -1,0 +1,97 @@
+"""Samples of an image <-> network values: sample types, ranges, rounding. Knows no grid and no network."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..format.container import CHANNELS_MAX, DTYPES, MODES, PIXEL_FORMAT_SAMPLES, Header, SampleFormat
+
+Samples = NDArray[Any]
+"""Arrays of the types that a file can hold: uint8, uint16, float32."""
+
+# From this ratio on, between the range of all samples and that of a channel, each channel is stored with its own
+# range: the error, which is uniform over the network's values, would bury a channel that hardly varies beside others.
+OWN_RANGES_FROM = 4.0
+
+
+def as_samples(array: NDArray[np.generic]) -> Samples:
+    """An array of one of the types that a file can hold: float16 and float64 become float32, truth values 0 and 255.
+
+    Raises:
+        ValueError: other types, shapes that are not (height, width) or (height, width, 1..64), nothing in it, values
+            that are not finite.
+    """
+    native = array.dtype.newbyteorder("=")
+    if native == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    elif native in (np.float16, np.float64):
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+            array = array.astype(np.float32)
+    elif native.name in DTYPES:
+        array = array.astype(native, copy=False)
+    if array.dtype.name not in DTYPES:
+        raise ValueError(f"image must be an array of uint8, uint16 or float32, got {array.dtype}")
+    if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= CHANNELS_MAX):
+        raise ValueError(
+            f"image must have the shape (height, width) or (height, width, 1..{CHANNELS_MAX}), got {array.shape}"
+        )
+    if not array.size:
+        raise ValueError(f"cannot encode an empty image, got the shape {array.shape}")
+    with np.errstate(invalid="ignore"):  # both infinities
+        if array.dtype == np.float32 and not np.isfinite(array.sum(dtype=np.float64)):
+            raise ValueError("image must be finite, got infinities or NaN")
+    return array
+
+
+def format_of(samples: Samples) -> tuple[int, SampleFormat | None]:
+    """Pixel format and sample format with which an array from `as_samples` is stored (docs/format.md section 3)."""
+    channels = samples.shape[2] if samples.ndim == 3 else 0
+    if samples.dtype == np.uint8 and channels in (0, *range(2, len(MODES) + 1)):
+        return max(channels, 1) - 1, None
+    return PIXEL_FORMAT_SAMPLES, SampleFormat(samples.dtype.name, channels, _ranges(samples))
+
+
+def _ranges(samples: Samples) -> tuple[tuple[float, float], ...]:
+    lowest = samples.min(axis=(0, 1)).astype(np.float64).ravel()
+    highest = samples.max(axis=(0, 1)).astype(np.float64).ravel()
+    spans = highest - lowest
+    low, high = lowest.min(), highest.max()
+    if (high - low) > OWN_RANGES_FROM * spans.min(where=spans > 0, initial=np.inf):
+        return tuple(zip(lowest.tolist(), highest.tolist(), strict=True))
+    return ((float(low), float(high)),)
+
+
+class Scale:
+    """The affine map between a file's samples and network values 0..1 (docs/format.md section 5)."""
+
+    def __init__(self, dtype: str, channels: int, ranges: Sequence[tuple[float, float]]) -> None:
+        bounds = np.array(ranges, np.float64).T
+        self.dtype = np.dtype(dtype)
+        self.low = np.broadcast_to(bounds[0], channels)
+        """Value of each channel's samples at network value 0, float64, shape (channels,); `span` to that at 1."""
+        self.span = np.broadcast_to(bounds[1], channels) - self.low
+
+    @classmethod
+    def of(cls, header: Header) -> "Scale":
+        """The map of a file."""
+        return cls(header.dtype, header.channels, header.samples.ranges if header.samples else ((0.0, 255.0),))
+
+    def to_values(self, samples: Samples) -> NDArray[np.float32]:
+        """Network values of samples, shape (..., channels); 0 in a channel that does not vary."""
+        inverse = np.divide(1.0, self.span, out=np.zeros_like(self.span), where=self.span > 0)
+        if self.dtype == np.float32:  # may be a small difference between large numbers
+            samples = samples - self.low
+            return np.asarray(samples * inverse, np.float32)
+        return np.asarray((samples - self.low.astype(np.float32)) * inverse.astype(np.float32))
+
+    def to_samples(self, values: NDArray[np.float32]) -> Samples:
+        """Samples of network values 0..1, shape (..., channels); integers are rounded, ties to even."""
+        if self.dtype == np.uint8:  # the usual case, and exact in float32
+            scaled = values * self.span.astype(np.float32) + self.low.astype(np.float32)
+        else:
+            scaled = values * self.span + self.low
+        if self.dtype != np.float32:
+            np.rint(scaled, out=scaled)
+        return np.asarray(scaled, self.dtype)

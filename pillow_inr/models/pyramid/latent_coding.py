@@ -1,0 +1,272 @@
+"""Integers of a pyramid, its tensors' differences and its grids, <-> one range-coded stream of bytes.
+
+Knows the order in which they stand (docs/format.md section 9.4), neither a header nor how they become pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...entropy.distributions import SCALE_INDEX_MAX, code_lengths, laplace, onesided, onesided_counts, uniform
+from ...entropy.range_coder import Decoder, Encoder
+from ...entropy.scale_search import laplace_bits, scale_lengths
+from ...errors import FormatError
+from . import frequency_tables, structure
+from .context import SYMBOL_MAX, ContextNetwork, Grid, Predictions, decode_grid, predict_grid
+from .structure import LEVELS, Tensors
+
+# Residuals beyond the bins, from the first on: a mean at one end and a symbol at the other lie within the alphabet.
+_ESCAPE_SCALE = 32
+_ESCAPE_MAGNITUDE = 13
+_FIRST_ESCAPE = frequency_tables.REACH + 1
+_LAST_BIN = frequency_tables.BINS - 1
+_FIRST_SCALE = 24
+_DIFFERENCE_SCALE = 22
+_DIFFERENCE_MAGNITUDE = 8
+_DIFFERENCE_MAX = (1 << _DIFFERENCE_MAGNITUDE) - 1
+_DIFFERENCE_BITS = laplace_bits(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE)
+_MAGNITUDES = 16
+_EXPONENTS = 16
+# Symbols that take as long as what is done once for each front.
+_FRONT_SYMBOLS = 75
+# Rows of counts that are laid out at once for the coder: 18 MB.
+_BATCH = 1 << 16
+
+
+class Delta(NamedTuple):
+    """A tensor as differences from the prior's: integer = prior's integer + symbol * 2^exponent."""
+
+    exponent: int
+    """0..15."""
+    symbols: NDArray[np.int32]
+    """Of the tensor's shape, -32767..32767."""
+
+    def added_to(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The tensor's integers from the prior's."""
+        return values + (self.symbols.astype(np.int64) << self.exponent)
+
+
+class Pyramid(NamedTuple):
+    """What a stream holds."""
+
+    tensors: dict[str, NDArray[np.int64]]
+    """Integers of all tensors, as `pyramid.shapes` lists them."""
+    grids: list[Grid]
+    """Symbols of each level, finest first."""
+
+
+def apply(prior: Tensors, deltas: Mapping[str, Delta]) -> dict[str, NDArray[np.int64]]:
+    """Integers of the tensors that differences from a prior make.
+
+    Raises:
+        FormatError: one is beyond its limit.
+    """
+    tensors = {name: deltas[name].added_to(values) for name, values in prior.items()}
+    structure.check_tensors(tensors)
+    return tensors
+
+
+def encode(preset: int, prior: int, channels: int, deltas: Mapping[str, Delta], grids: Sequence[Grid]) -> bytes:
+    """Range-code a pyramid.
+
+    Args:
+        preset: index into `pyramid.PRESETS`.
+        prior: number of the prior.
+        channels: samples per pixel.
+        deltas: of every tensor.
+        grids: symbols of each level, finest first, -4095..4095, sizes as `pyramid.grid_sizes` has them.
+    Returns:
+        Little-endian 32-bit words as bytes.
+    Raises:
+        ValueError: a symbol or an exponent is outside its range.
+        FormatError: the differences lead beyond a tensor's limit.
+    Source: docs/format.md section 9.4.
+    """
+    if any(np.abs(grid).max() > SYMBOL_MAX for grid in grids):
+        raise ValueError(f"symbols of grids must be in -{SYMBOL_MAX}..{SYMBOL_MAX}")
+    if any(not 0 <= delta.exponent < _EXPONENTS for delta in deltas.values()):
+        raise ValueError(f"an exponent of differences must be in 0..{_EXPONENTS - 1}")
+    base = structure.prior(preset, prior, channels)
+    network = ContextNetwork(apply(base, deltas), preset)
+    encoder = Encoder()
+    scale_index = _FIRST_SCALE
+    for name in base:
+        scale_index = _put_delta(encoder, deltas[name], scale_index)
+    for grid in reversed(grids):
+        encoder.put(int(grid.any()), uniform(2))
+    for level in reversed(range(LEVELS)):
+        if grids[level].any():
+            _put_grid(encoder, grids[level], predict_grid(network, level, grids[level], _coarser(grids, level)))
+    return encoder.to_bytes()
+
+
+def decode(data: bytes, preset: int, prior: int, channels: int, size: tuple[int, int]) -> Pyramid:
+    """Undo `encode`.
+
+    Args:
+        data: a multiple of 4 bytes whose checksum was compared before: the coder itself turns damaged bytes into
+            plausible symbols without complaint.
+        preset: index into `pyramid.PRESETS`.
+        prior: number of the prior.
+        channels: samples per pixel.
+        size: width and height of what the pyramid shows.
+    Raises:
+        FormatError: a number is outside its range, or the stream does not fit its symbols.
+    """
+    decoder = Decoder(data)
+    base = structure.prior(preset, prior, channels)
+    deltas = {}
+    scale_index = _FIRST_SCALE
+    for name, values in base.items():
+        deltas[name], scale_index = _take_delta(decoder, values.shape, scale_index)
+    tensors = apply(base, deltas)
+    network = ContextNetwork(tensors, preset)
+    coded = decoder.take(uniform(2), LEVELS)[::-1]
+    sizes = structure.grid_sizes(size)
+    decoder.spend(sum(_symbols(sizes[level]) for level in range(LEVELS) if coded[level]))
+    # Zeros that take no memory.
+    grids = [np.broadcast_to(np.int32(0), shape) for shape in sizes]
+    take = _Taker(decoder)
+    for level in reversed(range(LEVELS)):
+        if coded[level]:
+            grid = decode_grid(network, level, grids[level].shape, _coarser(grids, level), take)
+            if np.abs(grid).max() > SYMBOL_MAX:
+                raise FormatError(f"payload: a symbol of grid {level} is outside -{SYMBOL_MAX}..{SYMBOL_MAX}")
+            grids[level] = grid
+    decoder.finish()
+    return Pyramid(tensors, grids)
+
+
+def grid_bits(tensors: Tensors, grids: Sequence[Grid], preset: int = 0) -> list[float]:
+    """Code length of each grid, finest first, in bits: what `encode` takes for it, but for a few bits at its end.
+
+    Args:
+        tensors: integers, as `apply` makes them.
+        grids: symbols of each level, finest first, of one pyramid.
+        preset: index into `pyramid.PRESETS`.
+    """
+    network = ContextNetwork(tensors, preset)
+    return [
+        _length(grid, predict_grid(network, level, grid, _coarser(grids, level))) if grid.any() else 0.0
+        for level, grid in enumerate(grids)
+    ]
+
+
+def delta_bits(delta: Delta) -> float:
+    """Code length of a tensor in bits, as if the scale index were the one predicted."""
+    magnitude = _magnitude(delta)
+    if not magnitude:
+        return float(np.log2(_MAGNITUDES))
+    symbols = scale_lengths([delta.symbols], magnitude, 0).min()
+    return float(np.log2(_MAGNITUDES) + np.log2(_EXPONENTS) + _DIFFERENCE_BITS[_DIFFERENCE_MAX] + symbols)
+
+
+def _coarser(grids: Sequence[Grid], level: int) -> tuple[Grid | None, Grid | None]:
+    """Grids of the next two levels."""
+    following = [*grids[level + 1 : level + 3], None, None]
+    return following[0], following[1]
+
+
+def _magnitude(delta: Delta) -> int:
+    """The smallest that holds the symbols."""
+    return int(np.abs(delta.symbols).max()).bit_length()
+
+
+def _put_delta(encoder: Encoder, delta: Delta, predicted: int) -> int:
+    """Code a tensor; returns the scale index predicted for the next."""
+    magnitude = _magnitude(delta)
+    encoder.put(magnitude, uniform(_MAGNITUDES))
+    if not magnitude:
+        return predicted
+    encoder.put(delta.exponent, uniform(_EXPONENTS))
+    lengths = scale_lengths([delta.symbols], magnitude, 0)[0]
+    lengths += _DIFFERENCE_BITS[_DIFFERENCE_MAX - predicted :][: len(lengths)]
+    scale_index = int(lengths.argmin())
+    encoder.put(scale_index - predicted, laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
+    encoder.put(delta.symbols, laplace(scale_index, magnitude))
+    return scale_index
+
+
+def _take_delta(decoder: Decoder, shape: tuple[int, ...], predicted: int) -> tuple[Delta, int]:
+    """Undo `_put_delta`."""
+    magnitude = decoder.take_one(uniform(_MAGNITUDES))
+    if not magnitude:
+        return Delta(0, np.zeros(shape, np.int32)), predicted
+    exponent = decoder.take_one(uniform(_EXPONENTS))
+    scale_index = predicted + decoder.take_one(laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
+    if not 0 <= scale_index <= SCALE_INDEX_MAX:
+        raise FormatError(f"payload: scale index is {scale_index}, expected 0..{SCALE_INDEX_MAX}")
+    symbols = decoder.take(laplace(scale_index, magnitude), int(np.prod(shape)))
+    return Delta(exponent, symbols.reshape(shape)), scale_index
+
+
+def _put_grid(encoder: Encoder, grid: Grid, predictions: Predictions) -> None:
+    """Code the symbols of a grid front by front, each front's escapes behind it."""
+    rows, columns = np.indices(grid.shape).reshape(2, -1)
+    front = columns + 2 * rows
+    order = np.lexsort((rows, front))
+    residuals = (grid.ravel() - predictions.means)[order]
+    indices = predictions.rows[order]
+    bins = np.clip(residuals + _FIRST_ESCAPE, 0, _LAST_BIN).astype(np.int32)
+    escaped = np.flatnonzero(np.abs(residuals) >= _FIRST_ESCAPE)
+    # Fronts without escapes are one run: the coder takes the same symbols in the same order.
+    front = front[order]
+    ends = np.unique(np.append(np.searchsorted(front, front[escaped], "right"), len(front)))
+    escapes = onesided(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE)
+    start = 0
+    for end in ends:
+        for first in range(start, end, _BATCH):
+            last = min(end, first + _BATCH)
+            encoder.put_rows(bins[first:last], frequency_tables.counts()[indices[first:last]])
+        beyond = np.abs(residuals[start:end]) - _FIRST_ESCAPE
+        if (beyond >= 0).any():
+            encoder.put(beyond[beyond >= 0], escapes)
+        start = end
+
+
+def _symbols(shape: tuple[int, int]) -> int:
+    """Symbols of a grid, and what its fronts take beside them."""
+    rows, columns = shape
+    return rows * columns + _FRONT_SYMBOLS * (columns + 2 * rows)
+
+
+class _Taker:
+    """Takes the symbols of one wavefront after another."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.decoder = decoder
+        self.counts = frequency_tables.counts()
+        self.escapes = onesided(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE)
+        self.outer = np.zeros(frequency_tables.BINS, bool)
+        self.outer[[0, _LAST_BIN]] = True
+
+    def __call__(self, predictions: Predictions) -> NDArray[np.int64]:
+        """Symbols of a front.
+
+        Raises:
+            FormatError: no encoder wrote the stream.
+        """
+        bins = self.decoder.take_rows(self.counts.take(predictions.rows, axis=0))
+        symbols = predictions.means + bins
+        symbols -= _FIRST_ESCAPE
+        outer = self.outer.take(bins)
+        if outer.any():
+            beyond = self.decoder.take(self.escapes, int(np.count_nonzero(outer)))
+            symbols[outer] += np.where(bins[outer], beyond, -beyond)
+        return symbols
+
+
+def _length(grid: Grid, predictions: Predictions) -> float:
+    residuals = grid.ravel() - predictions.means
+    bins = np.clip(residuals + _FIRST_ESCAPE, 0, _LAST_BIN)
+    beyond = np.abs(residuals) - _FIRST_ESCAPE
+    escapes = _escape_bits()[beyond[beyond >= 0]]
+    return float(frequency_tables.bits()[predictions.rows, bins].sum() + escapes.sum())
+
+
+@cache
+def _escape_bits() -> NDArray[np.float64]:
+    return code_lengths(onesided_counts(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE))

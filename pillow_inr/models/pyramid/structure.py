@@ -1,0 +1,190 @@
+"""What fixes a pyramid apart from its symbols: levels, presets, tensors and the priors they are differences from.
+
+Knows neither how integers are coded nor what is computed with them.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FormatError
+from ...format.container import PRIOR_COUNT
+
+Tensors = Mapping[str, NDArray[np.int64]]
+"""Integers of each tensor, in the order of `shapes`; value = integer * 2^-fraction_bits(name)."""
+
+PRIORS = PRIOR_COUNT
+"""Priors in the package's data."""
+# Grids of 1/1 to 1/64 of the image's resolution.
+LEVELS = 7
+# Contexts from the next two coarser grids: 3x3 of the first, one of the second.
+CROSS_CONTEXTS = 10
+# Where the context network looks in its own grid, (rows down, columns right), nearest first; a preset takes the first
+# few. All lie in earlier wavefronts x + 2 y (docs/format.md section 9.5).
+NEIGHBOURS = (
+    (0, -1),
+    (-1, 0),
+    (-1, -1),
+    (-1, 1),
+    (0, -2),
+    (-2, 0),
+    (-1, -2),
+    (-2, 1),
+    (-2, -1),
+    (0, -3),
+    (-3, 0),
+    (-2, 2),
+    (-2, -2),
+    (-1, -3),
+)
+CONTEXT_BITS = 12
+SYNTHESIS_BITS = 14
+# Integers of tensors lie below: sums of products in the context network then stay below 2^53, exact in float64.
+CONTEXT_LIMIT = 1 << 20
+SYNTHESIS_LIMIT = 1 << 24
+_PRIORS_FILE = Path(__file__).parent / "base_weights.bin"
+# The priors are those of this preset and of so many channels.
+_PRIOR_PRESET = 0
+_PRIOR_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Sizes of the networks."""
+
+    spatial: int
+    """Contexts in a symbol's own grid: the first so many of NEIGHBOURS."""
+    context_width: int
+    """Units of each of the context network's two hidden layers."""
+    synthesis_width: int
+    """Units of the synthesis network's hidden layer."""
+    residuals: int
+    """3x3 layers behind it; also the margin, in pixels, that they need around what is synthesized."""
+
+
+PRESETS = (Preset(spatial=12, context_width=24, synthesis_width=48, residuals=2),)
+
+
+def shapes(preset: int, channels: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of a pyramid, in file order (docs/format.md section 9.2)."""
+    sizes = PRESETS[preset]
+    inputs, units, width = sizes.spatial + CROSS_CONTEXTS, sizes.context_width, sizes.synthesis_width
+    named: dict[str, tuple[int, ...]] = {
+        "a1": (units, inputs),
+        "a1b": (units,),
+        "a2": (units, units),
+        "a2b": (units,),
+        "a3": (2, units),
+        "a3b": (2, LEVELS),
+        "as": (2, inputs),
+        "up": (LEVELS - 1, 4),
+        "s1": (width, LEVELS),
+        "s1b": (width,),
+        "s2": (channels, width),
+        "s2b": (channels,),
+        "ss": (channels, LEVELS),
+    }
+    for index in range(sizes.residuals):
+        named[f"r{index}"] = (channels, 9 * channels)
+        named[f"r{index}b"] = (channels,)
+    return named
+
+
+def fraction_bits(name: str) -> int:
+    """Bits after the binary point of a tensor's integers."""
+    return CONTEXT_BITS if is_context(name) else SYNTHESIS_BITS
+
+
+def is_context(name: str) -> bool:
+    """Whether a tensor belongs to the context network, and not to synthesis."""
+    return name.startswith("a")
+
+
+def limit(name: str) -> int:
+    """What a tensor's integers are below in size."""
+    return CONTEXT_LIMIT if is_context(name) else SYNTHESIS_LIMIT
+
+
+def as_floats(name: str, integers: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Values that a tensor's integers stand for."""
+    return np.ldexp(integers.astype(np.float64), -fraction_bits(name)).astype(np.float32)
+
+
+def check_tensors(tensors: Tensors) -> None:
+    """Compare the tensors with their limits.
+
+    Raises:
+        FormatError: an integer is too large for exact sums.
+    """
+    for name, values in tensors.items():
+        largest = int(np.abs(values).max())
+        if largest >= limit(name):
+            raise FormatError(
+                f"payload: an integer of tensor {name} is {largest} in size, expected below {limit(name)}"
+            )
+
+
+def grid_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Rows and columns of each grid, finest first, of an image of this width and height."""
+    width, height = size
+    return [(-(-height >> level), -(-width >> level)) for level in range(LEVELS)]
+
+
+@lru_cache(maxsize=16)
+def prior(preset: int, number: int, channels: int) -> dict[str, NDArray[np.int64]]:
+    """Tensors of a prior, adapted to a number of channels (docs/format.md section 9.3). Not to be written to.
+
+    Args:
+        preset: index into PRESETS.
+        number: 0 to below PRIORS.
+        channels: samples per pixel.
+    """
+    stored = _stored(number)
+    if channels == _PRIOR_CHANNELS:
+        return stored
+    alpha = channels in (2, 4)
+    colours = channels - alpha
+    # RGB with alpha has the three rows as they are, everything else their mean.
+    same = colours == _PRIOR_CHANNELS
+    adapted = {}
+    for name, shape in shapes(preset, channels).items():
+        values = stored[name]
+        if values.shape == shape:
+            adapted[name] = values
+            continue
+        result = np.zeros(shape, np.int64)
+        if len(shape) == 2 and shape[1] == 9 * channels:
+            taps = values.reshape(_PRIOR_CHANNELS, 9, _PRIOR_CHANNELS)
+            own = result.reshape(channels, 9, channels)
+            if same:
+                own[:colours, :, :colours] = taps
+            else:
+                index = np.arange(colours)
+                own[index, :, index] = np.diagonal(taps, axis1=0, axis2=2).sum(axis=1) // _PRIOR_CHANNELS
+        else:
+            result[:colours] = values if same else values.sum(axis=0) // _PRIOR_CHANNELS
+            if alpha and name == "s2b":
+                result[-1] = 1 << SYNTHESIS_BITS  # opaque
+        adapted[name] = result
+    return _locked(adapted)
+
+
+@lru_cache(maxsize=PRIORS)
+def _stored(number: int) -> dict[str, NDArray[np.int64]]:
+    named = shapes(_PRIOR_PRESET, _PRIOR_CHANNELS)
+    counts = [math.prod(shape) for shape in named.values()]
+    whole = np.fromfile(_PRIORS_FILE, "<i2").reshape(PRIORS, sum(counts))[number].astype(np.int64)
+    parts = np.split(whole, np.cumsum(counts)[:-1])
+    return _locked({name: part.reshape(shape) for (name, shape), part in zip(named.items(), parts, strict=True)})
+
+
+def _locked(tensors: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+    """The same arrays, which are shared from now on."""
+    for values in tensors.values():
+        values.flags.writeable = False
+    return tensors

@@ -1,0 +1,193 @@
+"""The pyramid's synthesis: grids of integers -> network values of pixels, in NumPy.
+
+Knows no bits and no training. float32 throughout; evaluated in blocks, on threads of its own, so that memory stays
+bounded. Products are made as stacks of rows of pixels, each too small for a BLAS to split (see `siren`).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...runtime import threads
+from .context import Grid
+from .structure import LEVELS, PRESETS, SYNTHESIS_BITS, Tensors
+
+# Pixels of a block; around it each level needs a few cells more.
+BLOCK_ROWS = 64
+BLOCK_COLUMNS = 256
+# Rows whose hidden units are held at once: 48 units of 8 rows of a block take 0.8 MB, which stays in a core's cache.
+_ROWS = 8
+# Multiplications up to which OpenBLAS makes a product on the calling thread (see `siren`).
+_PRODUCT_MAX = 1 << 18
+# Cells beyond a grid's edge that have values: those of the edge.
+_MARGIN = 4
+_SCALE = np.float32(2.0**-SYNTHESIS_BITS)
+
+
+class Region(NamedTuple):
+    """A rectangle of pixels, or of a grid's cells."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def grown(self, margin: int) -> "Region":
+        """With a margin on each side."""
+        return Region(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
+
+    def coarser(self) -> "Region":
+        """The cells of the next coarser grid that upsampling to this region needs: two on each side and their own."""
+        return Region((self.top >> 1) - 2, (self.bottom - 1 >> 1) + 3, (self.left >> 1) - 2, (self.right - 1 >> 1) + 3)
+
+
+def synthesize(
+    tensors: Tensors,
+    grids: Sequence[Grid],
+    size: tuple[int, int],
+    channels: int,
+    preset: int,
+    region: Region | None = None,
+) -> NDArray[np.float32]:
+    """Network values of an image's pixels, or of a region of them.
+
+    Args:
+        tensors: integers, as `pyramid_coding.apply` makes them.
+        grids: symbols of each level, finest first.
+        size: width and height of the image.
+        channels: samples per pixel.
+        preset: index into `pyramid.PRESETS`.
+        region: rows and columns of the image; by default all. Only what it depends on is evaluated.
+    Returns:
+        float32, shape (rows, columns, channels), not limited to 0..1; not finite where weights are absurd.
+    Source: docs/format.md section 9.7.
+    """
+    whole = region or Region(0, size[1], 0, size[0])
+    values = np.empty((whole.bottom - whole.top, whole.right - whole.left, channels), np.float32)
+    layers = _Layers(tensors, grids, PRESETS[preset].residuals)
+
+    def fill(blocks: Iterator[Region]) -> None:
+        # A file may have weights that overflow: it looks absurd, then, but it is no error.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for block in blocks:
+                place = np.s_[
+                    block.top - whole.top : block.bottom - whole.top, block.left - whole.left : block.right - whole.left
+                ]
+                values[place] = layers.evaluate(block).swapaxes(1, 2)
+
+    threads.share(list(_blocks(whole)), fill)
+    return values
+
+
+def _blocks(whole: Region) -> Iterator[Region]:
+    for top in range(whole.top, whole.bottom, BLOCK_ROWS):
+        for left in range(whole.left, whole.right, BLOCK_COLUMNS):
+            yield Region(top, min(top + BLOCK_ROWS, whole.bottom), left, min(left + BLOCK_COLUMNS, whole.right))
+
+
+class _Layers:
+    """A pyramid made ready for evaluation. Blocks are arrays (rows, channels, columns): rows make a stack of products.
+
+    Biases are one more column of the weights, for a channel of ones.
+    """
+
+    def __init__(self, tensors: Tensors, grids: Sequence[Grid], residuals: int) -> None:
+        weights: dict[str, NDArray[np.float32]] = {
+            name: values.astype(np.float32) * _SCALE for name, values in tensors.items()
+        }
+        self.grids = grids
+        self.kernels = weights["up"]
+        self.first = _with_bias(weights["s1"], weights["s1b"])
+        self.second = weights["s2"]
+        self.direct = _with_bias(weights["ss"], weights["s2b"])
+        self.residuals = [(weights[f"r{index}"], weights[f"r{index}b"]) for index in range(residuals)]
+
+    def evaluate(self, block: Region) -> NDArray[np.float32]:
+        """Network values of a block of pixels, shape (rows, channels, columns)."""
+        features = self._features(block.grown(len(self.residuals)))
+        values: NDArray[np.float32] = np.empty((len(features), len(self.second), features.shape[2]), np.float32)
+        for top in range(0, len(features), _ROWS):
+            rows = features[top : top + _ROWS]
+            hidden = _product(self.first, rows)
+            np.maximum(hidden, 0.0, out=hidden)
+            values[top : top + _ROWS] = _product(self.second, hidden)
+        values += _product(self.direct, features)
+        for index, (kernel, bias) in enumerate(self.residuals):
+            change = _product(kernel, _patches(values))
+            change += bias[:, None]
+            if index + 1 < len(self.residuals):
+                np.maximum(change, 0.0, out=change)
+            change += values[1:-1, :, 1:-1]
+            values = change
+        return values
+
+    def _features(self, region: Region) -> NDArray[np.float32]:
+        """Every grid at the resolution of the finest, and ones, shape (rows, LEVELS + 1, columns)."""
+        regions = [region]
+        for _ in range(LEVELS - 1):
+            regions.append(regions[-1].coarser())
+        values = _extended(self.grids[-1], regions[-1])[:, None]
+        for level in reversed(range(LEVELS - 1)):
+            kernel, wanted = self.kernels[level], regions[level]
+            rows, columns = wanted.bottom - wanted.top, wanted.right - wanted.left
+            channels = values.shape[1]
+            last = level == 0
+            finer = np.empty((rows, 1 + channels + last, columns), np.float32)
+            finer[:, 0] = _extended(self.grids[level], wanted)
+            doubled = _doubled(values, kernel, 2)[:, :, wanted.left & 1 :][:, :, :columns]
+            finer[:, 1 : 1 + channels] = _doubled(doubled, kernel, 0)[wanted.top & 1 :][:rows]
+            if last:
+                finer[:, -1] = 1.0
+            values = finer
+        return values
+
+
+def _product(kernel: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A kernel times each of a stack of rows, shape (rows, channels, columns); of many channels in parts."""
+    columns = values.shape[2]
+    most = max(1, _PRODUCT_MAX // kernel.size)
+    if columns <= most:
+        return kernel @ values
+    product = np.empty((len(values), len(kernel), columns), np.float32)
+    for start in range(0, columns, most):
+        np.matmul(kernel, values[:, :, start : start + most], out=product[:, :, start : start + most])
+    return product
+
+
+def _with_bias(kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.concatenate([kernel, bias[:, None]], axis=1)
+
+
+def _extended(grid: Grid, region: Region) -> NDArray[np.float32]:
+    """A region of a grid, which goes on with the values of its edges."""
+    rows = np.arange(region.top, region.bottom).clip(0, grid.shape[0] - 1)
+    columns = np.arange(region.left, region.right).clip(0, grid.shape[1] - 1)
+    extended: NDArray[np.float32] = grid[rows[:, None], columns].astype(np.float32)
+    return extended
+
+
+def _doubled(values: NDArray[np.float32], kernel: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Twice as many values along an axis, between those that have two neighbours on each side."""
+    count = values.shape[axis] - 4
+    moved = np.moveaxis(values, axis, 0)
+    taps = [moved[start : start + count] for start in range(5)]
+    shape = list(values.shape)
+    shape[axis] = 2 * count
+    doubled = np.empty(shape, np.float32)
+    target = np.moveaxis(doubled, axis, 0)
+    w0, w1, w2, w3 = kernel
+    target[::2] = w0 * taps[0] + w1 * taps[1] + w2 * taps[2] + w3 * taps[3]
+    target[1::2] = w3 * taps[1] + w2 * taps[2] + w1 * taps[3] + w0 * taps[4]
+    return doubled
+
+
+def _patches(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The 3x3 pixels around each inner one, shape (rows - 2, 9 * channels, columns - 2)."""
+    rows, channels, columns = values.shape
+    patches = np.empty((rows - 2, 9, channels, columns - 2), np.float32)
+    for down in range(3):
+        for right in range(3):
+            patches[:, 3 * down + right] = values[down : down + rows - 2, :, right : right + columns - 2]
+    return patches.reshape(rows - 2, 9 * channels, columns - 2)

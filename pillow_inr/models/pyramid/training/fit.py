@@ -1,0 +1,298 @@
+"""The fit of a pyramid: from an image to symbols of its grids and its networks' differences from a prior.
+
+Within a schedule or a deadline. Alone, with `pyramid_training` and `pyramid_graph`, imports TensorFlow for pyramids.
+The recipe is Cool-chic 5's (Orange), from a prior and in a twentieth of its steps: soft rounding and noise that fade,
+SOAP on the networks and Adam on the latents, at last the networks alone on the symbols as they are.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from ....encoding.progress import Report
+from ....errors import FitError
+from ....imaging.metrics import is_lost, psnr_db
+from ....imaging.samples import Samples, Scale
+from ...siren.training.fit import device_name
+from .. import latent_coding, structure
+from ..context import SYMBOL_MAX
+from ..latent_coding import Delta, delta_bits
+from ..structure import LEVELS, as_floats
+from . import initial_latents
+from .rounding import round_to_prior
+from .soap import Soap, Tensors
+from .trainer import NOISE_OFFSETS, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
+
+# Cost of a step on four cores of 2024, of each megapixel.
+MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
+# Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
+JOINT = 0.9
+# First learning rates; half a cosine takes them to FINAL_RATE of that. Of networks; of the finest grid's latents, in
+# symbols, at lambda 1e-3; by how much the latter grows from grid to coarser grid; and its power of lambda, up to a
+# bound: where a bit costs more, symbols are smaller (docs/experiments.md section 11).
+NETWORK_RATE = 1e-2
+LATENT_RATE = 0.2
+LATENT_GROWTH = 1.3
+LATENT_RATE_POWER = -0.42
+LATENT_RATE_MAX = 0.3
+FINAL_RATE = 0.01
+# The networks' rate on rounded latents, relative to the first, falls linearly.
+TUNING_RATE = 0.1
+NETWORK_CLIP = 0.1
+# Of a tensor's differences from the prior: the smallest mean magnitude, and where the pull towards zero bends.
+SMALLEST_SCALE = 2.0**-9
+NETWORK_RATE_WEIGHT = 1.0
+# Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
+# their rounding thresholds, for a tenth of the rate and more (docs/experiments.md section 11).
+ADAM = (0.7, 0.92)
+# Fits of fewer steps begin with latents from filters; longer ones gain nothing by them (experiments.md section 12).
+FILTERED_STEPS = 250
+# Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
+TEMPERATURES = (0.35, 0.08)
+DEVIATIONS = (0.22, 0.15)
+# Learning rates of successive attempts, should a fit diverge.
+ATTEMPTS = (1.0, 0.3, 0.1)
+# Seconds between reports.
+REPORT_EVERY = 0.2
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted pyramid, ready to be coded."""
+
+    deltas: dict[str, Delta]
+    """Of every tensor."""
+    grids: list[NDArray[np.int32]]
+    """Symbols, finest first."""
+    psnr_db: float
+    rate_bits: float
+    """Estimated length of grids and differences."""
+
+
+def fit(
+    image: Samples,
+    *,
+    scale: Scale,
+    preset: int,
+    prior: int,
+    rate_weight: float,
+    steps: int,
+    seed: int = 0,
+    deadline: float | None = None,
+    device: str | None = None,
+    report: Report | None = None,
+) -> Fitted:
+    """Fit a pyramid to an image under mean squared error + rate_weight * bits per pixel.
+
+    Args:
+        image: shape (height, width, channels).
+        scale: makes network values of the samples; their mean squared error is the distortion.
+        preset: index into `pyramid.PRESETS`.
+        prior: number of the prior that the networks start from and are coded against.
+        rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
+        steps: passes over the image, >= 1; fewer are made when the deadline comes first.
+        seed: of the noise.
+        deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
+        device: a TensorFlow device name such as "CPU:0"; by default TensorFlow's choice.
+        report: called about five times a second, and at the end of what the file will hold.
+    Raises:
+        BackendError: there is no such device, or TensorFlow is not usable here.
+        FitError: the fit diverged at each of several learning rates.
+    Source: Cool-chic 5 (Orange-OpenSource); C3, Kim et al. 2023; SOAP, Vyas et al. 2024.
+    """
+    height, width, channels = image.shape
+    with tf.device(device_name(device)):
+        trainer = shared_trainer(preset, channels, device)
+        values = scale.to_values(image)
+        first = trainer.latents(_first_latents(values, prior, steps))
+        target = trainer.image(values)
+        variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
+        base = structure.prior(preset, prior, channels)
+        for caution in ATTEMPTS:
+            run = _Run(trainer, target, first, base, rate_weight, seed, caution)
+            schedule = _Schedule(steps, deadline)
+            run.train(schedule, report)
+            fitted = run.result()
+            if fitted is not None and not is_lost(fitted.psnr_db, variance, rate_weight / (width * height)):
+                if report is not None:
+                    report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
+                return fitted
+    raise FitError(f"the fit diverged {len(ATTEMPTS)} times; try another seed or a lower quality")
+
+
+def _first_latents(values: NDArray[np.float32], prior: int, steps: int) -> list[NDArray[np.float32]]:
+    if steps < FILTERED_STEPS:
+        return initial_latents.analyse(values, prior)
+    height, width, _ = values.shape
+    return [np.zeros(shape, np.float32) for shape in structure.grid_sizes((width, height))]
+
+
+class _Schedule:
+    """Where the fit stands, 0..1, when both a number of steps and a deadline may end it."""
+
+    def __init__(self, steps: int, deadline: float | None) -> None:
+        self.steps = steps
+        self.deadline = deadline
+        self.step = 0
+        self.position = 0.0
+        self.started = 0.0
+
+    @property
+    def expected_steps(self) -> int:
+        """Steps of the whole fit, as far as can be told now."""
+        return self.step if self.position >= 1.0 else max(self.step, round(self.step + self._left()))
+
+    def _left(self) -> float:
+        by_count = float(max(self.steps - self.step, 1))
+        if self.deadline is None or self.step < 2:
+            return by_count
+        now = time.perf_counter()
+        by_time = (self.deadline - now) * (self.step - 1) / max(now - self.started, 1e-6)
+        return min(by_count, max(by_time, 1.0))
+
+    def advance(self) -> None:
+        """Count a step. The first one compiles: the clock starts after it."""
+        self.position += (1.0 - self.position) / self._left()
+        self.step += 1
+        if self.step == 1:
+            self.started = time.perf_counter()
+        if self.step >= self.steps:
+            self.position = 1.0
+
+
+class _Run:
+    """One attempt at an image."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        image: Image,
+        latents: Latents,
+        base: dict[str, NDArray[np.int64]],
+        rate_weight: float,
+        seed: int,
+        caution: float,
+    ) -> None:
+        self.trainer = trainer
+        self.image = image
+        self.base = base
+        self.caution = caution
+        height, width = image.size.numpy()
+        channels = image.values.shape[1]
+        self.pixels = int(height * width)
+        self.samples = self.pixels * channels
+        # The trainer sums squared errors over all samples.
+        self.bit_weight = rate_weight * channels
+        usual = LATENT_RATE * math.pow(rate_weight / 1e-3, LATENT_RATE_POWER)
+        self.latent_rate = caution * min(usual, LATENT_RATE_MAX)
+        self.random = np.random.default_rng(seed)
+        self.start = _floats(base)
+        self.weights = dict(self.start)
+        self.latents = latents
+        self.symbols: Grids | None = None
+        self.finite = True
+
+    def train(self, schedule: _Schedule, report: Report | None) -> None:
+        """Run the schedule to its end, or until it is clear that it leads nowhere."""
+        optimizer = Soap(self.weights, NETWORK_CLIP)
+        reported = 0.0
+        while schedule.position < 1.0 and self.finite:
+            if schedule.position < JOINT:
+                outcome = self._train_all(schedule.position / JOINT, schedule.step)
+                rate = NETWORK_RATE * _cosine(schedule.position / JOINT)
+            else:
+                if self.symbols is None:
+                    self._fix_symbols()
+                    optimizer = Soap(self.weights, NETWORK_CLIP)
+                assert self.symbols is not None
+                outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.bit_weight)
+                rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
+            self._move(optimizer, outcome, rate * self.caution)
+            schedule.advance()
+            if report is not None and time.perf_counter() - reported > REPORT_EVERY:
+                reported = time.perf_counter()
+                report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
+
+    def _train_all(self, position: float, step: int) -> Outcome:
+        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(position) for level in range(LEVELS)]
+        told = Step(
+            temperature=_float(_between(TEMPERATURES, position)),
+            deviation=_float(_between(DEVIATIONS, position)),
+            rates=tf.constant(rates, tf.float32),
+            decays=tf.constant([*ADAM, *(decay ** (step + 1) for decay in ADAM)], tf.float32),
+            bit_weight=_float(self.bit_weight),
+            offsets=tf.constant(self.random.integers(0, NOISE_OFFSETS, self.image.places.shape[0], np.int32)),
+        )
+        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told)
+        return outcome
+
+    def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
+        self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
+        samples = np.float32(self.samples)
+        with np.errstate(all="ignore"):  # a step that leads nowhere is noticed by the error after it
+            gradients = {
+                name: (gradient + self._rate_gradient(name)) / samples for name, gradient in outcome.gradients.items()
+            }
+            optimizer.step(self.weights, gradients, rate)
+
+    def _rate_gradient(self, name: str) -> NDArray[np.float32]:
+        """Of what a tensor's differences from the prior cost: Laplace of their own mean magnitude."""
+        difference = self.weights[name] - self.start[name]
+        magnitude = np.abs(difference)
+        scale = max(float(magnitude.mean()), SMALLEST_SCALE)
+        worth = np.float32(NETWORK_RATE_WEIGHT * self.bit_weight / (scale * math.log(2.0)))
+        gradient: NDArray[np.float32] = worth * difference / (magnitude + np.float32(SMALLEST_SCALE))
+        return gradient
+
+    def _fix_symbols(self) -> None:
+        self.symbols = [tf.clip_by_value(tf.round(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values]
+
+    def _psnr_db(self, outcome: Outcome) -> float:
+        return psnr_db(outcome.squared_error / self.samples)
+
+    def result(self) -> Fitted | None:
+        """Symbols, and the networks rounded to what the file can hold; None when the run diverged."""
+        if self.symbols is None:
+            self._fix_symbols()
+        symbols = self.symbols
+        assert symbols is not None
+        # No step is left whose error would show what the last one did.
+        numbers = [*self.weights.values(), *symbols]
+        if not (self.finite and all(np.isfinite(values).all() for values in numbers)):
+            return None
+
+        def cost(weights: Tensors) -> float:
+            squared_error, bits = self.trainer.quality(symbols, self.image, weights)
+            return float(squared_error + self.bit_weight * bits)
+
+        deltas = round_to_prior(self.weights, self.base, self.bit_weight, cost)
+        rounded = _floats(latent_coding.apply(self.base, deltas))
+        squared_error, bits = self.trainer.quality(symbols, self.image, rounded)
+        return Fitted(
+            deltas,
+            [grid.numpy().astype(np.int32) for grid in symbols],
+            psnr_db(squared_error / self.samples),
+            bits + sum(map(delta_bits, deltas.values())),
+        )
+
+
+def _floats(tensors: Mapping[str, NDArray[np.int64]]) -> Tensors:
+    return {name: as_floats(name, integers) for name, integers in tensors.items()}
+
+
+def _cosine(position: float) -> float:
+    """Half a cosine from 1 to FINAL_RATE."""
+    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
+
+
+def _between(ends: tuple[float, float], position: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * position
+
+
+def _float(value: float) -> tf.Tensor:
+    return tf.constant(value, tf.float32)

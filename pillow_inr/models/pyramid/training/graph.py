@@ -1,0 +1,152 @@
+"""The pyramid's synthesis and rate on one tile of an image, as TensorFlow graphs that XLA compiles.
+
+A tile stays in a core's cache, and its shape is the same for all images: it is compiled once. Weights are float here;
+what `context` and `pyramid_synthesis` compute from integers is the same function, and tests hold the two together.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from ..structure import CROSS_CONTEXTS, LEVELS, NEIGHBOURS, Preset
+
+# Side of a tile in pixels: what a core works on without leaving its second-level cache, a multiple of 2^LEVELS.
+TILE = 128
+# Cells of a grid beyond a tile that contexts and upsampling reach.
+MARGIN = 4
+# log of the scale b, as in the file's probability rows (docs/format.md section 9).
+LOG_SCALE_RANGE = (-4.0, 5.0)
+# A symbol takes at most this many bits in the estimate: the file's escapes cost about as much.
+PROBABILITY_MIN = 2.0**-16
+
+Tensors = Mapping[str, Any]
+
+
+def cells(level: int) -> int:
+    """Side of a tile in cells of a grid."""
+    return TILE >> level
+
+
+def patch_cells(level: int) -> int:
+    """Side of a tile with the margin around it, in cells of a grid."""
+    return cells(level) + 2 * MARGIN
+
+
+def inside(place: tf.Tensor, size: tf.Tensor, level: int, margin: int = MARGIN) -> tf.Tensor:
+    """1 for the cells of a tile and its margin that are the image's, 0 for those beyond; of a grid.
+
+    Args:
+        place: row and column of the tile's first pixel, int32.
+        size: height and width of the image in pixels, int32.
+    """
+    at = tf.range(-margin, cells(level) + margin) + (place // 2**level)[:, None]
+    within = tf.cast((at >= 0) & (at < -(-size // 2**level)[:, None]), tf.float32)
+    return within[0][:, None] * within[1]
+
+
+def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Network values of a tile, shape (channels, TILE * TILE).
+
+    Args:
+        weights: as `pyramid.shapes` lists them, float32.
+        patches: symbols of each grid in the tile and MARGIN cells around it, continued beyond the image's edges.
+    Source: docs/format.md section 9; Cool-chic 5 (Orange), synthesis and upsampling.
+    """
+    margin = preset.residuals
+    features = patches[-1][None]
+    for level in range(LEVELS - 2, -1, -1):
+        kernel = weights["up"][level]
+        features = _double(_double(features, kernel, 2), kernel, 1)
+        around = margin if level == 0 else MARGIN
+        features = tf.concat([_centre(patches[level][None], level, around), _centre(features, level, around)], 0)
+    flat = tf.reshape(features, [LEVELS, -1])
+    hidden = tf.nn.relu(weights["s1"] @ flat + weights["s1b"][:, None])
+    values = weights["s2"] @ hidden + weights["s2b"][:, None] + weights["ss"] @ flat
+    for index in range(preset.residuals):
+        values = _residual(values, TILE + 2 * (margin - index), weights, index, index + 1 < preset.residuals)
+    return values
+
+
+def _double(features: tf.Tensor, kernel: tf.Tensor, axis: int) -> tf.Tensor:
+    """Twice as many cells along an axis, those within reach of the kernel: 2 (n - 4) of n."""
+    count = features.shape[axis] - 4
+    taps = [features[:, at : at + count] if axis == 1 else features[:, :, at : at + count] for at in range(5)]
+    even = taps[0] * kernel[0] + taps[1] * kernel[1] + taps[2] * kernel[2] + taps[3] * kernel[3]
+    odd = taps[1] * kernel[3] + taps[2] * kernel[2] + taps[3] * kernel[1] + taps[4] * kernel[0]
+    shape = features.shape.as_list()
+    shape[axis] = 2 * count
+    return tf.reshape(tf.stack([even, odd], axis + 1), shape)
+
+
+def _centre(features: tf.Tensor, level: int, margin: int) -> tf.Tensor:
+    """The tile's cells and a margin around them, of shape (channels, more, more)."""
+    side = cells(level) + 2 * margin
+    cut = (features.shape[1] - side) // 2
+    return features[:, cut : cut + side, cut : cut + side]
+
+
+def _residual(values: tf.Tensor, side: int, weights: Tensors, index: int, rectified: bool) -> tf.Tensor:
+    """A 3x3 layer added to its input; shape (channels, side * side) -> (channels, (side - 2)^2)."""
+    channels, inner = values.shape[0], side - 2
+    image = tf.reshape(values, [channels, side, side])
+    patches = [
+        tf.reshape(image[:, down : down + inner, across : across + inner], [channels, -1])
+        for down in range(3)
+        for across in range(3)
+    ]
+    change = weights[f"r{index}"] @ tf.concat(patches, 0) + weights[f"r{index}b"][:, None]
+    return tf.reshape(image[:, 1:-1, 1:-1], [channels, -1]) + (tf.nn.relu(change) if rectified else change)
+
+
+def rate_bits(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor], counted: tf.Tensor) -> tf.Tensor:
+    """Bits that a tile's symbols take under the context network, a scalar.
+
+    Args:
+        patches: as of `synthesize`, but 0 beyond the image's edges.
+        counted: 1 for cells of the image, 0 for those beyond it; all grids' one after another, finest first.
+    """
+    inputs = tf.concat([_contexts(preset, patches, level) for level in range(LEVELS)], 1)
+    symbols = tf.concat([tf.reshape(_cut(patch, level, 0, 0), [-1]) for level, patch in enumerate(patches)], 0)
+    hidden = tf.nn.relu(weights["a1"] @ inputs + weights["a1b"][:, None])
+    hidden = tf.nn.relu(weights["a2"] @ hidden + weights["a2b"][:, None])
+    levels = [tf.repeat(weights["a3b"][:, level, None], cells(level) ** 2, axis=1) for level in range(LEVELS)]
+    outputs = weights["a3"] @ hidden + weights["as"] @ inputs + tf.concat(levels, 1)
+    return tf.reduce_sum(_bits(symbols, outputs[0], outputs[1]) * counted)
+
+
+def _cut(patch: tf.Tensor, level: int, down: int, across: int) -> tf.Tensor:
+    """The tile's cells, displaced."""
+    top, left = MARGIN + down, MARGIN + across
+    return patch[top : top + cells(level), left : left + cells(level)]
+
+
+def _contexts(preset: Preset, patches: Sequence[tf.Tensor], level: int) -> tf.Tensor:
+    """Inputs of the context network for a grid's cells in a tile, shape (spatial + CROSS_CONTEXTS, cells)."""
+    spatial = [tf.reshape(_cut(patches[level], level, *at), [-1]) for at in NEIGHBOURS[: preset.spatial]]
+    side = cells(level)
+    if level + 1 == LEVELS:
+        return tf.concat([tf.stack(spatial), tf.zeros([CROSS_CONTEXTS, side * side])], 0)
+    half = cells(level + 1)
+    coarse = [_cut(patches[level + 1], level + 1, down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
+    if level + 2 < LEVELS:
+        coarse.append(tf.reshape(_nearest(_cut(patches[level + 2], level + 2, 0, 0)[None]), [half, half]))
+    else:
+        coarse.append(tf.zeros([half, half]))
+    return tf.concat([tf.stack(spatial), tf.reshape(_nearest(tf.stack(coarse)), [CROSS_CONTEXTS, side * side])], 0)
+
+
+def _nearest(grids: tf.Tensor) -> tf.Tensor:
+    """Each cell as a block of four, shape (n, side, side) -> (n, side, 2, side, 2)."""
+    return tf.tile(grids[:, :, None, :, None], [1, 1, 2, 1, 2])
+
+
+def _bits(symbols: tf.Tensor, mean: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
+    """Code length of symbols, or of what stands for them in training, under Laplace distributions."""
+    inverse = tf.exp(-tf.clip_by_value(log_scale, *LOG_SCALE_RANGE))
+    distance = tf.abs(symbols - mean)
+    far = tf.exp(-(distance + 0.5) * inverse)
+    near = tf.exp(-tf.abs(distance - 0.5) * inverse)
+    probability = tf.where(distance > 0.5, 0.5 * (near - far), 1.0 - 0.5 * (near + far))
+    return -tf.math.log(tf.maximum(probability, PROBABILITY_MIN)) / math.log(2.0)

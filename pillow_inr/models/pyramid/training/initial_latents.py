@@ -1,0 +1,89 @@
+"""An image -> the latents that a pyramid's fit begins with: linear filters, learned once from fits of photographs.
+
+A fit that begins near its end needs fewer steps (docs/experiments.md section 12). The filters are no part of the
+format: no decoder knows them.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..structure import LEVELS
+
+# Pixels to each side of a cell that its filter reaches, at the cell's own resolution and at half of it.
+_REACH = 2
+_COARSE_REACH = 1
+_COLOURS = 3
+FEATURES = _COLOURS * ((2 * _REACH + 1) ** 2 + (2 * _COARSE_REACH + 1) ** 2)
+_FILE = Path(__file__).with_name("initial_latents.npy")
+
+
+def analyse(values: NDArray[np.float32], prior: int) -> list[NDArray[np.float32]]:
+    """Latents that are likely for an image.
+
+    Args:
+        values: network values, shape (height, width, channels).
+        prior: number of the prior that the fit starts from.
+    Returns:
+        Of each level, finest first, what its symbols will be about, in the shape of its grid.
+    """
+    latents = []
+    for (bias, *weights), planes in zip(_filters()[prior], features(values), strict=True):
+        total = np.float32(bias)
+        for weight, plane in zip(weights, planes, strict=True):
+            total = total + weight * plane
+        latents.append(np.asarray(total, np.float32))
+    return latents
+
+
+def features(values: NDArray[np.float32]) -> Iterator[Iterator[NDArray[np.float32]]]:
+    """What the filters are applied to: for each level, planes in the shape of its grid, FEATURES of them.
+
+    Args:
+        values: network values, shape (height, width, channels); colours other than three count as grey.
+    """
+    channels = values.shape[2]
+    colours = values[..., : channels - (channels in (2, 4))]
+    if colours.shape[2] != _COLOURS:
+        colours = np.repeat(colours.mean(axis=2, keepdims=True), _COLOURS, axis=2)
+    # Latents stand for differences from middle grey, not from black.
+    fine = np.ascontiguousarray(np.moveaxis(colours, 2, 0)) - np.float32(0.5)
+    for _ in range(LEVELS):
+        coarse = _halved(fine)
+        yield _planes(fine, coarse)
+        fine = coarse
+
+
+def _halved(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of two by two pixels, shape (colours, rows, columns); the last ones of odd sides count twice."""
+    colours, rows, columns = image.shape
+    even = np.pad(image, ((0, 0), (0, rows % 2), (0, columns % 2)), "edge")
+    halved: NDArray[np.float32] = even.reshape(colours, (rows + 1) // 2, 2, (columns + 1) // 2, 2).mean(axis=(2, 4))
+    return halved
+
+
+def _planes(fine: NDArray[np.float32], coarse: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    _, rows, columns = fine.shape
+    yield from _displaced(fine, _REACH)
+    for plane in _displaced(coarse, _COARSE_REACH):
+        yield plane.repeat(2, axis=0).repeat(2, axis=1)[:rows, :columns]
+
+
+def _displaced(image: NDArray[np.float32], reach: int) -> Iterator[NDArray[np.float32]]:
+    """Each colour moved by up to `reach` pixels each way, continued with its edges."""
+    _, rows, columns = image.shape
+    padded = np.pad(image, ((0, 0), (reach, reach), (reach, reach)), "edge")
+    for plane in padded:
+        for down in range(2 * reach + 1):
+            for right in range(2 * reach + 1):
+                yield plane[down : down + rows, right : right + columns]
+
+
+@lru_cache(maxsize=1)
+def _filters() -> NDArray[np.float32]:
+    """Shape (priors, LEVELS, 1 + FEATURES): of each level a bias and its filter."""
+    filters: NDArray[np.float32] = np.load(_FILE, allow_pickle=False)
+    return filters

@@ -1,0 +1,80 @@
+"""A fitted pyramid's networks -> differences from the prior, in steps that pay: distortion + lambda * rate, measured.
+
+Knows what a tensor's differences cost; what they do to image and rate it is told.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....entropy.quantization import SYMBOL_MAX
+from .. import structure
+from ..latent_coding import Delta, delta_bits
+from ..structure import as_floats
+from .soap import Tensors
+
+Cost = Callable[[Tensors], float]
+"""Of networks, weights as float32: squared error of the image plus what its symbols' bits are worth."""
+
+# First exponents: steps of 2^-6 in the context network and of 2^-9 in synthesis.
+CONTEXT_EXPONENT = 6
+SYNTHESIS_EXPONENT = 5
+EXPONENT_MAX = 15
+
+
+def round_to_prior(weights: Tensors, base: structure.Tensors, bit_weight: float, cost: Cost) -> dict[str, Delta]:
+    """Choose for each tensor the step of its differences from the prior; the coarsest is to have none at all.
+
+    Args:
+        weights: as trained, float32; shapes as `pyramid.shapes` lists them.
+        base: the prior's networks, as `pyramid.prior` gives them.
+        bit_weight: squared error that a bit is worth.
+        cost: measures weights; it is asked some four times for each tensor.
+    """
+    wanted = {name: _integers(name, weights[name]) - base[name] for name in base}
+    deltas = {name: _delta(wanted[name], _first_exponent(name)) for name in base}
+    rounded = {name: as_floats(name, deltas[name].added_to(base[name])) for name in base}
+    for name in base:
+
+        def total(delta: Delta, name: str = name) -> float:
+            changed = {**rounded, name: as_floats(name, delta.added_to(base[name]))}
+            return cost(changed) + bit_weight * delta_bits(delta)
+
+        deltas[name] = _best(wanted[name], deltas[name], total)
+        rounded[name] = as_floats(name, deltas[name].added_to(base[name]))
+    return deltas
+
+
+def _best(wanted: NDArray[np.int64], first: Delta, total: Callable[[Delta], float]) -> Delta:
+    """From a first step on, coarser or else finer ones as long as they pay; and no differences if these do."""
+    best, least = first, total(first)
+    for direction in (1, -1):
+        exponent = first.exponent + direction
+        while 0 <= exponent <= EXPONENT_MAX and best.symbols.any():
+            delta = _delta(wanted, exponent)
+            measured = total(delta)
+            if measured >= least:
+                break
+            best, least = delta, measured
+            exponent += direction
+        if best is not first:
+            break
+    none = Delta(0, np.zeros_like(first.symbols))
+    return none if best.symbols.any() and total(none) <= least else best
+
+
+def _first_exponent(name: str) -> int:
+    return CONTEXT_EXPONENT if structure.is_context(name) else SYNTHESIS_EXPONENT
+
+
+def _delta(wanted: NDArray[np.int64], exponent: int) -> Delta:
+    symbols = np.clip(np.rint(np.ldexp(wanted.astype(np.float64), -exponent)), -SYMBOL_MAX, SYMBOL_MAX)
+    return Delta(exponent, symbols.astype(np.int32))
+
+
+def _integers(name: str, weights: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The nearest integers of a tensor, within half of what the file allows: rounding to a step may add to them."""
+    most = structure.limit(name) // 2
+    scaled = np.ldexp(weights.astype(np.float64), structure.fraction_bits(name))
+    return np.clip(np.rint(scaled), -most, most).astype(np.int64)

@@ -1,0 +1,242 @@
+"""Learned initial weights: the record, its .npz file, its identity, and where a decoder finds one by it.
+
+NumPy only. Knows no training (`learn` makes initializations) and no image. A file of them is distrusted like an .inr
+file: every size meets its limit before memory is taken, and nothing is unpickled.
+"""
+
+import hashlib
+import io
+import math
+import os
+import struct
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import FormatError, MissingInitializationError
+from ...format.container import ENCODING_FOURIER, ENCODING_NONE, MODES, Header
+from .architecture import Architecture
+
+IDENTITY_BYTES = 8
+# Folders, separated as in PATH, whose .npz files may be initializations.
+FOLDERS_VARIABLE = "PILLOW_INR_INITS"
+SHIPPED_FOLDER = Path(__file__).parent / "inits"
+# An array's header inside a .npz takes 128 bytes, or a few times that for odd ones.
+_ARRAY_HEADER_MAX = 1024
+# The largest network, in float32, takes 60 MB.
+_FILE_MAX = 1 << 26
+_ARCHITECTURE = struct.Struct("<5I")
+_MEMBER = "architecture"
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """Weights that a fit may start from, and that a file's weights may be differences from.
+
+    Raises:
+        ValueError: the architecture is outside the format's ranges, a shape is not the architecture's, or a weight is
+            not finite in float16.
+    """
+
+    architecture: Architecture
+    weights: tuple[NDArray[np.float32], ...] = field(compare=False, repr=False)
+    """Kernels and biases as `Architecture.shapes` lists them, float32 and read-only; rounded to float16's values."""
+    identity: bytes = field(init=False)
+    """Names it in files: the first 8 bytes of a SHA-256 (docs/format.md section 7)."""
+
+    def __post_init__(self) -> None:
+        shapes = _checked(self.architecture).shapes
+        found = tuple(np.shape(weight) for weight in self.weights)
+        if found != shapes:
+            raise ValueError(f"initialization: weights have the shapes {found}, expected {shapes}")
+        with np.errstate(over="ignore"):
+            halves = [np.asarray(weight).astype("<f2") for weight in self.weights]
+        if not all(np.isfinite(half).all() for half in halves):
+            raise ValueError("initialization: a weight is not finite, or beyond float16")
+        weights = tuple(half.astype(np.float32) for half in halves)
+        for weight in weights:
+            weight.flags.writeable = False
+        digest = hashlib.sha256(_ARCHITECTURE.pack(*_numbers(self.architecture)))
+        for half in halves:
+            digest.update(half.tobytes())
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "identity", digest.digest()[:IDENTITY_BYTES])
+
+    def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
+        """Write it as .npz."""
+        arrays: dict[str, Any] = {_MEMBER: np.array(_numbers(self.architecture), "<i8")}
+        arrays |= {name: weight.astype("<f2") for name, weight in zip(_names(self), self.weights, strict=True)}
+        np.savez(file, **arrays)
+
+
+def _numbers(architecture: Architecture) -> tuple[int, ...]:
+    a = architecture
+    return a.width, a.depth, a.channels, a.frequencies, a.growth
+
+
+def _names(initialization: Initialization) -> list[str]:
+    return _weight_names(initialization.architecture)
+
+
+def _weight_names(architecture: Architecture) -> list[str]:
+    return [f"{kind}_{layer}" for layer in range(1, architecture.depth + 2) for kind in ("kernel", "bias")]
+
+
+def _checked(architecture: Architecture) -> Architecture:
+    """The architecture itself, if an .inr file can have it."""
+    a = architecture
+    if not 1 <= a.channels <= len(MODES):
+        raise ValueError(f"initialization: channels is {a.channels}, expected 1..{len(MODES)}")
+    try:
+        Header(
+            size=(1, 1),
+            pixel_format=a.channels - 1,
+            encoding=ENCODING_FOURIER if a.frequencies else ENCODING_NONE,
+            frequencies=a.frequencies,
+            growth=a.growth,
+            width=a.width,
+            depth=a.depth,
+            payload_bytes=0,
+            chunks_bytes=0,
+        )
+    except FormatError as error:
+        raise ValueError(str(error).replace("header:", "initialization:")) from error
+    return architecture
+
+
+def load(path: str | os.PathLike[str]) -> Initialization:
+    """Read an initialization from its .npz file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not an initialization.
+    """
+    with Path(path).open("rb") as file:
+        # No more than there is: memory for all that is asked for would be taken at once.
+        data = file.read(min(os.fstat(file.fileno()).st_size, _FILE_MAX + 1))
+    try:
+        return from_bytes(data)
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)} is not an initialization: {error}") from error
+
+
+def from_bytes(data: bytes) -> Initialization:
+    """Read an initialization from the bytes of its .npz file.
+
+    Raises:
+        ValueError: it is not an initialization.
+    """
+    if len(data) > _FILE_MAX:
+        raise ValueError(f"it has more than {_FILE_MAX} bytes")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _read(archive)
+    except Exception as error:  # zipfile and NumPy, which takes a header for Python's syntax, raise whatever they like
+        raise ValueError(str(error)) from error
+
+
+def _read(archive: zipfile.ZipFile) -> Initialization:
+    numbers = [int(number) for number in _array(archive, _MEMBER, (5,), ("<i8",))]
+    width, depth, channels, frequencies, growth = numbers
+    architecture = _checked(
+        Architecture(width=width, depth=depth, channels=channels, frequencies=frequencies, growth=growth)
+    )
+    names = _weight_names(architecture)
+    expected = sorted(f"{name}.npy" for name in [_MEMBER, *names])
+    if sorted(archive.namelist()) != expected:
+        raise ValueError(f"its arrays are not architecture, {', '.join(names)}")
+    weights = [
+        _array(archive, name, shape, ("<f2", "<f4")) for name, shape in zip(names, architecture.shapes, strict=True)
+    ]
+    return Initialization(architecture, tuple(weights))
+
+
+def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: Sequence[str]) -> NDArray[np.float32]:
+    """An array of a .npz, whose sizes are looked at before its values."""
+    member = archive.getinfo(f"{name}.npy")
+    if member.file_size > math.prod(shape) * np.dtype(dtypes[-1]).itemsize + _ARRAY_HEADER_MAX:
+        raise ValueError(f"{name} has {member.file_size} bytes, too many for {shape}")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed by a method that is neither stored nor deflated")
+    stream = io.BytesIO(archive.read(member))
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError(f"{name} is not an array of NumPy's format 1.0")
+    found, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if found != shape or dtype not in [np.dtype(allowed) for allowed in dtypes]:
+        raise ValueError(f"{name} is {dtype} {found}, expected {' or '.join(dtypes)} {shape}")
+    stream.seek(0)
+    array: NDArray[np.float32] = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+# Those that the process was given, by identity; a dict's own operations are atomic.
+_registered: dict[bytes, Initialization] = {}
+
+
+def register(source: str | os.PathLike[str] | Initialization) -> Initialization:
+    """Make files that need this initialization readable in this process.
+
+    Raises:
+        OSError, ValueError: as `load`.
+    """
+    initialization = source if isinstance(source, Initialization) else load(source)
+    _registered[initialization.identity] = initialization
+    return initialization
+
+
+def find(identity: bytes) -> Initialization:
+    """The initialization of this identity: registered, shipped, or in a folder of the environment variable.
+
+    Raises:
+        MissingInitializationError: there is none; the message says how to give it.
+    """
+    known = _registered.get(identity)
+    if known is not None:
+        return known
+    for path in _files():
+        try:
+            initialization = load(path)
+        except (OSError, ValueError):
+            continue  # any .npz may lie in a user's folder
+        if initialization.identity == identity:
+            return register(initialization)
+    raise MissingInitializationError(
+        f"the file's weights are differences from the initialization {identity.hex()}, which is not known here: give "
+        f"its .npz file to pillow_inr.register_initialization or 'pillow-inr decode --init', or put it into a folder "
+        f"named by the environment variable {FOLDERS_VARIABLE}"
+    )
+
+
+def _files() -> Iterator[Path]:
+    folders = [SHIPPED_FOLDER, *map(Path, filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)))]
+    for folder in folders:
+        yield from sorted(folder.glob("*.npz"))
+
+
+def pack_reference(identity: bytes, differences: Sequence[bool]) -> bytes:
+    """Data of a file's initialization chunk: the identity, and a bit for each tensor that is differences from it.
+
+    Source: docs/format.md section 7.
+    """
+    bits = sum(1 << position for position, difference in enumerate(differences) if difference)
+    return identity + bits.to_bytes(-(-len(differences) // 8), "little")
+
+
+def read_reference(data: bytes, tensors: int) -> tuple[bytes, list[bool]]:
+    """Undo `pack_reference`.
+
+    Raises:
+        FormatError: the data is not what it writes for so many tensors, at least one of them differences.
+    """
+    expected = IDENTITY_BYTES + -(-tensors // 8)
+    if len(data) != expected:
+        raise FormatError(f"chunks: the initialization has {len(data)} bytes, expected {expected}")
+    bits = int.from_bytes(data[IDENTITY_BYTES:], "little")
+    if not 0 < bits < 1 << tensors:
+        raise FormatError(f"chunks: the initialization's tensors are {bits:#x}, expected 1..{(1 << tensors) - 1:#x}")
+    return data[:IDENTITY_BYTES], [bool(bits >> position & 1) for position in range(tensors)]

@@ -1,0 +1,221 @@
+"""The SIREN as a Keras model on TensorFlow: layers, initializer, and the model of an architecture.
+
+Only `fit`, what it serves and `keras_model` import this module: it pulls in TensorFlow. The functions it computes are
+those of `siren`, which decodes without TensorFlow; a test holds the two together.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from ...errors import BackendError
+from .architecture import W0, Architecture
+
+# Cody-Waite split of pi: the first part has few enough bits that k * PI_HIGH is exact in float32 for k < 2^13.
+_PI_HIGH = 3.140625
+_PI_LOW = math.pi - _PI_HIGH
+# Minimax polynomials on [-pi/2, pi/2]: sine odd, error below 7e-8; cosine even, 1.1e-6 (a gradient needs no more).
+_SINE_TERMS = (2.5976e-06, -1.9805e-04, 8.3329608e-03, -1.6666648e-01, 1.0)
+_COSINE_TERMS = (-2.6e-07, 2.4760495e-05, -1.3887316e-03, 4.1666524e-02, -4.9999994e-01, 1.0)
+
+
+def _reduce(angle: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Angle minus its nearest multiple of pi, and the sign that the multiple gives sine and cosine."""
+    turns = tf.round(angle * np.float32(1 / math.pi))
+    rest = angle - turns * np.float32(_PI_HIGH) - turns * np.float32(_PI_LOW)
+    odd = turns - 2.0 * tf.floor(turns * 0.5)
+    return rest, 1.0 - 2.0 * odd
+
+
+def _polynomial(squared: tf.Tensor, terms: tuple[float, ...]) -> tf.Tensor:
+    result = tf.fill(tf.shape(squared), np.float32(terms[0]))
+    for term in terms[1:]:
+        result = result * squared + np.float32(term)
+    return result
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def sine(angle: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """Sine by range reduction and a polynomial, with the cosine as its gradient.
+
+    float32, any shape, |angle| up to a few thousand. Under XLA on a CPU it takes a tenth of the time of `tf.sin`,
+    whose kernel there is not vectorized (docs/experiments.md).
+    """
+    rest, sign = _reduce(angle)
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        # Reduced again instead of kept: recomputing is cheaper than the memory traffic of storing it.
+        rest, sign = _reduce(angle)
+        return upstream * sign * _polynomial(rest * rest, _COSINE_TERMS)
+
+    return rest * sign * _polynomial(rest * rest, _SINE_TERMS), gradient
+
+
+@keras.saving.register_keras_serializable(package="pillow_inr")
+class SirenInitializer(keras.initializers.Initializer):  # type: ignore[misc]
+    """Uniform initialization of a sine layer's kernel.
+
+    First layer U(-1/n, 1/n), others U(-sqrt(6/n)/w0, sqrt(6/n)/w0), for n inputs (Sitzmann et al. 2020,
+    section 3.2 and supplement 1.5).
+    """
+
+    def __init__(self, first: bool = False, w0: float = W0, seed: int | None = None) -> None:
+        self.first = first
+        self.w0 = w0
+        self.seed = seed
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> Any:
+        """Values of the kernel, shape (inputs, units)."""
+        inputs = shape[0]
+        limit = 1.0 / inputs if self.first else math.sqrt(6.0 / inputs) / self.w0
+        return keras.random.uniform(shape, -limit, limit, dtype=dtype, seed=self.seed)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal initializer."""
+        return {"first": self.first, "w0": self.w0, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="pillow_inr")
+class CoordinateEncoding(keras.layers.Layer):  # type: ignore[misc]
+    """Positions (n, 2), x before y, to the network's input features (n, 2 * (1 + 2 * frequencies)), float32.
+
+    Of each axis the position itself, its sines, its cosines; plain coordinates when `frequencies` is 0
+    (docs/format.md section 5). Angles are computed in float64: at a 50-megapixel image's highest frequency a float32
+    position would be off by a tenth of a pixel.
+    """
+
+    def __init__(self, frequencies: int, growth: int, **kwargs: Any) -> None:
+        super().__init__(trainable=False, dtype="float64", **kwargs)
+        self.input_spec = keras.InputSpec(shape=(None, 2))
+        self.frequencies = frequencies
+        self.growth = growth
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """Angular frequencies, in radians per unit of position."""
+        return np.asarray(np.pi * (self.growth / 100.0) ** np.arange(self.frequencies), np.float64)
+
+    def call(self, positions: tf.Tensor) -> tf.Tensor:
+        """Features of positions."""
+        scales = self.scales
+        parts = []
+        for axis in range(2):
+            position = positions[:, axis : axis + 1]
+            angles = position * scales
+            parts += [position, tf.sin(angles), tf.cos(angles)]
+        return tf.cast(tf.concat(parts, axis=1), tf.float32)
+
+    def compute_output_spec(self, positions: Any) -> Any:
+        """Symbolic output of the call."""
+        return keras.KerasTensor((positions.shape[0], 2 + 4 * self.frequencies), dtype="float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal layer."""
+        config: dict[str, Any] = super().get_config()
+        config.pop("trainable", None)
+        config.pop("dtype", None)
+        return {**config, "frequencies": self.frequencies, "growth": self.growth}
+
+
+@keras.saving.register_keras_serializable(package="pillow_inr")
+class SineDense(keras.layers.Layer):  # type: ignore[misc]
+    """A dense layer with sine activation: sin(w0 * (x W + b)) (Sitzmann et al. 2020, section 3)."""
+
+    def __init__(self, units: int, first: bool = False, w0: float = W0, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.first = first
+        self.w0 = w0
+        self.seed = seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Create kernel and bias."""
+        inputs = input_shape[-1]
+        assert inputs is not None
+        kernel_seed, bias_seed = _spread(self.seed, 2)
+        self.kernel = self.add_weight(
+            shape=(inputs, self.units),
+            name="kernel",
+            initializer=SirenInitializer(self.first, self.w0, kernel_seed),
+        )
+        # U(-1/sqrt(n), 1/sqrt(n)), as the authors' PyTorch code has it: the paper leaves the bias open.
+        limit = 1.0 / math.sqrt(inputs)
+        self.bias = self.add_weight(
+            shape=(self.units,),
+            name="bias",
+            initializer=keras.initializers.RandomUniform(-limit, limit, seed=bias_seed),
+        )
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Activations of the layer, shape (n, units)."""
+        return sine(self.w0 * (tf.matmul(inputs, self.kernel) + self.bias))
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the activations."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal layer."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "first": self.first,
+            "w0": self.w0,
+            "seed": self.seed,
+        }
+
+
+def _spread(seed: int | None, count: int) -> list[int] | list[None]:
+    """Independent seeds derived from one; none from none, which leaves the draws to Keras's global generator."""
+    if seed is None:
+        return [None] * count
+    return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
+
+
+def check_backend() -> None:
+    """Make sure that Keras runs on TensorFlow, which these layers are written for.
+
+    Raises:
+        BackendError: it runs on another back end.
+    """
+    if keras.backend.backend() != "tensorflow":
+        raise BackendError(
+            f"pillow_inr needs Keras's TensorFlow back end, but Keras runs on {keras.backend.backend()!r}: "
+            "set KERAS_BACKEND=tensorflow before Keras is first imported"
+        )
+
+
+def build_model(architecture: Architecture, seed: int | None = None) -> keras.Model:
+    """The Keras model from positions to colours.
+
+    Args:
+        seed: makes the initial weights repeatable without touching Keras's global seed.
+    Returns:
+        A `keras.Sequential`: positions (n, 2) float64, x before y, in the scale of `pixels.Axis`, to
+        network values (n, channels) float32, 0..1 for black to full.
+    """
+    return keras.Sequential(build_layers(architecture, seed), name="siren")
+
+
+def build_layers(architecture: Architecture, seed: int | None = None) -> list[Any]:
+    """The layers of `build_model`, its input first."""
+    seeds = _spread(seed, architecture.depth + 1)
+    layers: list[Any] = [
+        keras.Input((2,), dtype="float64"),
+        CoordinateEncoding(architecture.frequencies, architecture.growth, name="encoding"),
+    ]
+    for index in range(architecture.depth):
+        layers.append(
+            SineDense(architecture.width, first=index == 0, seed=seeds[index], dtype="float32", name=f"sine_{index}")
+        )
+    initializer = SirenInitializer(seed=seeds[-1])
+    layers.append(
+        keras.layers.Dense(architecture.channels, kernel_initializer=initializer, dtype="float32", name="output")
+    )
+    return layers

@@ -1,0 +1,227 @@
+"""The function that a file stores, as a Keras model: colours at any position, and their exact derivatives.
+
+Only `api.to_keras` imports this module: it pulls in TensorFlow. Knows no file.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import singledispatch
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike, NDArray
+
+from ...imaging.coordinates import Axis
+from .architecture import Architecture
+from .keras_layers import CoordinateEncoding, SineDense, build_layers, check_backend
+
+# Positions of a batch of `predict`. Keras's own default, 32, would take a minute for a photograph.
+PREDICT_BATCH = 1 << 14
+# Numbers, of 8 bytes, in the derivatives of one layer at a block of positions; some five such arrays exist at a time.
+BLOCK_NUMBERS = 1 << 21
+
+
+@keras.saving.register_keras_serializable(package="pillow_inr")
+class ImageModel(keras.Sequential):  # type: ignore[misc]
+    """A `keras.Sequential` from positions to colours, with the exact derivatives of the colours.
+
+    A position is x, to the right, before y, down; the image's longer side spans -1..1 from edge to edge, so that
+    (0, 0) is its middle (docs/format.md section 5). `model(positions)` takes positions (n, 2), float64, and gives
+    colours (n, channels), float32: 0..1 for 8-bit images, else the data's own units; not clipped.
+
+    Weights may be trained on; derivatives are those of the weights as they are. To load a saved model in another
+    process, import this module first.
+    """
+
+    def __init__(
+        self, layers: Sequence[Any] | None = None, image_size: tuple[int, int] = (1, 1), **kwargs: Any
+    ) -> None:
+        super().__init__(layers, **kwargs)
+        self.image_size = image_size
+        """Width and height of the stored image in pixels."""
+
+    @property
+    def pixel_size(self) -> float:
+        """Distance of neighbouring pixels of the stored image, in units of position."""
+        return 2.0 / max(self.image_size)
+
+    def positions(self, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
+        """Positions of pixel centres, row by row.
+
+        Args:
+            size: width and height of another grid over the same area; by default the image's own.
+        Returns:
+            float64, shape (height * width, 2).
+        """
+        columns, rows = self.image_size if size is None else size
+        if columns < 1 or rows < 1:
+            raise ValueError(f"size must be at least (1, 1), got {size}")
+        longer = max(self.image_size)
+        x, y = (
+            Axis(length, longer, 0.0, length, count).positions()
+            for count, length in zip((columns, rows), self.image_size, strict=True)
+        )
+        return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """`keras.Model.predict` with large batches for arrays. Keras rounds float64 arrays to float32 here."""
+        if batch_size is None and hasattr(x, "shape"):
+            batch_size = PREDICT_BATCH
+        return super().predict(x, batch_size=batch_size, **kwargs)
+
+    def gradient(self, positions: ArrayLike) -> NDArray[np.float64]:
+        """Exact derivatives of every channel by x and by y.
+
+        Args:
+            positions: shape (n, 2), as `positions()` gives them.
+        Returns:
+            float64, shape (n, channels, 2), per unit of position; times `pixel_size` it is per pixel.
+        Source: Sitzmann et al. 2020, section 3: the derivative of a SIREN is a SIREN.
+        """
+        return np.concatenate([jet[1:3].transpose(1, 2, 0) for jet in self._jets(positions)])
+
+    def laplacian(self, positions: ArrayLike) -> NDArray[np.float64]:
+        """The exact Laplacian of every channel, the sum of its second derivatives by x and by y.
+
+        Args:
+            positions: shape (n, 2), as `positions()` gives them.
+        Returns:
+            float64, shape (n, channels), per square unit of position; times `pixel_size` squared it is per pixel.
+        """
+        return np.concatenate([jet[3] for jet in self._jets(positions)])
+
+    def _jets(self, positions: ArrayLike) -> Iterator[NDArray[np.float64]]:
+        """Values, derivatives by x and by y, and Laplacian, shape (4, n, channels), block by block."""
+        points = np.asarray(positions, np.float64)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"positions must have the shape (n, 2), got {points.shape}")
+        widest = max(layer.output.shape[-1] for layer in self.layers)
+        block = max(1, BLOCK_NUMBERS // (4 * widest))
+        for start in range(0, max(len(points), 1), block):
+            jet = tf.constant(points[start : start + block])
+            for layer in self.layers:
+                jet = _propagate(layer, jet)
+            yield jet.numpy()
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal model, but for its weights."""
+        return {**super().get_config(), "image_size": self.image_size}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ImageModel":
+        """The model of `get_config`."""
+        model: ImageModel = super().from_config(config, custom_objects)
+        columns, rows = config["image_size"]
+        model.image_size = columns, rows
+        return model
+
+
+@keras.saving.register_keras_serializable(package="pillow_inr")
+class DataRange(keras.layers.Layer):  # type: ignore[misc]
+    """Network values, 0..1, to the data's own units: low + value * (high - low), channel by channel."""
+
+    def __init__(self, low: Sequence[float], high: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.low = [float(value) for value in low]
+        self.high = [float(value) for value in high]
+
+    @property
+    def span(self) -> NDArray[np.float64]:
+        """high - low."""
+        return np.subtract(self.high, self.low)
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        """Values in the data's units, same shape."""
+        return tf.constant(self.low, values.dtype) + values * tf.constant(self.span, values.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Shape of the values."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments that make an equal layer."""
+        return {**super().get_config(), "low": self.low, "high": self.high}
+
+
+def image_model(
+    architecture: Architecture,
+    weights: Sequence[NDArray[np.float32]],
+    size: tuple[int, int],
+    low: Sequence[float] | None = None,
+    high: Sequence[float] | None = None,
+) -> ImageModel:
+    """The model of a file's network.
+
+    Args:
+        weights: kernels and biases as `Architecture.shapes` lists them.
+        size: image width and height in pixels.
+        low, high: what the network values 0 and 1 stand for, one each per channel; by default 0 and 1.
+    Raises:
+        BackendError: Keras runs on another back end than TensorFlow.
+    """
+    check_backend()
+    layers = build_layers(architecture)
+    if low is not None and high is not None:
+        layers.append(DataRange(low, high, dtype="float32", name="range"))
+    model = ImageModel(layers, image_size=size, name="image")
+    model.set_weights(weights)
+    return model
+
+
+# Forward propagation of derivatives, layer by layer, in float64. A jet, shape (4, n, features), holds values, their
+# derivatives by x and by y, and their Laplacians.
+
+
+@singledispatch
+def _propagate(layer: Any, jet: tf.Tensor) -> tf.Tensor:
+    """Jet of a layer's output from that of its input."""
+    raise TypeError(f"cannot differentiate the layer {layer.name!r} ({type(layer).__name__})")
+
+
+@_propagate.register
+def _(layer: CoordinateEncoding, positions: tf.Tensor) -> tf.Tensor:
+    scales = layer.scales
+    parts = []
+    for axis in range(2):
+        position = positions[:, axis : axis + 1]
+        angles = position * scales
+        sine, cosine = tf.sin(angles), tf.cos(angles)
+        value = tf.concat([position, sine, cosine], axis=1)
+        slope = tf.concat([tf.ones_like(position), scales * cosine, -scales * sine], axis=1)
+        bend = tf.concat([tf.zeros_like(position), -(scales**2) * sine, -(scales**2) * cosine], axis=1)
+        still = tf.zeros_like(slope)
+        slopes = [still, still]
+        slopes[axis] = slope
+        parts.append(tf.stack([value, *slopes, bend]))
+    return tf.concat(parts, axis=2)
+
+
+@_propagate.register
+def _(layer: SineDense, jet: tf.Tensor) -> tf.Tensor:
+    angle, by_x, by_y, laplacian = tf.unstack(layer.w0 * _affine(layer, jet))
+    sine, cosine = tf.sin(angle), tf.cos(angle)
+    bend = cosine * laplacian - sine * (by_x * by_x + by_y * by_y)
+    return tf.stack([sine, cosine * by_x, cosine * by_y, bend])
+
+
+@_propagate.register
+def _(layer: keras.layers.Dense, jet: tf.Tensor) -> tf.Tensor:
+    if layer.activation is not keras.activations.linear:
+        raise TypeError(f"cannot differentiate the activation of the layer {layer.name!r}")
+    return _affine(layer, jet)
+
+
+@_propagate.register
+def _(layer: DataRange, jet: tf.Tensor) -> tf.Tensor:
+    return _raised(jet * layer.span, tf.constant(layer.low, tf.float64))
+
+
+def _affine(layer: Any, jet: tf.Tensor) -> tf.Tensor:
+    product = tf.tensordot(jet, tf.cast(layer.kernel, tf.float64), 1)
+    return _raised(product, tf.cast(layer.bias, tf.float64))
+
+
+def _raised(jet: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """The jet with its values, not their derivatives, raised by an offset."""
+    return tf.concat([jet[:1] + offset, jet[1:]], axis=0)

@@ -1,0 +1,70 @@
+"""Draws the pixels of each optimizer step from the image as it is, so that a large one costs no more memory."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....imaging.samples import Samples, Scale
+
+Draw = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+
+
+class Sampler:
+    """Mini-batches of an image: one pixel from each of `batch` equal runs of pixels in reading order.
+
+    Each run gives its pixels without replacement, so that every few steps, about as many as the optimizer's momentum
+    remembers, see the whole image once: that halves the batch which a fit needs (docs/experiments.md section 9).
+    Independent draws would learn worse, and in a large image each would be a cache miss. A batch of at least as many
+    pixels as the image has takes all of them, some twice.
+    """
+
+    def __init__(self, image: Samples, scale: Scale, batch: int, steps: int, seed: int) -> None:
+        """Start drawing.
+
+        Args:
+            image: shape (height, width, channels); `scale` makes network values of its samples.
+            batch: pixels of a step.
+            steps: of a draw.
+            seed: of the draws.
+        """
+        height, self.width, channels = image.shape
+        self.samples = image.reshape(-1, channels)
+        self.scale = scale
+        runs = np.arange(batch + 1) * (height * self.width) // batch
+        self.starts = runs[:-1]
+        self.lengths = np.maximum(np.diff(runs), 1)
+        self.steps = steps
+        self.random = np.random.default_rng(seed)
+        self.offsets = self._offsets()
+        # In a large image a pixel is a cache miss: the next draw is made while the network trains on this one.
+        self.pool = ThreadPoolExecutor(1)
+        try:
+            self.next = self.pool.submit(self._draw)
+        except BaseException:
+            # Ctrl-C while the thread starts: the pool does not know it yet, and the process would wait for it for ever.
+            self.pool.shutdown(wait=False)
+            raise
+
+    def draw(self) -> Draw:
+        """Columns and rows, shape (steps, batch), and network values, shape (steps, batch, channels)."""
+        ready = self.next.result()
+        self.next = self.pool.submit(self._draw)
+        return ready
+
+    def _draw(self) -> Draw:
+        index = self.starts + np.stack([next(self.offsets) for _ in range(self.steps)])
+        rows, columns = np.divmod(index, self.width)
+        return columns.astype(np.int32), rows.astype(np.int32), self.scale.to_values(self.samples[index])
+
+    def _offsets(self) -> Iterator[NDArray[np.int64]]:
+        """Place of the pixel in each run, step by step: one order for all, from a start of each run's own."""
+        while True:
+            first = self.random.integers(self.lengths)
+            for place in self.random.permutation(int(self.lengths.max())):
+                yield (first + place) % self.lengths
+
+    def close(self) -> None:
+        """End the thread that makes the draws."""
+        self.pool.shutdown(cancel_futures=True)

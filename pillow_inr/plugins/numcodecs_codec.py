@@ -1,0 +1,49 @@
+"""The codec "inr" of numcodecs, which finds it by the package's entry point."""
+
+from typing import Any
+
+import numpy as np
+from numcodecs.abc import Codec
+from numcodecs.compat import ensure_bytes, ensure_ndarray_like, ndarray_copy
+
+from .. import api
+from ..format.container import DTYPES
+from ..options import EncodeOptions
+
+
+class InrCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
+    """Lossy compression of chunks that are images: (..., height, width) or (..., height, width, 1..64).
+
+    Axes before these must have the length 1. Options are the fields of `pillow_inr.EncodeOptions`, as far as JSON can
+    hold them.
+
+    Raises:
+        TypeError, ValueError: there is no such option, or its value is not allowed.
+    """
+
+    codec_id = "inr"
+
+    def __init__(self, **options: Any) -> None:
+        EncodeOptions(**options)
+        self.options = options
+
+    def encode(self, buf: Any) -> bytes:
+        """Compress an array of uint8, uint16 or float32.
+
+        Raises:
+            ValueError: the array is not such an image.
+        """
+        array = np.asarray(ensure_ndarray_like(buf))
+        if array.dtype.name not in DTYPES:
+            raise ValueError(f"codec inr stores uint8, uint16 and float32, got {array.dtype}")
+        while array.ndim > 2 and array.shape[0] == 1:
+            array = array[0]
+        return api.encode(array, **self.options)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """The array, of the type it had, without leading axes of length 1; into `out` if that is given."""
+        return ndarray_copy(api.decode(ensure_bytes(buf)), out)
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes an equal codec."""
+        return {"id": self.codec_id, **self.options}

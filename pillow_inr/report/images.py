@@ -1,0 +1,242 @@
+"""Pictures of the report: original, decoded, error and JPEG of one image, as a page can hold them."""
+
+import base64
+import hashlib
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..imaging.samples import Samples, as_samples
+from ..inputs import originals, sources
+from ..models import reader
+from . import compare
+
+if TYPE_CHECKING:
+    from ..batch.manifest import Record
+
+# Longer sides are reduced to this: a page of some images stays below some megabytes.
+SIDE_MAX = 1200
+# Up to so many pixels, what is embedded is exact; above, it has this quality of WebP: nobody sees a difference.
+LOSSLESS_PIXELS = 1 << 18
+QUALITY = 95
+# The part of the pixels whose errors the colours tell apart.
+ERROR_PART = 0.995
+COLOURS = "magma"
+_MIME = {"WEBP": "image/webp", "PNG": "image/png", "JPEG": "image/jpeg"}
+_Found = TypeVar("_Found")
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture on the page."""
+
+    key: str
+    label: str
+    """What it is, in a few letters."""
+    figures: str
+    uri: str
+
+
+@dataclass
+class Views:
+    """The pictures of one image, and what is to be said of them: why one is missing, what was done to it."""
+
+    width: int = 1
+    height: int = 1
+    """In pixels, as embedded."""
+    views: list[View] = field(default_factory=list)
+    error: View | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def colours(count: int = 9) -> list[str]:
+    """The scale of errors, from none to the largest, as CSS colours."""
+    return ["#" + bytes(colour).hex() for colour in _coloured(np.linspace(0, 1, count))]
+
+
+def views_of(record: "Record", folder: Path, outputs: Path) -> Views:
+    """The pictures of an image, as far as its files are there and can be read.
+
+    Args:
+        folder: to which an original's path is relative if it leads nowhere from the current one.
+        outputs: folder to which the .inr file's path is relative.
+    """
+    shown = Views()
+    data = _attempt(shown, ".inr file", lambda: _bytes(record.output, record.output_sha256, [outputs], shown))
+    network = None if data is None else _attempt(shown, ".inr file", lambda: reader.read_network(data))
+    decoded = None if network is None else _attempt(shown, ".inr file", lambda: originals.upright_pixels(network, True))
+    original = _attempt(shown, "original", lambda: _original(record, folder, decoded, shown))
+    pictures = [picture for picture in (original, decoded) if picture is not None]
+    if pictures:
+        _fill(shown, record, original, decoded, _levels_of(pictures[0], shown), data or b"")
+    return shown
+
+
+def _attempt(shown: Views, name: str, read: Callable[[], _Found]) -> _Found | None:
+    try:
+        return read()
+    except sources.FILE_ERRORS as error:
+        shown.notes.append(f"The {name} is not shown: {sources.reason(error)}.")
+        return None
+
+
+def _found(text: str, folders: list[Path]) -> Path:
+    if "://" in text:
+        raise OSError("it is at a URL, and the report reads files only")
+    for path in (folder / text for folder in folders):
+        if path.is_file():  # not a pipe, which would be waited for
+            return path
+    raise FileNotFoundError(f"there is no file {text}")
+
+
+def _bytes(text: str, sha256: str | None, folders: list[Path], shown: Views) -> bytes:
+    data = _found(text, folders).read_bytes()
+    if sha256 not in (None, hashlib.sha256(data).hexdigest()):
+        shown.notes.append(f"{text} has changed since it was listed.")
+    return data
+
+
+def _original(record: "Record", folder: Path, decoded: Samples | None, shown: Views) -> Samples:
+    folders = [Path(), folder]
+    _bytes(record.source, record.sha256, folders, shown)
+    shape = None if decoded is None else decoded.shape
+    return as_samples(originals.read_original(_found(record.source, folders), shape))
+
+
+@dataclass(frozen=True)
+class _Levels:
+    """How samples become grey or colours of 8 bits."""
+
+    low: float
+    high: float
+    unit: str
+    """Of errors."""
+    comparable: bool
+    """Whether JPEG can hold the samples."""
+
+    def image(self, samples: Samples) -> Image.Image:
+        """Grey or RGB, on white where it is transparent."""
+        channels = samples.shape[2]
+        if channels > 4:
+            samples = _mean(samples)
+        elif not self.comparable:
+            samples = samples[..., : 1 if channels < 3 else 3]
+        if samples.dtype != np.uint8:
+            part = (samples.astype(np.float64) - self.low) / ((self.high - self.low) or 1.0)
+            samples = np.rint(255 * part.clip(0, 1)).astype(np.uint8)
+        return compare.comparable(Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples))
+
+
+def _levels_of(samples: Samples, shown: Views) -> _Levels:
+    channels = samples.shape[2]
+    if samples.dtype == np.uint8:
+        if channels > 4:
+            shown.notes.append(f"Shown is the mean of its {channels} channels.")
+        elif channels in (2, 4):
+            shown.notes.append("What is transparent is shown, and compared with JPEG, on white.")
+        return _Levels(0.0, 255.0, "levels", channels <= 4)
+    values = _mean(samples) if channels > 4 else samples
+    low, high = float(values.min()), float(values.max())
+    left_out = {2: ", without alpha", 4: ", without alpha"}.get(channels, "")
+    mean = f", the mean of {channels} channels" if channels > 4 else ""
+    shown.notes.append(
+        f"Samples of {samples.dtype.name} are shown with 8 bits{left_out}{mean}: {low:.6g} is black, {high:.6g} white. "
+        "There is no JPEG of them."
+    )
+    return _Levels(low, high, "levels" if samples.dtype.kind == "u" else "", False)
+
+
+def _mean(samples: Samples) -> Samples:
+    mean: Samples = samples.mean(axis=2, keepdims=True, dtype=np.float64)
+    return mean
+
+
+def _fill(
+    shown: Views, record: "Record", original: Samples | None, decoded: Samples | None, levels: _Levels, data: bytes
+) -> None:
+    before, after = (None if samples is None else levels.image(samples) for samples in (original, decoded))
+    if before is not None:
+        size = f"{record.source_bytes:,} bytes" if isinstance(record.source_bytes, int) else ""
+        _add(shown, "original", "original", size, before)
+    if after is not None:
+        psnr = "" if before is None or not levels.comparable else f", {_decibels(compare.psnr_db(before, after))}"
+        _add(shown, "inr", ".inr", f"{len(data):,} bytes{psnr}", after)
+    if before is not None and after is not None and levels.comparable:
+        _attempt(shown, "JPEG", lambda: _add_jpeg(shown, before, len(data)))
+    if original is not None and decoded is not None:
+        shown.error = _error_map(original, decoded, levels.unit)
+
+
+def _add_jpeg(shown: Views, original: Image.Image, limit: int) -> None:
+    jpeg = compare.best_within(original, compare.JPEG, limit)
+    smallest = ", its smallest file" if jpeg.too_large else ""
+    figures = f"{jpeg.bytes:,} bytes, {_decibels(jpeg.psnr_db)}, {jpeg.setting}{smallest}"
+    _add(shown, "jpeg", "JPEG", figures, jpeg.image, jpeg.data)
+
+
+def _decibels(psnr_db: float) -> str:
+    return "exact" if psnr_db == math.inf else f"{psnr_db:.2f} dB"
+
+
+def _add(shown: Views, key: str, label: str, figures: str, image: Image.Image, file: bytes | None = None) -> None:
+    """Add a picture; `file` is one of it that browsers know."""
+    small = _reduced(image, Image.Resampling.LANCZOS)
+    if small is not image and not shown.views:
+        sizes = [f"{each.width:,}×{each.height:,}" for each in (small, image)]
+        shown.notes.append(f"Shown with {sizes[0]} of {sizes[1]} pixels.")
+    shown.width, shown.height = small.size
+    uri = _embedded(small) if file is None or small is not image else _uri(file, "JPEG")
+    shown.views.append(View(key, label, figures, uri))
+
+
+def _reduced(image: Image.Image, how: Image.Resampling) -> Image.Image:
+    scale = SIDE_MAX / max(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), how)
+
+
+def _error_map(original: Samples, decoded: Samples, unit: str) -> View:
+    """Absolute error, the mean over channels, in colours."""
+    error = np.zeros(original.shape[:2], np.float32)
+    for channel in range(original.shape[2]):
+        error += np.abs(original[..., channel].astype(np.float32) - decoded[..., channel].astype(np.float32))
+    error /= original.shape[2]
+    values = np.asarray(_reduced(Image.fromarray(error), Image.Resampling.BOX))
+    top = float(np.quantile(values, ERROR_PART)) or float(values.max()) or 1.0
+    if unit:
+        top = max(1.0, float(math.ceil(top)))
+    image = Image.fromarray(_coloured(values / top))
+    return View("error", "error", f"{top:,.4g} {unit}".rstrip(), _embedded(image))
+
+
+def _coloured(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Values of 0..1 as RGB."""
+    from matplotlib import colormaps
+
+    rgb: NDArray[np.uint8] = np.ascontiguousarray(colormaps[COLOURS](values, bytes=True)[..., :3])
+    return rgb
+
+
+def _embedded(image: Image.Image) -> str:
+    Image.init()
+    stream = io.BytesIO()
+    if "WEBP" not in Image.SAVE:  # a Pillow that was built without it
+        image.save(stream, "PNG")
+        return _uri(stream.getvalue(), "PNG")
+    if image.width * image.height <= LOSSLESS_PIXELS:
+        image.save(stream, "WEBP", lossless=True)
+    else:
+        image.save(stream, "WEBP", quality=QUALITY)
+    return _uri(stream.getvalue(), "WEBP")
+
+
+def _uri(data: bytes, name: str) -> str:
+    return f"data:{_MIME[name]};base64,{base64.b64encode(data).decode()}"

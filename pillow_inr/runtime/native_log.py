@@ -1,0 +1,45 @@
+"""Holds back what native libraries print on standard error; for the command line, whose process is its own.
+
+TensorFlow writes a dozen lines there when it starts, which no setting of its own silences.
+"""
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TextIO
+
+from ..errors import BackendError, FitError
+
+
+@lru_cache(maxsize=1)
+def _terminal() -> TextIO:
+    """Standard error as the process got it; never closed, for TensorFlow's own logger keeps hold of it."""
+    return os.fdopen(os.dup(2), "w")
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Collect what is written to file descriptor 2 from outside Python; print it only after an unexpected error."""
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    python_stderr = sys.stderr
+    terminal = _terminal()
+    with tempfile.TemporaryFile() as collected:
+        os.dup2(collected.fileno(), 2)
+        sys.stderr = terminal
+        try:
+            yield
+        except (KeyboardInterrupt, BackendError, FitError):
+            raise
+        except BaseException:
+            collected.seek(0)
+            terminal.write(collected.read().decode(errors="replace"))
+            raise
+        finally:
+            terminal.flush()
+            os.dup2(terminal.fileno(), 2)
+            sys.stderr = python_stderr

@@ -1,0 +1,133 @@
+"""The decoder of pyramids written from docs/format.md agrees with the package: the document is enough."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pillow_inr.errors import FormatError
+from pillow_inr.format import container
+from pillow_inr.format.container import PIXEL_FORMAT_SAMPLES, SampleFormat
+from pillow_inr.models.pyramid import frequency_tables, latent_coding, structure
+from pillow_inr.models.reader import PyramidNetwork, read_network
+from tests.support import plain_file, plain_pyramid
+from tests.support.checks import check_pixels
+from tests.support.pyramids import draw_file, draw_stream
+from tests.vectors import inventory
+from tests.vectors.inventory import PRIORS, Vector, name_of
+
+FILES = {
+    "escapes": lambda: draw_file((9, 14), seed=1, prior=structure.PRIORS - 1, spread=40.0),
+    "bands": lambda: draw_file(
+        (4, 5), pixel_format=PIXEL_FORMAT_SAMPLES, samples=SampleFormat("uint16", 5, ((3.0, 9000.0),))
+    ),
+    "tiles": lambda: draw_file((258, 2), tile=8),
+}
+PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
+
+
+def _compare(data: bytes, decoded: plain_pyramid.Decoded) -> None:
+    network = read_network(data)
+    assert isinstance(network, PyramidNetwork)
+    for tile, theirs in zip(network.tiles.all(), decoded.pyramids, strict=True):
+        ours = network.tiles.pyramid(tile)
+        assert {name: values.ravel().tolist() for name, values in ours.tensors.items()} == theirs.tensors
+        assert [grid.tolist() for grid in ours.grids] == theirs.grids
+    pixels = network.pixels()
+    file = decoded.file
+    assert pixels.shape == (file.height, file.width, file.channels)
+    expected = np.array(decoded.pixels).reshape(pixels.shape)
+    if network.header.samples is None:
+        # Of so few pixels a single one that is rounded differently is more than one of a thousand.
+        assert np.abs(pixels - expected).max() <= 1
+    else:
+        check_pixels(expected, pixels, network.header)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_decode_alike(name: str) -> None:
+    data = FILES[name]()
+    _compare(data, plain_pyramid.decode(data, PRIORS))
+
+
+@pytest.mark.parametrize("vector", PYRAMIDS, ids=[name_of(vector.path) for vector in PYRAMIDS])
+def test_vectors_decode_alike(vector: Vector) -> None:
+    _compare(vector.data, vector.pyramid)
+    small = plain_pyramid.preview(vector.data, PRIORS)
+    if small:
+        ours = read_network(vector.data)._preview()  # type: ignore[union-attr]
+        assert ours is not None
+        theirs = np.array(small.pixels).reshape(small.file.height, small.file.width, -1)
+        assert np.abs(ours.pixels() - theirs).max() <= 1
+
+
+@settings(max_examples=25)
+@given(
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.integers(0, 3),
+    st.sampled_from([None, ("uint8", 1), ("uint16", 0), ("uint16", 2), ("float32", 5)]),
+    st.sampled_from([0, 8, 12]),
+    st.integers(0, structure.PRIORS - 1),
+    st.sampled_from([0.2, 1.5, 30.0]),
+    st.integers(0, 2**32 - 1),
+)
+def test_drawn_files_decode_alike(
+    size: tuple[int, int],
+    mode: int,
+    samples: tuple[str, int] | None,
+    tile: int,
+    prior: int,
+    spread: float,
+    seed: int,
+) -> None:
+    fields: dict[str, Any] = {"pixel_format": mode}
+    if samples:
+        ranges = tuple((float(channel), 200.0 + channel) for channel in range(max(1, samples[1] * (seed % 2))))
+        fields = {"pixel_format": 4, "samples": SampleFormat(*samples, ranges)}
+    data = draw_file(size, seed, spread, tile=tile, prior=prior, **fields)
+    _compare(data, plain_pyramid.decode(data, PRIORS))
+
+
+def test_the_document_and_the_code_have_one_table() -> None:
+    assert tuple(plain_pyramid.SCALES) == frequency_tables.DECAYS
+
+
+def _outcomes(stream: bytes, size: tuple[int, int]) -> tuple[Any, Any]:
+    """Tensors and grids by both decoders, None where they refuse the stream."""
+    try:
+        decoded = latent_coding.decode(stream, 0, 0, 3, size)
+        ours = {name: values.ravel().tolist() for name, values in decoded.tensors.items()}, decoded.grids
+        ours = ours[0], [grid.tolist() for grid in ours[1]]
+    except FormatError:
+        ours = None
+    try:
+        found = plain_pyramid.decode_pyramid(stream, 0, plain_pyramid.prior(0, 0, 3, PRIORS), *size)
+        theirs = found.tensors, found.grids
+    except plain_file.InvalidError:
+        theirs = None
+    return ours, theirs
+
+
+def test_damaged_streams_are_read_or_refused_alike() -> None:
+    stream = draw_stream(np.random.default_rng(0), (4, 3), spread=3.0)
+    refused = set()
+    for bit in np.random.default_rng(1).integers(0, 8 * len(stream), 60):
+        damaged = bytearray(stream)
+        damaged[bit // 8] ^= 1 << bit % 8
+        ours, theirs = _outcomes(bytes(damaged), (4, 3))
+        assert ours == theirs
+        refused.add(ours is None)
+    assert refused == {True, False}
+
+
+@given(st.binary(max_size=120).map(lambda data: data[: len(data) // 4 * 4]), st.booleans())
+def test_any_stream_is_read_or_refused_alike(stream: bytes, plain_tensors: bool) -> None:
+    """As it is, or behind tensors without differences: the first 68 bits are 0 then."""
+    ours, theirs = _outcomes(bytes(8 * plain_tensors) + stream, (3, 2))
+    assert ours == theirs
+
+
+def test_both_have_as_many_priors() -> None:
+    assert container.PRIOR_COUNT == plain_file.PRIORS

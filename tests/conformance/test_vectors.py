@@ -1,0 +1,191 @@
+"""The conformance vectors: none changes, each class of docs/format.md has one, this release reads and packs them."""
+
+import hashlib
+import io
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, UnidentifiedImageError
+
+import pillow_inr
+from pillow_inr.format import container, metadata
+from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.tiles import pack_streams
+from pillow_inr.models.reader import PyramidNetwork, read_network
+from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren.architecture import Architecture
+from tests.support import coding0, plain_file, plain_pyramid, repack
+from tests.support.checks import VECTORS as FOLDER
+from tests.support.checks import check_pixels
+from tests.vectors import inventory
+from tests.vectors.inventory import SLOW, Vector, name_of
+
+pytestmark = pytest.mark.decoding
+
+SUMS = FOLDER / "SHA256SUMS"
+SIRENS = [vector for vector in inventory.VECTORS if not vector.is_pyramid]
+PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
+# Streams that no release writes: random choices where the writer has some, and zeros at the end left out.
+NOT_THE_WRITERS = ("siren/choices", "siren/choices_sorted", "siren/choices_coding0", "pyramid/nothing")
+
+
+def vectors(of: list[Vector]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("vector", of, ids=[name_of(vector.path) for vector in of])
+
+
+@pytest.fixture(autouse=True)
+def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILLOW_INR_INITS", str(FOLDER / "inits"))
+
+
+def _listed(text: str) -> dict[str, str]:
+    """Sums by name, as `sha256sum --check` reads them."""
+    pairs = [line.split("  ", 1) for line in text.splitlines()]
+    assert len({name for _, name in pairs}) == len(pairs)
+    return {name: checksum for checksum, name in pairs}
+
+
+def test_no_vector_changed_and_none_is_missing() -> None:
+    files = [path for path in FOLDER.rglob("*") if path.suffix in (".inr", ".npz", ".png")]
+    found = {path.relative_to(FOLDER).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    assert found == _listed(SUMS.read_text())
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=FOLDER.parent.parent, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"no history here: {done.stderr.strip()}")
+    return done.stdout
+
+
+def test_the_list_of_vectors_only_grew() -> None:
+    """Whoever changes a vector can change the list with it, but not the list that was."""
+    try:
+        root = _git("rev-parse", "--show-toplevel").strip()
+    except FileNotFoundError:
+        pytest.skip("there is no git here")
+    if Path(root).resolve() != FOLDER.parent.parent.resolve():
+        pytest.skip("unpacked within another repository")
+    name = SUMS.relative_to(FOLDER.parent.parent).as_posix()
+    commits = _git("log", "--full-history", "--diff-filter=AM", "--format=%H", "HEAD", "--", name).split()
+    if not commits:
+        pytest.skip("the list is not in the history yet")
+    now = _listed(SUMS.read_text()).items()
+    for commit in commits:
+        assert _listed(_git("show", f"{commit}:{name}")).items() <= now, commit
+
+
+def test_each_class_of_the_document_has_a_vector() -> None:
+    assert [text for text in inventory.CLASSES if not inventory.covering(text)] == []
+
+
+def _stored(vector: Vector) -> dict[str, np.ndarray]:
+    with np.load(vector.path.with_suffix(".npz")) as archive:
+        stored = dict(archive)
+    if "pixels" not in stored:
+        with Image.open(vector.path.with_suffix(".png")) as image:
+            stored["pixels"] = np.asarray(image)
+    return stored
+
+
+@vectors(SIRENS)
+def test_symbols_and_pixels_of_a_siren(vector: Vector) -> None:
+    stored = _stored(vector)
+    header, payload, _ = container.unpack(vector.data)
+    tensors = list(weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
+    assert [tensor.step_index for tensor in tensors] == stored["step_indices"].tolist()
+    assert np.concatenate([tensor.symbols.ravel() for tensor in tensors]).tolist() == stored["symbols"].tolist()
+    pixels = pillow_inr.decode(vector.data)
+    assert pixels.shape == header.shape
+    check_pixels(stored["pixels"], pixels, header)
+
+
+@vectors(PYRAMIDS)
+def test_symbols_and_pixels_of_a_pyramid(vector: Vector) -> None:
+    stored = _stored(vector)
+    network = read_network(vector.data)
+    assert isinstance(network, PyramidNetwork)
+    pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
+    tensors = [values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()]
+    assert (np.concatenate(tensors) == stored["tensors"]).all()
+    assert (np.concatenate([grid.ravel() for p in pyramids for grid in p.grids]) == stored["symbols"]).all()
+    pixels = pillow_inr.decode(vector.data)
+    assert pixels.shape == network.header.shape
+    check_pixels(stored["pixels"].reshape(pixels.shape), pixels, network.header)
+    assert ("preview" in stored) == (plain_file.preview(vector.file) is not None)
+    if "preview" in stored:
+        rows, columns = stored["preview"].shape[:2]
+        small = pillow_inr.decode(vector.data, size=(columns, rows))
+        check_pixels(stored["preview"].reshape(small.shape), small, network.header)
+
+
+@vectors(inventory.VECTORS)
+def test_pillow_opens_it(vector: Vector) -> None:
+    pixels = pillow_inr.decode(vector.data)
+    if vector.file.channels > 4:
+        with pytest.raises(UnidentifiedImageError, match="no mode"):
+            Image.open(io.BytesIO(vector.data))
+        return
+    with Image.open(io.BytesIO(vector.data)) as image:
+        assert image.size == (vector.file.width, vector.file.height)
+        shown = np.asarray(image)
+    if pixels.dtype == np.uint8 or vector.file.channels == 1:
+        np.testing.assert_array_equal(shown.reshape(pixels.shape), pixels)
+    else:
+        assert shown.dtype == np.uint8
+
+
+@vectors(inventory.VECTORS)
+def test_metadata(vector: Vector) -> None:
+    _, _, chunks = container.unpack(vector.data)
+    psnr_db = metadata.read_psnr(chunks)
+    ours = metadata.Metadata.from_chunks(chunks).info() | ({} if psnr_db is None else {"psnr": psnr_db})
+    assert ours == plain_file.metadata(vector.file)
+
+
+@vectors([vector for vector in inventory.VECTORS if name_of(vector.path) not in ("pyramid/nothing", SLOW)])
+def test_packed_again_the_bytes_are_the_same(vector: Vector) -> None:
+    """With the choices that its writer made, whichever release that was."""
+    if vector.file.model:
+        assert repack.pyramid(vector.data, vector.pyramid) == vector.data
+    else:
+        assert repack.siren(vector.data, vector.siren) == vector.data
+
+
+@vectors([vector for vector in inventory.VECTORS if name_of(vector.path) not in NOT_THE_WRITERS])
+def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
+    """It chooses as those did that made the vectors. (Coding 0 has no writer any more but the one in these tests.)"""
+    header, payload, chunks = container.unpack(vector.data)
+    if header.model == container.MODEL_SIREN:
+        tensors = list(weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
+        packed = (weight_coding.encode_tensors if header.coding else coding0.encode_tensors)(tensors)
+    else:
+        packed = pack_streams(header, [_stream(header, tile) for tile in _tiles(vector)])
+    assert container.pack(header, packed, container.pack_chunks(chunks)) == vector.data
+
+
+def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
+    """The pyramids, without making pixels of them."""
+    file = vector.file
+    base = plain_pyramid.prior(0, file.fields["prior"], file.channels, inventory.PRIORS)
+    network = read_network(vector.data)
+    assert isinstance(network, PyramidNetwork)
+    tiles = []
+    for tile in network.tiles.all():
+        differences = plain_pyramid.take_differences(plain_pyramid.Decoder(network.tiles.stream(tile)), base)
+        grids = [grid.tolist() for grid in network.tiles.pyramid(tile).grids]
+        tiles.append(plain_pyramid.Pyramid(differences, {}, grids, []))
+    return tiles
+
+
+def _stream(header: container.Header, tile: plain_pyramid.Pyramid) -> bytes:
+    shapes = structure.shapes(header.preset, header.channels)
+    deltas = {
+        name: Delta(exponent, np.array(symbols, np.int32).reshape(shapes[name]))
+        for name, (exponent, symbols) in tile.differences.items()
+    }
+    grids = [np.array(grid, np.int32) for grid in tile.grids]
+    return latent_coding.encode(header.preset, header.prior, header.channels, deltas, grids)

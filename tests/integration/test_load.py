@@ -1,0 +1,92 @@
+"""The parts of `safety.load` with small numbers, and where a fit's failure is met."""
+
+import math
+import multiprocessing
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pillow_inr
+from pillow_inr.errors import FitError
+from pillow_inr.format import metadata
+from pillow_inr.imaging import metrics
+from tests.safety import load
+
+
+@pytest.mark.decoding
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted where Linux shows them")
+def test_opens_leave_nothing_behind() -> None:
+    # In a process of its own: TensorFlow's threads in this one take and give back memory as they like.
+    code = "from tests.safety import load; held, text = load.opens(240); raise SystemExit(None if held else text)"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)
+
+
+@pytest.mark.decoding
+def test_an_error_that_is_no_number_is_not_taken_for_none() -> None:
+    assert metrics.psnr_db(0.0) == math.inf
+    assert metrics.psnr_db(math.nan) == metrics.psnr_db(math.inf) == -math.inf
+    # The chunk has no way to say so: 0 dB are far enough from well.
+    assert metadata.read_psnr([metadata.psnr_chunk(-math.inf)]) == 0.0
+
+
+@pytest.mark.decoding
+def test_what_is_worse_than_one_colour_is_lost() -> None:
+    variance = 0.04
+    assert not metrics.is_lost(metrics.psnr_db(variance), variance)
+    assert not metrics.is_lost(math.inf, 0.0)
+    assert not metrics.is_lost(40.0, 0.0)  # a flat picture within rounding
+    assert metrics.is_lost(metrics.psnr_db(2 * variance), variance)
+    assert metrics.is_lost(-math.inf, variance)
+    # Where bits are as dear as that, a fit may well leave the colour out.
+    assert not metrics.is_lost(metrics.psnr_db(2 * variance), variance, bit=variance / 500)
+
+
+@pytest.mark.keras
+def test_no_number_is_stored() -> None:
+    held, text = load.values()
+    assert held, text
+
+
+@pytest.mark.keras
+def test_threads_save_and_open_as_one_does() -> None:
+    held, text = load.threads(2, 64)
+    assert held, text
+
+
+@pytest.mark.keras
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="processes are not forked here")
+def test_a_process_forked_from_a_fit_decodes_and_refuses_to_fit() -> None:
+    held, text = load.processes(1, "fork")
+    assert held, text
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(("model", "options"), [("siren", load.SIREN), ("pyramid", {"model": "pyramid", "steps": 4})])
+def test_a_finite_explosion_is_an_error(model: str, options: dict[str, object]) -> None:
+    with load.hasty(model, 1e5), pytest.raises(FitError, match="diverged"):
+        pillow_inr.encode(load.picture(0), **options)
+
+
+@pytest.mark.keras
+def test_a_file_that_came_out_lost_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pillow_inr.encoding.source_image import Picture
+
+    monkeypatch.setattr(Picture, "psnr_db", lambda *_: 2.0)  # whatever the fit itself believed
+    with pytest.raises(FitError, match="worse than a single colour"):
+        pillow_inr.encode(np.repeat(load.picture(1), 2, axis=0), **load.SIREN)
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("model", ["siren", "pyramid", "auto"])
+def test_a_tiny_budget_gets_one_colour_rather_than_a_ruin(model: str) -> None:
+    image = load.picture(2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="50 bytes: nothing better than a single colour")
+        data = pillow_inr.encode(image, model=model, target_bytes=50, steps=20)
+    assert len(data) <= 50
+    error = ((pillow_inr.decode(data) - image.astype(float)) ** 2).mean()
+    assert error <= 1.3 * image.var(axis=(0, 1)).mean() + 1e-3 * 255**2

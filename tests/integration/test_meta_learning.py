@@ -1,0 +1,181 @@
+"""Learning an initialization, and fits that start from one, on small images."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("click")
+pytest.importorskip("tensorflow")
+
+from click.testing import CliRunner
+
+import pillow_inr
+from pillow_inr import codec
+from pillow_inr.cli.commands import main
+from pillow_inr.entropy import quantization
+from pillow_inr.errors import FitError, FormatError, MissingInitializationError
+from pillow_inr.format import container
+from pillow_inr.models import reader
+from pillow_inr.models.siren import initialization, weight_coding
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.initialization import Initialization
+from pillow_inr.models.siren.training import fit
+from pillow_inr.models.siren.training.meta_learning import learn
+from pillow_inr.options import EncodeOptions
+from tests.support.checks import LEVELS, gradient, psnr, synthesize
+
+pytestmark = pytest.mark.keras
+
+SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, growth=150)
+
+
+def _images() -> list[np.ndarray]:
+    return [np.roll(gradient(40, 30), shift, axis=2) for shift in range(3)]
+
+
+@pytest.fixture(scope="module")
+def learned() -> Initialization:
+    reports: list[tuple[int, int, float]] = []
+    init = learn(itertools.cycle(_images()), SMALL, 40, steps=60, rounds=40, report=lambda *r: reports.append(r))
+    assert [report[:2] for report in reports] == [(index + 1, 40) for index in range(40)]
+    assert reports[-1][2] > reports[0][2]
+    return init
+
+
+@pytest.fixture
+def known(learned: Initialization, monkeypatch: pytest.MonkeyPatch) -> Initialization:
+    monkeypatch.setattr(initialization, "_registered", {learned.identity: learned})
+    return learned
+
+
+def _psnr(fitted: fit.Fitted, init: Initialization) -> float:
+    """Of the network as a file would hold it."""
+    rounded = [
+        quantization.dequantize(quantization.quantize(weight - start, step), step, start)
+        for weight, step, start in zip(
+            fitted.weights, fitted.steps, reader.references_of(init, fitted.differences), strict=True
+        )
+    ]
+    return psnr(_images()[0], synthesize(SMALL, rounded, (40, 30)))
+
+
+def test_a_fit_gets_further_from_what_was_learned(learned: Initialization) -> None:
+    image = _images()[0]
+    plain = fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5)
+    ahead = fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5, initial=learned.weights)
+    # Measured: the fit's own figure is a mean over all steps of its last call, here nearly all there are.
+    assert _psnr(ahead, learned) > _psnr(plain, learned) + 1
+    assert any(ahead.differences)
+    assert not any(plain.differences)
+    # What was left behind in the trainer does not reach the next fit.
+    for weight, usual in zip(
+        fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5).weights, plain.weights, strict=True
+    ):
+        np.testing.assert_array_equal(weight, usual)
+
+
+def test_learning_is_repeatable_and_ends_in_time() -> None:
+    arguments = {"steps": 5, "rounds": 2}
+    first, second = (learn(itertools.cycle(_images()), SMALL, 40, **arguments) for _ in range(2))  # type: ignore[arg-type]
+    assert first == second
+    assert learn(itertools.cycle(_images()), SMALL, 40, steps=5, rounds=10**9, time_limit=3.0) != first
+
+
+def test_divergence_everywhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pillow_inr.models.siren.training.trainer.Trainer.diverged", lambda *_: True)
+    with pytest.raises(FitError, match="every fit diverged"):
+        learn(itertools.cycle(_images()), SMALL, 40, steps=2, rounds=2)
+
+
+def test_round_trip_as_differences(known: Initialization, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = _images()[1]
+    reports: list[tuple[int, int, float, float]] = []
+    options = EncodeOptions(init=known, steps=100, progress=lambda *report: reports.append(report))
+    data = codec.encode(image, options)
+    header, payload, chunks = container.unpack(data)
+    assert Architecture.of(header) == SMALL
+    assert [(chunk.kind, chunk.required) for chunk in chunks] == [(1, True), (7, False)]
+    assert chunks[0].data[:8] == known.identity
+    decoded = pillow_inr.decode(data)
+    assert psnr(image, decoded) == pytest.approx(reports[-1][2], abs=1.0)
+    # Without the differences the same symbols are another network.
+    assert psnr(pillow_inr.decode(container.pack(_without_chunks(header), payload)), decoded) < 25
+    monkeypatch.setattr(initialization, "_registered", {})
+    with pytest.raises(MissingInitializationError, match=known.identity.hex()):
+        pillow_inr.decode(data)
+
+
+def _without_chunks(header: container.Header) -> container.Header:
+    return container.Header(**{**vars(header), "chunks_bytes": 0})
+
+
+def test_files_that_misuse_an_initialization_are_refused(known: Initialization) -> None:
+    flags = initialization.pack_reference(known.identity, [True] * 6)
+    right = container.Chunk(1, flags, required=True)
+
+    def file(architecture: Architecture, *chunks: container.Chunk) -> bytes:
+        tensors = [weight_coding.CodedTensor(np.zeros(shape, np.int32), 144) for shape in architecture.shapes]
+        payload, packed = weight_coding.encode_tensors(tensors), container.pack_chunks(chunks)
+        header = container.Header(
+            size=(5, 4),
+            pixel_format=architecture.channels - 1,
+            encoding=1,
+            frequencies=architecture.frequencies,
+            growth=architecture.growth,
+            width=architecture.width,
+            depth=architecture.depth,
+            payload_bytes=len(payload),
+            chunks_bytes=len(packed),
+        )
+        return container.pack(header, payload, packed)
+
+    assert pillow_inr.decode(file(SMALL, right)).shape == (4, 5, 3)
+    for chunks in ([right, right], [container.Chunk(1, flags)]):
+        with pytest.raises(FormatError, match="at most one"):
+            pillow_inr.decode(file(SMALL, *chunks))
+    with pytest.raises(FormatError, match="another network"):
+        pillow_inr.decode(file(Architecture(**{**vars(SMALL), "growth": 151}), right))
+
+
+def test_options_that_do_not_fit_are_refused(known: Initialization, tmp_path: Path) -> None:
+    assert EncodeOptions(init=known, width=8, depth=2).init == known
+    known.save(tmp_path / "init.npz")
+    assert EncodeOptions(init=tmp_path / "init.npz") == EncodeOptions(init=str(tmp_path / "init.npz"))
+    with pytest.raises(ValueError, match="width is 9, but the initialization is for a network of width 8"):
+        EncodeOptions(init=known, width=9)
+    with pytest.raises(ValueError, match="encoding is 'none'"):
+        EncodeOptions(init=known, encoding="none")
+    with pytest.raises(ValueError, match="init must be"):
+        EncodeOptions(init=5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="3 channels, the image has 1"):
+        codec.encode(gradient(8, 8, 1), EncodeOptions(init=known))
+
+
+def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(initialization, "_registered", {})
+    (tmp_path / "photos").mkdir()
+    for index, image in enumerate(_images()):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{index}.png")
+    (tmp_path / "photos" / "notes.txt").write_text("hello")
+
+    def run(*arguments: object) -> str:
+        return CliRunner().invoke(main, [str(argument) for argument in arguments]).output
+
+    learning = ["learn", tmp_path / "photos", "-o", tmp_path / "i.npz", "-w", 8, "-d", 2, "--steps", 30, "--rounds", 4]
+    assert "8×2" in run(*learning)
+    assert "--force" in run(*learning)
+    init = initialization.load(tmp_path / "i.npz")
+    photo = tmp_path / "photos" / "0.png"
+    assert "dB" in run("encode", photo, "-o", tmp_path / "a.inr", "--init", tmp_path / "i.npz", "--steps", 40)
+    initialization._registered.clear()
+    assert init.identity.hex() in run("decode", tmp_path / "a.inr")
+    with pytest.raises(OSError, match=init.identity.hex()), Image.open(tmp_path / "a.inr") as image:
+        image.load()
+    assert "40×30" in run("decode", tmp_path / "a.inr", "--init", tmp_path / "i.npz")
+    assert "No such file" in run("encode", photo, "--init", tmp_path / "no.npz")
+    (tmp_path / "empty").mkdir()
+    assert "no image" in run("learn", tmp_path / "empty", "-o", tmp_path / "j.npz")
+    assert pillow_inr.decode(tmp_path / "a.inr").shape == (30, 40, 3)

@@ -1,0 +1,42 @@
+"""The writer of coding 0, as releases before coding 1 had it: the package reads coding 0 only, and tests need files."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pillow_inr.entropy.distributions import laplace, laplace_counts, uniform
+from pillow_inr.entropy.range_coder import Encoder
+from pillow_inr.models.siren.weight_coding import CodedTensor
+
+
+def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
+    """docs/format.md section 4.4."""
+    encoder = Encoder()
+    steps, scales = [144, 144], [24, 24]
+    for position, tensor in enumerate(tensors):
+        kind = position % 2
+        magnitude = int(np.abs(tensor.symbols).max()).bit_length()
+        encoder.put(tensor.step_index - steps[kind], laplace(22, 8))
+        encoder.put(magnitude, uniform(16))
+        steps[kind] = tensor.step_index
+        if magnitude:
+            index = _scale_index(tensor.symbols, magnitude)
+            encoder.put(index - scales[kind], laplace(22, 8))
+            encoder.put(tensor.symbols, laplace(index, magnitude))
+            scales[kind] = index
+    return encoder.to_bytes()
+
+
+def _scale_index(symbols: NDArray[np.int32], magnitude: int) -> int:
+    """As those releases chose it, so that packing a vector's symbols again gives the vector."""
+    histogram = np.bincount(symbols.ravel() + 2**magnitude - 1, minlength=2 ** (magnitude + 1) - 1)
+    used = histogram > 0
+    near = min(round(4 * math.log2(max(float(np.abs(symbols).mean()), 1 / 16) * 16)), 63)
+
+    def bits(index: int) -> float:
+        counts = laplace_counts(index, magnitude)
+        return float(-(histogram[used] * np.log2(counts[used] / counts.sum())).sum())
+
+    return min(range(max(0, near - 4), min(63, near + 4) + 1), key=bits)

@@ -1,0 +1,290 @@
+"""The second decoder, of pyramids: written from docs/format.md alone, plain Python, no NumPy, no constriction, slow."""
+
+import struct
+from functools import cache
+from operator import mul
+from typing import NamedTuple
+
+from tests.support import plain_file
+from .plain_decoder import RangeDecoder, cumulative, table
+from .plain_file import File, checked, parse, reference, refuse, samples_of
+
+SCALES = table("B[0] … B[72]", "### 9.7")
+NEIGHBOURS = [
+    *((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-2, 1)),
+    *((-2, -1), (0, -3), (-3, 0), (-2, 2), (-2, -2), (-1, -3)),
+]
+PRESETS = [(12, 24, 48, 2)]
+
+Matrix = list[list[int]]
+Tensors = dict[str, list[int]]
+
+
+def clip(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def shapes(preset: int, channels: int) -> dict[str, tuple[int, int]]:
+    """Rows and columns; what has one dimension has one column."""
+    ns, d, s, r = PRESETS[preset]
+    context = {"a1": (d, ns + 10), "a1b": (d, 1), "a2": (d, d), "a2b": (d, 1), "a3": (2, d), "a3b": (2, 7)}
+    synthesis = {"up": (6, 4), "s1": (s, 7), "s1b": (s, 1), "s2": (channels, s), "s2b": (channels, 1)}
+    named = {**context, "as": (2, ns + 10), **synthesis, "ss": (channels, 7)}
+    for i in range(r):
+        named |= {f"r{i}": (channels, 9 * channels), f"r{i}b": (channels, 1)}
+    return named
+
+
+def prior(preset: int, number: int, channels: int, priors: bytes) -> Tensors:
+    stored = {}
+    of_three = shapes(0, 3)
+    at = 2 * number * sum(rows * columns for rows, columns in of_three.values())
+    for name, (rows, columns) in of_three.items():
+        stored[name] = list(struct.unpack_from(f"<{rows * columns}h", priors, at))
+        at += 2 * rows * columns
+    if channels == 3:
+        return stored
+    colours = channels - (channels in (2, 4))
+    adapted = {}
+    for name, (rows, columns) in shapes(preset, channels).items():
+        old = stored[name]
+        if rows != channels or name not in ("s2", "s2b", "ss", *(f"r{i}{b}" for i in range(9) for b in ("", "b"))):
+            adapted[name] = old
+        elif name[0] == "r" and name[-1] != "b":
+            adapted[name] = [0] * (rows * columns)
+            for c in range(colours):
+                for t in range(9):
+                    if channels == 4:
+                        for d in range(3):
+                            adapted[name][c * columns + t * channels + d] = old[c * 27 + t * 3 + d]
+                    else:
+                        mean = sum(old[e * 27 + t * 3 + e] for e in range(3)) // 3
+                        adapted[name][c * columns + t * channels + c] = mean
+        else:
+            means = [sum(old[e * columns + i] for e in range(3)) // 3 for i in range(columns)]
+            rest = (channels - colours) * columns
+            adapted[name] = (old if channels == 4 else means * colours) + [2**14 if name == "s2b" else 0] * rest
+    return adapted
+
+
+class Decoder(RangeDecoder):
+    def bin(self, t: int, f: int) -> int:
+        return self.symbol(bins(t, f), "bin", t, f)
+
+
+@cache
+def bins(t: int, f: int) -> list[int]:
+    tails = [2**31]
+    for _ in range(300):
+        tails.append(tails[-1] * SCALES[t + 32] >> 32)
+
+    def above(u: int) -> int:
+        return tails[u] if u >= 0 else 2**32 - tails[-u]
+
+    middle = [above(16 * (i - 17) - 8 - f) - above(16 * (i - 17) + 8 - f) for i in range(1, 34)]
+    counts = [2**32 - above(-264 - f), *middle, above(264 - f)]
+    return cumulative([max(1, count) for count in counts])
+
+
+Differences = dict[str, tuple[int, list[int]]]
+"""Exponent and differences of each tensor."""
+
+
+def take_differences(decoder: Decoder, tensors: Tensors) -> Differences:
+    j = 24
+    result = {}
+    for name, values in tensors.items():
+        m = decoder.equal(16)
+        result[name] = 0, [0] * len(values)
+        if m:
+            e = decoder.equal(16)
+            j = checked("scale index", j + decoder.laplace(22, 8), 0, 63)
+            result[name] = e, [decoder.laplace(j, m) for _ in values]
+    return result
+
+
+def added(tensors: Tensors, differences: Differences) -> Tensors:
+    result = {}
+    for name, values in tensors.items():
+        e, d = differences[name]
+        result[name] = [value + (difference << e) for value, difference in zip(values, d, strict=True)]
+        checked(name, max(map(abs, result[name])), 0, (2**20 if name[0] == "a" else 2**24) - 1)
+    return result
+
+
+def times(kernel: list[int], vector: list[int]) -> list[int]:
+    width = len(vector)
+    rows = range(0, len(kernel), width)
+    return [sum(map(mul, kernel[at : at + width], vector)) for at in rows]
+
+
+def distribution(tensors: Tensors, k: int, v: list[int]) -> tuple[int, int, int]:
+    """The whole part of the mean, its fraction, the scale."""
+    h1 = [clip(s + b, 0, 2**24) for s, b in zip(times(tensors["a1"], v), tensors["a1b"], strict=True)]
+    sums = times(tensors["a2"], h1)
+    h2 = [clip(s + b * 2**12 >> 12, 0, 2**24) for s, b in zip(sums, tensors["a2b"], strict=True)]
+    direct = times(tensors["as"], v)
+    o = [s + direct[i] * 2**12 + tensors["a3b"][7 * i + k] * 2**12 for i, s in enumerate(times(tensors["a3"], h2))]
+    n = clip(o[0] + 2**19 >> 20, -65520, 65520)
+    t = clip(o[1] + 2**20 >> 21, -32, 40)
+    return n + 8 >> 4, n - 16 * (n + 8 >> 4), t
+
+
+def take_grid(decoder: Decoder, tensors: Tensors, preset: int, grids: list[Matrix], k: int) -> None:
+    def at(level: int, y: int, x: int) -> int:
+        if level > 6 or not (0 <= y < len(grids[level]) and 0 <= x < len(grids[level][0])):
+            return 0
+        return grids[level][y][x]
+
+    rows, columns = len(grids[k]), len(grids[k][0])
+    for front in range(columns + 2 * rows):
+        found = []
+        for y in range(rows):
+            x = front - 2 * y
+            if not 0 <= x < columns:
+                continue
+            v = [at(k, y + dy, x + dx) for dy, dx in NEIGHBOURS[: PRESETS[preset][0]]]
+            v += [at(k + 1, (y >> 1) + dy, (x >> 1) + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+            v.append(at(k + 2, y >> 2, x >> 2))
+            mean, f, t = distribution(tensors, k, v)
+            found.append((y, x, mean, decoder.bin(t, f)))
+        for y, x, mean, i in found:
+            symbol = mean + i - 17
+            if i in (0, 34):
+                r = decoder.onesided(32, 13)
+                symbol += r if i else -r
+            checked("symbol", symbol, -4095, 4095)
+            grids[k][y][x] = symbol
+
+
+class Pyramid(NamedTuple):
+    differences: Differences
+    tensors: Tensors
+    grids: list[Matrix]
+    """Finest first."""
+    taken: list[tuple[str | int, ...]]
+    """What was taken from the stream, `RangeDecoder.taken`."""
+
+
+def decode_pyramid(stream: bytes, preset: int, tensors: Tensors, width: int, height: int) -> Pyramid:
+    """The pyramid in a stream; the tensors are the prior's."""
+    decoder = Decoder(stream)
+    differences = take_differences(decoder, tensors)
+    tensors = added(tensors, differences)
+    grids = [[[0] * -(-width // 2**k) for _ in range(-(-height // 2**k))] for k in range(7)]
+    coded = [decoder.equal(2) for _ in range(7)][::-1]
+    for k in range(6, -1, -1):
+        if coded[k]:
+            take_grid(decoder, tensors, preset, grids, k)
+    decoder.finish()
+    return Pyramid(differences, tensors, grids, decoder.taken)
+
+
+def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]) -> list[list[list[float]]]:
+    """Rows of pixels of values."""
+    w = {name: [value / 2 ** (12 if name[0] == "a" else 14) for value in values] for name, values in tensors.items()}
+    residuals = PRESETS[preset][3]
+    # A channel is a dict from (row, column) to its value.
+    x: list[dict[tuple[int, int], float]] = []
+    for k in range(6, -1, -1):
+        rows, columns = len(grids[k]), len(grids[k][0])
+        cells = [(y, c) for y in range(-4, rows + 4) for c in range(-4, columns + 4)]
+        if x:
+            up = w["up"][4 * k : 4 * k + 4]
+            coarse = sorted({y for y, _ in x[0]})
+            x = [
+                {
+                    (y, c): doubled(lambda c, y=y, old=old: old[y, c], c, up)
+                    for y in coarse
+                    for c in range(-4, columns + 4)
+                }
+                for old in x
+            ]
+            x = [{(y, c): doubled(lambda y, c=c, old=old: old[y, c], y, up) for y, c in cells} for old in x]
+        edge = {(y, c): float(grids[k][clip(y, 0, rows - 1)][clip(c, 0, columns - 1)]) for y, c in cells}
+        x = [edge, *x]
+    o = {}
+    for y in range(-residuals, rows + residuals):
+        for c in range(-residuals, columns + residuals):
+            v = [channel[y, c] for channel in x]
+            h = [max(s + b, 0) for s, b in zip(times(w["s1"], v), w["s1b"], strict=True)]
+            parts = zip(times(w["s2"], h), w["s2b"], times(w["ss"], v), strict=True)
+            o[y, c] = [sum(part) for part in parts]
+    for i in range(residuals):
+        margin = residuals - 1 - i
+        new = {}
+        for y in range(-margin, rows + margin):
+            for c in range(-margin, columns + margin):
+                p = [value for dy in (-1, 0, 1) for dx in (-1, 0, 1) for value in o[y + dy, c + dx]]
+                change = [s + b for s, b in zip(times(w[f"r{i}"], p), w[f"r{i}b"], strict=True)]
+                if i < residuals - 1:
+                    change = [max(value, 0) for value in change]
+                new[y, c] = [a + b for a, b in zip(o[y, c], change, strict=True)]
+        o = new
+    return [[o[y, c] for c in range(columns)] for y in range(rows)]
+
+
+def doubled(x, index: int, w: list[float]) -> float:
+    m = index >> 1
+    if index & 1:
+        return w[3] * x(m - 1) + w[2] * x(m) + w[1] * x(m + 1) + w[0] * x(m + 2)
+    return w[0] * x(m - 2) + w[1] * x(m - 1) + w[2] * x(m) + w[3] * x(m + 1)
+
+
+class Decoded(NamedTuple):
+    file: File
+    pyramids: list[Pyramid]
+    """Of each tile, row by row."""
+    values: list[list[float]]
+    """Of each pixel, row by row: what the network makes of it."""
+    pixels: list[list[float]]
+    """Their samples."""
+
+
+def decode(data: bytes, priors: bytes) -> Decoded:
+    """A file of model 1. Its preview is looked at from outside, and not shown."""
+    file = parse(data)
+    if not file.model:
+        raise ValueError("this is a SIREN")
+    if reference(file):
+        refuse("initialization")
+    plain_file.preview(file)
+    return decode_tiles(file, priors)
+
+
+def preview(data: bytes, priors: bytes) -> Decoded | None:
+    """A file's preview."""
+    inner = plain_file.preview(parse(data))
+    return inner and decode_tiles(inner, priors)
+
+
+def decode_tiles(file: File, priors: bytes) -> Decoded:
+    preset, tile = file.fields["preset"], file.fields["tile"]
+    base = prior(preset, file.fields["prior"], file.channels, priors)
+    side = 2**tile if tile else max(file.width, file.height)
+    found = streams(file, -(-file.width // side) * -(-file.height // side))
+    places = [(top, left) for top in range(0, file.height, side) for left in range(0, file.width, side)]
+    pyramids = []
+    values: list[list[list[float]]] = [[[] for _ in range(file.width)] for _ in range(file.height)]
+    for (top, left), stream in zip(places, found, strict=True):
+        size = min(side, file.width - left), min(side, file.height - top)
+        pyramids.append(decode_pyramid(stream, preset, base, *size))
+        for y, row in enumerate(synthesize(pyramids[-1].tensors, preset, file.channels, pyramids[-1].grids)):
+            values[top + y][left : left + size[0]] = row
+    flat = [value for row in values for value in row]
+    return Decoded(file, pyramids, flat, [samples_of(file, value) for value in flat])
+
+
+def streams(file: File, tiles: int) -> list[bytes]:
+    """The payload, tile by tile."""
+    if not file.fields["tile"]:
+        return [file.payload]
+    if 4 * tiles > len(file.payload):
+        refuse("the table of the tiles is longer than the payload")
+    found, at = [], 4 * tiles
+    for words in struct.unpack_from(f"<{tiles}I", file.payload):
+        found.append(file.payload[at : at + 4 * words])
+        at += 4 * words
+    if at != len(file.payload):
+        refuse("the streams do not end with the payload")
+    return found

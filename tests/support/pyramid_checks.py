@@ -1,0 +1,62 @@
+"""What tests of pyramids share: a fake in place of the fit, and files that hold what it returns."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pillow_inr import codec
+from pillow_inr.encoding.source_image import Picture
+from pillow_inr.format.metadata import Metadata
+from pillow_inr.models.pyramid import encoder as pyramid_encoder
+from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.structure import grid_sizes, shapes
+from pillow_inr.options import EncodeOptions
+
+
+class Fitted(NamedTuple):
+    """As `pyramid_fit.Fitted`, which needs TensorFlow."""
+
+    deltas: dict[str, Delta]
+    grids: list[NDArray[np.int32]]
+    psnr_db: float = 30.0
+    rate_bits: float = 1000.0
+
+
+class FakeFit:
+    """In place of the module `pyramid_fit`: symbols at random, larger ones where bits are cheap."""
+
+    MILLISECONDS_PER_MEGAPIXEL_STEP = 100.0
+
+    def __init__(self, spread: float = 1.0) -> None:
+        self.spread = spread
+        self.calls: list[dict[str, Any]] = []
+
+    def fit(self, image: NDArray[Any], **arguments: Any) -> Fitted:
+        self.calls.append({"shape": image.shape, **arguments})
+        rng = np.random.default_rng(arguments["seed"])
+        height, width, channels = image.shape
+        scale = self.spread * (1e-3 / arguments["rate_weight"]) ** 0.5
+        grids = [
+            np.clip(np.rint(rng.laplace(0, scale, shape)), -4095, 4095).astype(np.int32)
+            for shape in grid_sizes((width, height))
+        ]
+        deltas = {
+            name: Delta(1, rng.integers(-2, 3, shape).astype(np.int32))
+            for name, shape in shapes(arguments["preset"], channels).items()
+        }
+        report = arguments["report"]
+        if report is not None:
+            for step in (1, arguments["steps"]):
+                report(step, arguments["steps"], 30.0, 1.0)
+        return Fitted(deltas, grids)
+
+
+def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes:
+    """A file with a pyramid of random symbols in place of the image's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyramid_encoder, "_fitting", FakeFit)
+        patch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)
+        patch.setattr(Picture, "is_lost", lambda *_: False)
+        return codec.encode(image, EncodeOptions(model="pyramid", steps=1), metadata)

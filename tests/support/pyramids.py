@@ -1,0 +1,62 @@
+"""Pyramids that are drawn, not fitted, and files of them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pillow_inr.format import container
+from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid.context import Grid
+from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
+
+SPREAD = 1.5
+
+
+def draw_deltas(rng: np.random.Generator, channels: int, spread: float = 2.0) -> dict[str, Delta]:
+    """Differences of all tensors from a prior."""
+    return {
+        name: Delta(int(rng.integers(5)), np.rint(rng.laplace(0, spread, shape)).astype(np.int32))
+        for name, shape in structure.shapes(0, channels).items()
+    }
+
+
+def draw_grids(rng: np.random.Generator, size: tuple[int, int], spread: float = SPREAD) -> list[Grid]:
+    """Symbols of all levels: the coarser, the larger."""
+    return [
+        np.rint(rng.laplace(0, spread * 1.3**level, shape)).clip(-4095, 4095).astype(np.int32)
+        for level, shape in enumerate(structure.grid_sizes(size))
+    ]
+
+
+def draw_stream(
+    rng: np.random.Generator, size: tuple[int, int], channels: int = 3, spread: float = SPREAD, prior: int = 0
+) -> bytes:
+    """The stream of one pyramid."""
+    return latent_coding.encode(0, prior, channels, draw_deltas(rng, channels), draw_grids(rng, size, spread))
+
+
+def header_of(size: tuple[int, int], **fields: Any) -> container.Header:
+    """A pyramid's header, of RGB unless fields say otherwise."""
+    given: dict[str, Any] = {"pixel_format": 2, "payload_bytes": 0, "chunks_bytes": 0, **fields}
+    return container.Header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
+
+
+def with_preview(data: bytes, preview: bytes) -> bytes:
+    """A file with another one as its preview."""
+    header, payload, chunks = container.unpack(data)
+    packed = container.pack_chunks([*chunks, container.Chunk(container.CHUNK_PREVIEW, preview)])
+    return container.pack(replace(header, chunks_bytes=len(packed)), payload, packed)
+
+
+def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fields: Any) -> bytes:
+    """A file, in tiles if the field `tile` says so."""
+    rng = np.random.default_rng(seed)
+    header = header_of(size, **fields)
+    # To know the tiles, a table of them that is empty.
+    table = bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0)
+    empty = Tiles(replace(header, payload_bytes=len(table)), table)
+    streams = [draw_stream(rng, tile.size, header.channels, spread, header.prior) for tile in empty.all()]
+    payload = pack_streams(header, streams)
+    return container.pack(replace(header, payload_bytes=len(payload)), payload)

@@ -1,0 +1,62 @@
+"""The filters that first latents come from."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pillow_inr.models.pyramid import structure
+from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
+from pillow_inr.models.pyramid.structure import LEVELS, PRIORS, grid_sizes
+from pillow_inr.models.pyramid.training import initial_latents
+from pillow_inr.models.pyramid.training.initial_latents import FEATURES, analyse, features
+from tests.support.checks import SAMPLES, psnr
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(("width", "height", "channels"), [(1, 1, 3), (7, 130, 1), (33, 20, 4), (16, 9, 7), (5, 6, 2)])
+def test_latents_have_the_grids_shapes(width: int, height: int, channels: int) -> None:
+    latents = analyse(RNG.random((height, width, channels), np.float32), 0)
+    assert [latent.shape for latent in latents] == grid_sizes((width, height))
+    assert all(latent.dtype == np.float32 for latent in latents)
+
+
+@pytest.mark.parametrize("prior", range(PRIORS))
+def test_of_a_photograph_they_show_something_like_it(prior: int) -> None:
+    """With the prior's own networks, before any step of a fit."""
+    with Image.open(SAMPLES / "kodim15.png") as opened:
+        image = np.asarray(opened.crop((300, 100, 492, 228)))
+    latents = analyse(image.astype(np.float32) / 255, prior)
+    shown = pyramid_synthesis.synthesize(structure.prior(0, prior, 3), latents, (192, 128), 3, 0)  # type: ignore[arg-type]
+    flat = np.broadcast_to(image.mean(axis=(0, 1)), image.shape)
+    assert psnr(image, np.rint(255 * shown.clip(0, 1))) > psnr(image, flat) + 2
+
+
+def test_alpha_does_not_count_and_other_channels_are_their_mean() -> None:
+    grey = RNG.random((20, 30, 1), np.float32)
+    alike = analyse(np.repeat(grey, 3, axis=2), 1)
+    for image in (grey, np.concatenate([grey, 1 - grey], 2), np.repeat(grey, 5, axis=2)):
+        for one, other in zip(analyse(image, 1), alike, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4)
+    colour = RNG.random((20, 30, 3), np.float32)
+    opaque = np.concatenate([colour, np.ones_like(grey)], 2)
+    for one, other in zip(analyse(opaque, 1), analyse(colour, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_features_are_the_image_around_a_cell() -> None:
+    image = RNG.random((9, 12, 3), np.float32)
+    levels = [np.stack(list(planes)) for planes in features(image)]
+    assert [len(planes) for planes in levels] == [FEATURES] * LEVELS
+    red = image[..., 0] - 0.5
+    # Of 5x5 around, that in the middle and the one two below and one to the left.
+    np.testing.assert_array_equal(levels[0][12], red)
+    np.testing.assert_array_equal(levels[0][21][:-2, 1:], red[2:, :-1])
+    np.testing.assert_allclose(levels[1][12][:4], red[:8].reshape(4, 2, 6, 2).mean(axis=(1, 3)), rtol=1e-5)
+    assert levels[1].shape[1:] == (5, 6)
+
+
+def test_the_filters_are_whole() -> None:
+    filters = initial_latents._filters()
+    assert filters.shape == (PRIORS, LEVELS, 1 + FEATURES)
+    assert np.isfinite(filters).all()

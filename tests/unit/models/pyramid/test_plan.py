@@ -1,0 +1,75 @@
+import math
+
+import pytest
+
+from pillow_inr.format.container import PRIOR_COUNT, TILE_NONE
+from pillow_inr.models.pyramid import plan as pyramid_plan
+from pillow_inr.models.pyramid.plan import (
+    EFFORT_SECONDS,
+    EFFORT_STEPS,
+    LARGE_STEPS,
+    PRIOR_RATE_WEIGHTS,
+    RATE_WEIGHT_RANGE,
+    TILE,
+    make_plan,
+    prior_for,
+    rate_weight_for,
+)
+from pillow_inr.options import EncodeOptions
+
+KODAK = (768, 512)
+
+
+def steps(size: tuple[int, int] = KODAK, milliseconds: float = 400, share: float = 1.0, **options: object) -> int:
+    return make_plan(EncodeOptions(**options), size, 1e-3, milliseconds, share).steps  # type: ignore[arg-type]
+
+
+def test_efforts_become_steps() -> None:
+    by_effort = [steps(effort=effort) for effort in range(10)]
+    assert by_effort == sorted(by_effort)
+    assert steps() == by_effort[5] == round(60_000 / (400 * math.prod(KODAK) / 1e6))
+    assert steps(milliseconds=800) == pytest.approx(steps() / 2, abs=1)
+    assert len(EFFORT_SECONDS) == 10
+    assert steps(effort=0, milliseconds=1e6) == EFFORT_STEPS[0]
+    assert steps(effort=9, milliseconds=0.1) == EFFORT_STEPS[1]
+
+
+def test_small_images_take_no_more_steps_than_usual_ones() -> None:
+    assert steps((8, 8)) == steps((300, 200)) == steps() > steps((1200, 1000))
+
+
+def test_large_images_take_longer_rather_than_few_steps() -> None:
+    assert steps((4000, 3000)) == steps((40000, 30000)) == LARGE_STEPS
+    assert steps((4000, 3000), effort=0) == steps(effort=0) == EFFORT_STEPS[0]
+
+
+def test_given_steps_and_time_limits_replace_the_effort() -> None:
+    assert steps(steps=7, effort=9) == 7
+    assert steps(time_limit=3) == EFFORT_STEPS[1]
+    assert steps(time_limit=3, effort=5) == steps()
+    assert (steps(steps=1000, share=0.1), steps(steps=100, share=0.1), steps(steps=1, share=0.1)) == (100, 60, 1)
+
+
+def test_the_nearest_prior_is_taken() -> None:
+    assert len(PRIOR_RATE_WEIGHTS) == PRIOR_COUNT
+    assert [prior_for(weight) for weight in PRIOR_RATE_WEIGHTS] == list(range(PRIOR_COUNT))
+    assert prior_for(1.0) == 0
+    assert prior_for(1e-9) == PRIOR_COUNT - 1
+
+
+def test_large_images_are_tiled() -> None:
+    for size, tile in (
+        ((1, 1), TILE_NONE),
+        ((2048, 1024), TILE_NONE),
+        ((2048, 1025), TILE),
+        ((4096, 1), TILE_NONE),
+        ((1, 4097), TILE),  # as a single pyramid would have a longer side than the format allows
+    ):
+        assert make_plan(EncodeOptions(), size, 1e-3, 400).tile == tile
+
+
+def test_the_first_lambda_falls_with_the_bits() -> None:
+    weights = [rate_weight_for(2.0**power) for power in range(-30, 30)]
+    assert weights == sorted(weights, reverse=True)
+    assert (weights[-1], weights[0]) == RATE_WEIGHT_RANGE
+    assert rate_weight_for(pyramid_plan.BITS_AT_1E3) == pytest.approx(1e-3)

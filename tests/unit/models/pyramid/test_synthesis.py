@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
+from pillow_inr.models.pyramid.synthesis import Region, synthesize
+from tests.support import plain_pyramid
+from tests.support.pyramids import draw_deltas, draw_grids
+
+
+def _drawn(size: tuple[int, int], channels: int = 3) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    rng = np.random.default_rng(0)
+    tensors = latent_coding.apply(structure.prior(0, 0, channels), draw_deltas(rng, channels, 60))
+    return tensors, draw_grids(rng, size)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (7, 6), (8, 13)])
+def test_synthesis_agrees_with_plain_python(size: tuple[int, int], channels: int) -> None:
+    tensors, grids = _drawn(size, channels)
+    plain = {name: values.ravel().tolist() for name, values in tensors.items()}
+    expected = np.array(plain_pyramid.synthesize(plain, 0, channels, [grid.tolist() for grid in grids]))
+    values = synthesize(tensors, grids, size, channels, 0)
+    assert values.dtype == np.float32
+    assert values.shape == (size[1], size[0], channels)
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("block", [(1, 1), (3, 5), (16, 7), (1000, 1000)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_values_do_not_depend_on_blocks_and_threads(
+    block: tuple[int, int], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, grids = _drawn((23, 18))
+    whole = synthesize(tensors, grids, (23, 18), 3, 0)
+    monkeypatch.setattr("pillow_inr.runtime.threads.cores", lambda: threads)
+    monkeypatch.setattr(pyramid_synthesis, "BLOCK_ROWS", block[0])
+    monkeypatch.setattr(pyramid_synthesis, "BLOCK_COLUMNS", block[1])
+    np.testing.assert_allclose(synthesize(tensors, grids, (23, 18), 3, 0), whole, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("region", [Region(0, 1, 0, 1), Region(7, 20, 11, 30), Region(40, 41, 0, 37)])
+def test_a_region_is_that_part(region: Region) -> None:
+    tensors, grids = _drawn((37, 41))
+    whole = synthesize(tensors, grids, (37, 41), 3, 0)
+    part = synthesize(tensors, grids, (37, 41), 3, 0, region)
+    expected = whole[region.top : region.bottom, region.left : region.right]
+    np.testing.assert_allclose(part, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_flat_pyramid_is_flat_up_to_its_edges() -> None:
+    """Edges are replicated; the kernels' taps sum to about one, the residual layers to what they do inside."""
+    tensors, grids = _drawn((30, 20))
+    grids = [grid * 0 + 3 for grid in grids]
+    values = synthesize(tensors, grids, (30, 20), 3, 0)
+    np.testing.assert_allclose(values, np.broadcast_to(values[10, 15], values.shape), rtol=1e-4, atol=1e-5)
+
+
+def test_the_largest_integers_a_file_can_hold_raise_nothing() -> None:
+    tensors = {name: np.full(shape, structure.SYNTHESIS_LIMIT - 1) for name, shape in structure.shapes(0, 3).items()}
+    grids = [np.full(shape, 4095, np.int32) for shape in structure.grid_sizes((6, 5))]
+    for sign in (1, -1):
+        tensors["s2"] = sign * tensors["s2"]
+        assert synthesize(tensors, grids, (6, 5), 3, 0).shape == (5, 6, 3)

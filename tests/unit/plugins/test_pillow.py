@@ -1,0 +1,335 @@
+"""The Pillow plugin against the real Pillow."""
+
+import copy
+import io
+import pickle
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+import pillow_inr
+from pillow_inr import codec
+from pillow_inr.errors import BackendError
+from pillow_inr.format import container
+from pillow_inr.models import reader
+from pillow_inr.plugins import pillow, registration
+from tests.support.checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
+
+pytestmark = pytest.mark.decoding
+
+RGB = VECTORS / "rgb.inr"
+
+
+def test_registration() -> None:
+    registration.register()
+    assert Image.registered_extensions()[".inr"] == "INR"
+    assert Image.MIME["INR"] == "image/x-inr"
+    with Image.open(RGB) as image:
+        assert image.format == "INR"
+        assert image.get_format_mimetype() == "image/x-inr"
+
+
+@pytest.mark.parametrize("name", ["grey", "grey_alpha", "rgb", "rgba", "plain"])
+def test_open_gives_the_vector_pixels(name: str) -> None:
+    with Image.open(VECTORS / f"{name}.inr") as image, Image.open(VECTORS / f"{name}.png") as expected:
+        assert (image.mode, image.size) == (expected.mode, expected.size)
+        assert np.abs(np.asarray(image).astype(int) - np.asarray(expected)).max() <= 1
+
+
+def test_info_says_what_the_file_knows() -> None:
+    with Image.open(RGB) as image:
+        parsed = pillow_inr.read_header(RGB)
+        assert image.info == {
+            "model": "siren",
+            "width": parsed.width,
+            "depth": parsed.depth,
+            "encoding": "fourier",
+            "weights": 635,
+            "bits_per_pixel": 8 * RGB.stat().st_size / (image.width * image.height),
+            "format_version": 1,
+            "dtype": "uint8",
+            "channels": 3,
+        }
+    with Image.open(VECTORS / "plain.inr") as image:
+        assert image.info["encoding"] == "none"
+
+
+def test_opening_reads_the_header_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "read_network", lambda data: pytest.fail("decoded"))
+    data = RGB.read_bytes()
+    header_bytes = container.read_header(data)[1]
+    # With nothing behind the header, opening still works, and so does Pillow's own limit on pixels.
+    assert Image.open(io.BytesIO(data[:header_bytes])).size == (32, 20)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(RGB)
+
+
+@pytest.mark.parametrize(
+    "opener", [lambda path: path, lambda path: str(path), lambda path: io.BytesIO(path.read_bytes())]
+)
+def test_paths_and_file_objects(opener) -> None:  # type: ignore[no-untyped-def]
+    with Image.open(opener(RGB)) as image:
+        image.load()
+        first = image.tobytes()
+        image.load()
+        assert image.tobytes() == first
+
+
+def test_bytes_after_the_file_do_not_matter_and_streams_stay_open() -> None:
+    stream = io.BytesIO(RGB.read_bytes() + b"after")
+    assert Image.open(stream).getpixel((0, 0)) == Image.open(RGB).getpixel((0, 0))
+    assert not stream.closed
+
+
+def test_frames() -> None:
+    with Image.open(RGB) as image:
+        assert (image.n_frames, image.is_animated, image.tell()) == (1, False, 0)
+        image.seek(0)
+        with pytest.raises(EOFError):
+            image.seek(1)
+
+
+def test_pickle_copy_crop_and_thumbnail() -> None:
+    whole = np.asarray(Image.open(RGB))
+    for image in (
+        pickle.loads(pickle.dumps(Image.open(RGB))),
+        copy.copy(Image.open(RGB)),
+        Image.open(RGB).copy(),
+    ):
+        np.testing.assert_array_equal(np.asarray(image), whole)
+    np.testing.assert_array_equal(np.asarray(Image.open(RGB).crop((2, 1, 9, 6))), whole[1:6, 2:9])
+    image = Image.open(RGB)
+    image.thumbnail((8, 8))
+    assert max(image.size) == 8
+
+
+def test_pixels_can_be_changed_after_loading() -> None:
+    with Image.open(VECTORS / "grey.inr") as image:
+        image.putpixel((0, 0), 17)
+        assert image.getpixel((0, 0)) == 17
+
+
+def test_parser() -> None:
+    parser = ImageFile.Parser()
+    data = RGB.read_bytes()
+    for start in range(0, len(data), 50):
+        parser.feed(data[start : start + 50])
+    np.testing.assert_array_equal(np.asarray(parser.close()), np.asarray(Image.open(RGB)))
+
+
+def test_closed_images_say_so() -> None:
+    with Image.open(RGB) as image:
+        pass
+    with pytest.raises(ValueError, match="closed"):
+        image.load()
+
+
+def test_threads_open_one_file_and_share_one_image() -> None:
+    expected = np.asarray(Image.open(RGB))
+    with ThreadPoolExecutor(8) as pool:
+        for pixels in pool.map(lambda _: np.asarray(Image.open(RGB)), range(32)):
+            np.testing.assert_array_equal(pixels, expected)
+
+
+def test_verify() -> None:
+    image = Image.open(RGB)
+    image.verify()
+    damaged = bytearray(RGB.read_bytes())
+    damaged[-9] ^= 1
+    with pytest.raises(SyntaxError, match="checksum"):
+        Image.open(io.BytesIO(bytes(damaged))).verify()
+
+
+def test_damage_is_an_oserror_with_a_reason() -> None:
+    data = RGB.read_bytes()
+    with pytest.raises(OSError, match="cut off"):
+        Image.open(io.BytesIO(data[:-7])).load()
+    with pytest.raises(OSError, match="cut off"):
+        Image.open(io.BytesIO(data[:9]))
+    damaged = bytearray(data)
+    damaged[-9] ^= 1
+    with pytest.raises(OSError, match="damaged"):
+        Image.open(io.BytesIO(bytes(damaged))).load()
+
+
+def test_every_flipped_bit_is_refused_by_open_or_load() -> None:
+    data = (VECTORS / "plain.inr").read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        for bit in range(8 * len(data)):
+            damaged = bytearray(data)
+            damaged[bit // 8] ^= 1 << bit % 8
+            with pytest.raises((OSError, Image.DecompressionBombError)):
+                Image.open(io.BytesIO(bytes(damaged))).load()
+
+
+def test_newer_versions_and_bad_headers_are_named() -> None:
+    data = bytearray(RGB.read_bytes())
+    data[6] = 2
+    with pytest.raises(OSError, match=r"version 2.*upgrade"):
+        Image.open(io.BytesIO(bytes(data)))
+    data[6] = 1
+    data[10] = 9
+    with pytest.raises(UnidentifiedImageError, match=r"pixel format is 9, expected 0\.\.4"):
+        Image.open(io.BytesIO(bytes(data)))
+
+
+def test_other_files_named_inr(tmp_path: Path) -> None:
+    path = tmp_path / "x.inr"
+    path.write_text("this is a text file\n" * 5)
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(path)
+    path.write_bytes(b"#INRIMAGE-4#{\nXDIM=4\nYDIM=4\n" + bytes(300))
+    with pytest.raises(UnidentifiedImageError), pytest.warns(UserWarning, match="INRIMAGE-4"):
+        Image.open(path)
+    with pytest.raises(SyntaxError, match=r"not an \.inr file"):
+        pillow.InrImageFile(io.BytesIO(b"text"))
+
+
+def test_modes_without_meaning_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot write mode I as INR"):
+        Image.new("I", (4, 4)).save(tmp_path / "x.inr")
+    assert not (tmp_path / "x.inr").exists()
+
+
+def test_empty_images_are_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        Image.new("RGB", (0, 4)).save(io.BytesIO(), "INR")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"width": 0}, r"width must be in 1\.\.1024, got 0"),
+        ({"depth": "a"}, r"depth must be an integer in 1\.\.15, got 'a'"),
+        ({"quality": 101}, "quality"),
+        ({"time_limit": -1}, "time_limit"),
+    ],
+)
+def test_bad_options_are_named_before_any_work(options: dict, match: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=match):
+        Image.new("RGB", (4, 4)).save(tmp_path / "x.inr", **options)
+    assert not (tmp_path / "x.inr").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("1", "L"),
+        ("P", "RGB"),
+        ("PA", "RGBA"),
+        ("La", "LA"),
+        ("RGBa", "RGBA"),
+        ("RGBX", "RGB"),
+        ("CMYK", "RGB"),
+        ("YCbCr", "RGB"),
+        ("LAB", "RGB"),
+        ("HSV", "RGB"),
+        ("L", "L"),
+        ("LA", "LA"),
+        ("RGB", "RGB"),
+        ("RGBA", "RGBA"),
+    ],
+)
+def test_conversion_of_modes(mode: str, expected: str) -> None:
+    image = Image.new(mode, (5, 4))
+    assert pillow.to_samples(image).shape == ((4, 5, len(expected)) if len(expected) > 1 else (4, 5))
+
+
+def test_transparent_palettes_become_alpha() -> None:
+    image = Image.new("P", (5, 4), 1)
+    image.info["transparency"] = 1
+    pixels = pillow.to_samples(image)
+    assert pixels.shape == (4, 5, 4)
+    assert (pixels[:, :, 3] == 0).all()
+
+
+def test_a_transparent_colour_becomes_alpha() -> None:
+    image = Image.new("RGB", (5, 4), (1, 2, 3))
+    image.info["transparency"] = (1, 2, 3)
+    assert (pillow.to_samples(image)[:, :, 3] == 0).all()
+    image = Image.new("L", (5, 4), 9)
+    image.info["transparency"] = 9
+    assert (pillow.to_samples(image)[:, :, 1] == 0).all()
+
+
+def test_an_unusable_backend_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bytes:
+        raise BackendError("no TensorFlow here")
+
+    monkeypatch.setattr(codec, "encode", fail)
+    with pytest.raises(OSError, match="no TensorFlow here"):
+        Image.new("RGB", (4, 4)).save(io.BytesIO(), "INR")
+
+
+def test_a_header_that_claims_gigabytes_gets_what_there_is() -> None:
+    huge = header(payload_bytes=2**30 - 4, chunks_bytes=2**30 - 1).pack()
+    with pytest.raises(OSError, match="cut off"):
+        Image.open(io.BytesIO(huge)).load()
+    huge = header(payload_bytes=2**30 - 4, chunks_bytes=0).pack()
+    with pytest.raises(OSError, match="cut off"):
+        Image.open(io.BytesIO(huge)).load()
+    with pytest.raises(SyntaxError, match="cut off"):
+        Image.open(io.BytesIO(huge)).verify()
+
+
+def test_several_frames_are_refused() -> None:
+    frame = Image.new("RGB", (4, 4))
+    with pytest.raises(OSError, match="several frames"):
+        frame.save(io.BytesIO(), "INR", save_all=True, append_images=[frame])
+
+
+@pytest.mark.keras
+def test_save_and_open(tmp_path: Path) -> None:
+    original = Image.fromarray(gradient(40, 30))
+    path = tmp_path / "x.inr"
+    original.save(path, dpi=(100, 100), unheard_of=1, **{**QUICK, "steps": 300})
+    with Image.open(path) as image:
+        assert (image.info["width"], image.info["depth"]) == (8, 2)
+        assert image.info["bits_per_pixel"] == 8 * path.stat().st_size / 1200
+        assert psnr(np.asarray(original), np.asarray(image)) > 30
+
+
+@pytest.mark.keras
+def test_save_onto_the_file_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "x.inr"
+    path.write_bytes(RGB.read_bytes())
+    with Image.open(path) as image:
+        image.save(path, **QUICK)
+    with Image.open(path) as image:
+        assert image.info["width"] == QUICK["width"]
+        image.load()
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_save_to_a_file_object(mode: str) -> None:
+    stream = io.BytesIO()
+    Image.new(mode, (12, 9)).save(stream, "INR", **QUICK)
+    stream.seek(0)
+    with Image.open(stream) as image:
+        image.load()
+        assert (image.mode, image.size) == (mode, (12, 9))
+
+
+@pytest.mark.keras
+def test_an_error_during_the_fit_writes_nothing() -> None:
+    def stop(*_: object) -> None:
+        raise RuntimeError("stopped")
+
+    stream = io.BytesIO()
+    with pytest.raises(RuntimeError, match="stopped"):
+        Image.new("RGB", (12, 9)).save(stream, "INR", progress=stop, **QUICK)
+    assert stream.getvalue() == b""
+
+
+def test_the_sample_is_the_photograph_it_says() -> None:
+    with Image.open(SAMPLES / "kodim15.inr") as image, Image.open(SAMPLES / "kodim15.png") as original:
+        assert image.size == original.size
+        assert image.info["bits_per_pixel"] <= 0.16
+        assert psnr(np.asarray(original), np.asarray(image)) >= 28.8

@@ -1,0 +1,70 @@
+"""Files taken apart: their parts make up their bytes, the bits of their layers those of their weights."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pillow_inr.errors import DamagedFileError
+from pillow_inr.format import container, metadata
+from pillow_inr.format.metadata import Metadata
+from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.report import breakdown
+from tests.support.checks import SAMPLES, VECTORS, with_chunks
+
+RGB = VECTORS / "rgb.inr"
+FILES = [SAMPLES / "kodim15.inr", *sorted(VECTORS.glob("*.inr")), *sorted((VECTORS / "siren").glob("*.inr"))]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_parts_and_bits_add_up(path: Path) -> None:
+    data = path.read_bytes()
+    file = breakdown.dissect(data)
+    assert sum(part.bytes for part in file.parts) == len(data)
+    payload_bits = 8 * file.header.payload_bytes
+    assert sum(layer.bits for layer in file.layers) + file.end_bits == pytest.approx(payload_bits)
+    # The end is the rest of the last two words.
+    assert 0 < file.end_bits <= 64
+    assert all(layer.kernel.bits > 0 and layer.bias.bits > 0 for layer in file.layers)
+
+
+def test_layers_are_those_of_the_network() -> None:
+    data = RGB.read_bytes()
+    file = breakdown.dissect(data)
+    header, payload, _ = container.unpack(data)
+    architecture = Architecture.of(header)
+    tensors = list(weight_coding.decode_tensors(payload, architecture.shapes, header.coding))
+    found = [tensor for layer in file.layers for tensor in (layer.kernel, layer.bias)]
+    assert len(file.layers) == header.depth + 1
+    assert sum(layer.weight_count for layer in file.layers) == architecture.weight_count
+    for tensor, expected in zip(found, tensors, strict=True):
+        np.testing.assert_array_equal(tensor.symbols, expected.symbols)
+
+
+def test_bits_are_the_information_of_the_symbols() -> None:
+    # A tensor of nothing but zeros: the difference of its step index, and its magnitude, one of 16.
+    kernel = weight_coding.CodedTensor(np.zeros((2, 3), np.int32), 144)
+    bias = weight_coding.CodedTensor(np.zeros(3, np.int32), 144)
+    payload = weight_coding.encode_tensors([kernel, bias, kernel, bias])
+    measured = list(weight_coding.measure_tensors(payload, [(2, 3), (3,)] * 2, 1))
+    # Under a Laplace distribution of scale 3, the most probable of 511 integers.
+    step_bits = -math.log2(1 - math.exp(-1 / 6))
+    assert [bits for _, bits in measured] == pytest.approx([step_bits + 4] * 4, abs=0.01)
+
+
+def test_chunks_are_named() -> None:
+    kept = Metadata(exif=b"exif", dpi=(72.0, 72.0)).to_chunks()
+    data = with_chunks(RGB.read_bytes(), *kept, metadata.psnr_chunk(30.0))
+    parts = breakdown.dissect(data).parts
+    assert [part.name for part in parts] == ["header", "weights", "exif", "dpi", "psnr", "checksum"]
+    assert [part.label for part in parts][2:5] == ["EXIF", "dpi", "PSNR"]
+    assert sum(part.bytes for part in parts) == len(data)
+
+
+def test_damage_is_noticed() -> None:
+    data = bytearray(RGB.read_bytes())
+    data[40] ^= 1
+    with pytest.raises(DamagedFileError):
+        breakdown.dissect(bytes(data))

@@ -1,0 +1,233 @@
+"""What reading a file may cost: announced by its header, limited, refused before it is spent (`limits`, `cost`)."""
+
+import io
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+import pillow_inr
+from pillow_inr import cost, limits
+from pillow_inr.errors import DamagedFileError, FormatError, LimitError
+from pillow_inr.format import container
+from pillow_inr.format.container import Header
+from pillow_inr.models import reader
+from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
+from tests.safety import fuzz_targets, hostile
+from tests.support.checks import VECTORS, header
+from tests.support.pyramids import draw_file, header_of
+
+pytestmark = pytest.mark.decoding
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+ALL_VECTORS = sorted(VECTORS.rglob("*.inr"))
+
+
+def zeros(**fields: object) -> bytes:
+    """A SIREN all of whose weights are 0, which is coded in a few bytes however many they are."""
+    wanted = header(**{"encoding": 0, "frequencies": 0, "growth": 100, "payload_bytes": 0, **fields})
+    shapes = reader.Architecture.of(wanted).shapes
+    payload = encode_tensors([CodedTensor(np.zeros(shape, np.int32), 144) for shape in shapes])
+    return container.pack(replace(wanted, payload_bytes=len(payload)), payload)
+
+
+def test_limits_are_found_in_the_package() -> None:
+    assert pillow_inr.limits is limits
+    assert issubclass(pillow_inr.LimitError, pillow_inr.FormatError)
+
+
+def test_work_above_the_limit_is_refused_and_the_limit_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = zeros(size=(100, 100), width=20, depth=1)
+    work = cost.of_file(container.read_header(data)[0]).work
+    monkeypatch.setattr(limits, "WORK_MAX", work - 1)
+    with pytest.raises(LimitError, match=r"pillow_inr\.limits\.WORK_MAX"):
+        pillow_inr.decode(data)
+    with Image.open(io.BytesIO(data)) as image, pytest.raises(OSError, match=r"pillow_inr\.limits\.WORK_MAX"):
+        image.load()
+    monkeypatch.setattr(limits, "WORK_MAX", work)
+    assert not pillow_inr.decode(data).any()
+
+
+@pytest.mark.parametrize("data", [zeros(size=(50, 60)), draw_file((50, 60))], ids=["siren", "pyramid"])
+def test_memory_above_the_limit_is_refused_and_the_limit_named(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = cost.of_file(container.read_header(data)[0]).memory
+    monkeypatch.setattr(limits, "MEMORY_MAX", memory - 1)
+    with pytest.raises(LimitError, match=r"pillow_inr\.limits\.MEMORY_MAX"):
+        pillow_inr.decode(data)
+    monkeypatch.setattr(limits, "MEMORY_MAX", memory)
+    pillow_inr.decode(data)
+
+
+def test_a_few_bytes_may_not_stand_for_millions_of_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = (1024, 512)
+    prior = structure.prior(0, 0, 3)
+    unchanged = {name: latent_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()}
+    grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
+    assert not latent_coding.decode(latent_coding.encode(0, 0, 3, unchanged, grids), 0, 0, 3, size).grids[0].any()
+    grids[0][0, 0] = 1
+    stream = latent_coding.encode(0, 0, 3, unchanged, grids)
+    latent_coding.decode(stream, 0, 0, 3, size)
+    monkeypatch.setattr(limits, "SYMBOLS_PER_BYTE", 100)
+    with pytest.raises(LimitError, match=r"pillow_inr\.limits\.SYMBOLS_PER_BYTE"):
+        latent_coding.decode(stream, 0, 0, 3, size)
+
+
+def test_metadata_above_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (VECTORS / "described.inr").read_bytes()
+    monkeypatch.setattr(limits, "METADATA_MAX", 10)
+    with pytest.raises(OSError, match="more than 10 bytes of metadata"):
+        Image.open(io.BytesIO(data))
+
+
+def test_zero_weights_take_no_memory_until_they_are_needed() -> None:
+    data = zeros(size=(5, 3), width=1024, depth=15)
+    assert len(data) < 70
+    damaged = data[:-4] + bytes(4)
+    tracemalloc.start()
+    for wrong in (damaged, fuzz_targets.with_checksum(data[:-5] + b"\x01")):
+        with pytest.raises(FormatError):
+            pillow_inr.decode(wrong)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
+def test_no_memory_is_taken_for_pixels_before_all_streams_are_in_order() -> None:
+    whole = draw_file((600, 300), tile=8)
+    parsed, payload, _ = container.unpack(whole)
+    data = container.pack(parsed, payload[:-8] + b"\xff" * 8)
+    pillow_inr.decode(whole)
+    tracemalloc.start()
+    with pytest.raises(FormatError):
+        pillow_inr.decode(data, size=(8000, 4000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 50e6 < 8000 * 4000 * 3
+
+
+def test_small_hostile_files_are_refused_with_little_memory() -> None:
+    """Their seconds are measured by `python -m tests.safety.hostile`."""
+    for data in hostile.files(150, seed=1):
+        assert len(data) <= hostile.FILE_BYTES
+        tracemalloc.start()
+        refused = _is_refused(data)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert not refused or peak < hostile.BYTES_MAX
+
+
+def _is_refused(data: bytes) -> bool:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "WORK_MAX", 10**8)  # valid ones would take minutes
+        try:
+            pillow_inr.decode(data)
+        except FormatError:
+            return True
+    return False
+
+
+def test_lack_of_memory_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    data = zeros()
+    monkeypatch.setattr(reader.siren_synthesis, "synthesize", no_memory)
+    with pytest.raises(LimitError, match="not enough memory"):
+        pillow_inr.decode(data)
+    with Image.open(io.BytesIO(data)) as image, pytest.raises(OSError, match="not enough memory"):
+        image.load()
+
+
+@pytest.mark.parametrize("path", ALL_VECTORS, ids=lambda path: path.stem)
+def test_decoding_takes_no_more_memory_than_announced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
+    data = path.read_bytes()
+    announced = cost.of_file(container.read_header(data)[0])
+    tracemalloc.start()
+    pillow_inr.decode(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < announced.memory
+
+
+@pytest.mark.parametrize(
+    ("parsed", "pixels"),
+    [
+        (header(size=(7, 5)), 35),
+        (header_of((7, 5)), 35),
+        (header_of((300, 5), tile=8), 1500),
+    ],
+    ids=["siren", "pyramid", "tiles"],
+)
+def test_announced_work_counts_every_pixel(parsed: Header, pixels: int) -> None:
+    a_pixel = cost.PYRAMID_WORK if parsed.model else reader.Architecture.of(parsed).weight_count
+    assert cost.of_file(parsed).work > a_pixel * pixels
+
+
+def test_a_region_of_tiles_costs_the_tiles_that_it_touches() -> None:
+    parsed = header_of((1000, 600), tile=8)
+    one = cost.of_pyramid(parsed, (10, 10, 20, 20), (10, 10))
+    assert one == cost.of_pyramid(parsed, (0, 0, 256, 256), (10, 10))
+    two = cost.of_pyramid(parsed, (10, 10, 257, 20), (10, 10))
+    assert two.work == 2 * one.work
+    # The last column of tiles has 232 pixels.
+    assert cost.of_pyramid(parsed, (999, 0, 1000, 1), (1, 1)).work < one.work
+    assert cost.of_file(parsed).work > 6 * one.work
+
+
+@pytest.fixture
+def truncated_images_load() -> Iterator[None]:
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    yield
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+@pytest.mark.usefixtures("truncated_images_load")
+def test_whole_tiles_of_a_cut_file_are_shown_if_pillow_is_told_so() -> None:
+    data = draw_file((600, 300), tile=8)
+    whole = pillow_inr.decode(data)
+    # Three tiles across: the last of the second row is cut, or the last four are.
+    ends = reader.Tiles(*container.unpack(data)[:2]).ends + container.read_header(data)[1]
+    for tiles in (5, 2):
+        with Image.open(io.BytesIO(data[: ends[tiles] - 1])) as image:
+            shown = np.asarray(image)
+        assert (shown[:256, :512] == whole[:256, :512]).all()
+        assert not shown[256:, 512:].any()
+        assert (shown[256:, :512] == whole[256:, :512]).all() == (tiles == 5)
+    with Image.open(io.BytesIO(data[:-2])) as image:  # nothing but the checksum
+        assert (np.asarray(image) == whole).all()
+        image.close()
+    with Image.open(io.BytesIO(data[: ends[0] - 1])) as image, pytest.raises(OSError, match="cut off"):
+        image.load()
+
+
+@pytest.mark.usefixtures("truncated_images_load")
+def test_what_cannot_be_shown_of_a_cut_file_is_refused_even_then() -> None:
+    siren = (VECTORS / "rgb.inr").read_bytes()
+    for count in (2, 5):
+        with Image.open(io.BytesIO(siren[:-count])) as image, pytest.raises(OSError, match="cut off"):
+            image.load()
+    with pytest.raises(OSError, match="a SIREN needs all of its weights"):  # here chunks are cut
+        Image.open(io.BytesIO((VECTORS / "described.inr").read_bytes()[:-9]))
+    damaged = bytearray(siren)
+    damaged[40] ^= 1
+    with Image.open(io.BytesIO(damaged)) as image, pytest.raises(OSError, match="checksum"):
+        image.load()
+    with Image.open(io.BytesIO(draw_file((20, 10))[:-9])) as image, pytest.raises(OSError, match="cut off"):
+        image.load()
+    with pytest.raises(DamagedFileError):
+        pillow_inr.decode(draw_file((600, 300), tile=8)[:-1])
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*/*")), ids=lambda path: f"{path.parent.name}-{path.name[:8]}")
+def test_what_fuzzing_found_stays_in_order(path: Path) -> None:
+    fuzz_targets.TARGETS[path.parent.name](path.read_bytes())
+
+
+def test_every_target_has_a_corpus() -> None:
+    assert {path.name for path in CORPUS.iterdir()} == set(fuzz_targets.TARGETS)
