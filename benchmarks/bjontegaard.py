@@ -19,21 +19,21 @@ LEAST_GAIN = 1e-6
 
 def pareto_front(curve: Curve) -> NDArray[np.float64]:
     """The points, by rising rate, that no cheaper point equals in PSNR; shape (n, 2), bits per pixel and dB."""
-    front: list[tuple[float, float]] = []
+    wavefront: list[tuple[float, float]] = []
     for rate, psnr in sorted(curve):
         usable = rate > 0 and np.isfinite(psnr)
-        if usable and (not front or psnr > front[-1][1] + LEAST_GAIN):
-            front.append((rate, psnr))
-    return np.array(front).reshape(-1, 2)
+        if usable and (not wavefront or psnr > wavefront[-1][1] + LEAST_GAIN):
+            wavefront.append((rate, psnr))
+    return np.array(wavefront).reshape(-1, 2)
 
 
 def overlap(reference: Curve, curve: Curve, window: tuple[float, float]) -> tuple[float, float] | None:
     """The part of a PSNR window in dB that both curves cover; None when they share too little."""
-    fronts = pareto_front(reference), pareto_front(curve)
-    if min(map(len, fronts)) < 2:
+    wavefronts = pareto_front(reference), pareto_front(curve)
+    if min(map(len, wavefronts)) < 2:
         return None
-    low = max(window[0], *(front[0, 1] for front in fronts))
-    high = min(window[1], *(front[-1, 1] for front in fronts))
+    low = max(window[0], *(wavefront[0, 1] for wavefront in wavefronts))
+    high = min(window[1], *(wavefront[-1, 1] for wavefront in wavefronts))
     return (float(low), float(high)) if high - low > SHORTEST_OVERLAP else None
 
 

@@ -51,7 +51,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "memory": peak() - bef
 def siren(size: tuple[int, int], width: int, depth: int, **fields: Any) -> bytes:
     """A file of a network of random weights."""
     rng = np.random.default_rng(0)
-    given = {"pixel_format": 2, "encoding": 1, "frequencies": 12, "growth": 140, "chunks_bytes": 0, **fields}
+    given = {"pixel_format": 2, "encoding": 1, "frequencies": 12, "frequency_ratio": 140, "chunks_bytes": 0, **fields}
     header = Header(size=size, width=width, depth=depth, payload_bytes=0, **given)
     tensors = [
         CodedTensor(np.rint(rng.laplace(size=shape, scale=3)).astype(np.int32), 160)
@@ -64,8 +64,10 @@ def drawn_pyramid(size: tuple[int, int], tile: int = 0, **fields: Any) -> bytes:
     """A file of grids of random symbols; all tiles of one size are the same."""
     given = {"pixel_format": 2, "chunks_bytes": 0, "coding": 0, **fields}
     header = Header(size=size, model=container.MODEL_PYRAMID, tile=tile, payload_bytes=0, **given)
-    prior = structure.prior(0, 0, header.channels)
-    unchanged = {name: latent_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()}
+    base_index = structure.base_index(0, 0, header.channels)
+    unchanged = {
+        name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base_index.items()
+    }
     streams: dict[tuple[int, int], bytes] = {}
     count = header.tiles[0] * header.tiles[1]
     table = container.Header(**{**vars(header), "payload_bytes": 4 * count if tile else 0})

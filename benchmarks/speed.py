@@ -53,7 +53,7 @@ def main() -> None:
         "decode": lambda: _decode_section(sgemm, arguments),
         "psnr": lambda: _psnr_section(image, arguments),
         "memory": lambda: _memory_section(arguments),
-        "growth": lambda: _growth_section(sgemm, arguments),
+        "frequency_ratio": lambda: _growth_section(sgemm, arguments),
     }
     for name in SECTIONS:
         if name in arguments.only:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from pillow_inr.imaging.samples import Scale
-from pillow_inr.models.pyramid.plan import PRESET, PRIOR_RATE_WEIGHTS
-from pillow_inr.models.pyramid.structure import LEVELS, PRIORS
+from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, PRESET
+from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, LEVELS
 from pillow_inr.models.pyramid.training import fit as pyramid_fit
 from pillow_inr.models.pyramid.training import initial_latents
 
@@ -40,10 +40,10 @@ def main() -> None:
     arguments = parser.parse_args()
     print(machine())
     if arguments.from_zeros:
-        zeros = np.zeros((PRIORS, LEVELS, 1 + initial_latents.FEATURES), np.float32)
+        zeros = np.zeros((BASE_WEIGHTS_COUNT, LEVELS, 1 + initial_latents.FEATURES), np.float32)
         initial_latents._filters = lambda: zeros  # type: ignore[assignment]
     crops = _crops(arguments.folder, arguments.crops)
-    filters = [_learned(crops, prior, arguments.steps) for prior in range(PRIORS)]
+    filters = [_learned(crops, base_index, arguments.steps) for base_index in range(BASE_WEIGHTS_COUNT)]
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     np.save(arguments.output, np.stack(filters).astype(np.float32))
 
@@ -60,16 +60,16 @@ def _crops(folder: Path, count: int) -> list[Crop]:
     return crops
 
 
-def _learned(crops: Sequence[Crop], prior: int, steps: int) -> NDArray[np.float64]:
+def _learned(crops: Sequence[Crop], base_index: int, steps: int) -> NDArray[np.float64]:
     """Filters of all levels for one prior, shape (LEVELS, 1 + FEATURES)."""
-    rate_weight = PRIOR_RATE_WEIGHTS[prior]
+    rd_lambda = BASE_RD_LAMBDAS[base_index]
     fits = [
-        pyramid_fit.fit(crop, scale=SCALE, preset=PRESET, prior=prior, rate_weight=rate_weight, steps=steps).grids
-        for crop in track(crops, f"lambda {rate_weight:g}")
+        pyramid_fit.fit(crop, scale=SCALE, preset=PRESET, base_index=base_index, rd_lambda=rd_lambda, steps=steps).grids
+        for crop in track(crops, f"lambda {rd_lambda:g}")
     ]
     inputs: list[list[NDArray[np.float64]]] = [[] for _ in range(LEVELS)]
     for crop in crops:
-        for level, planes in enumerate(initial_latents.features(SCALE.to_values(crop))):
+        for level, planes in enumerate(initial_latents.features(SCALE.to_normalized(crop))):
             inputs[level].append(np.stack([plane.ravel() for plane in planes], 1).astype(np.float64))
     return np.stack([_regressed(inputs[level], fits, level) for level in range(LEVELS)])
 

@@ -18,7 +18,7 @@ from common import image_paths, machine, rgb_image
 from numpy.typing import NDArray
 
 from pillow_inr.models.pyramid import structure
-from pillow_inr.models.pyramid.plan import PRIOR_RATE_WEIGHTS
+from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS
 from pillow_inr.models.pyramid.training.soap import Soap, Tensors
 from pillow_inr.models.pyramid.training.trainer import NOISE_OFFSETS, Image, Step, Trainer
 
@@ -54,9 +54,9 @@ def main() -> None:
         start = _train(trainer, crops, _random(), START_RATE_WEIGHT, START_EPOCHS, together=True)
         np.savez(arguments.output.with_suffix(".start.npz"), **start)
     trained = []
-    for rate_weight in PRIOR_RATE_WEIGHTS:
-        trained.append(_train(trainer, crops, start, rate_weight, arguments.epochs, together=False))
-        np.savez(arguments.output.with_suffix(f".{rate_weight:g}.npz"), **trained[-1])
+    for rd_lambda in BASE_RD_LAMBDAS:
+        trained.append(_train(trainer, crops, start, rd_lambda, arguments.epochs, together=False))
+        np.savez(arguments.output.with_suffix(f".{rd_lambda:g}.npz"), **trained[-1])
     arguments.output.write_bytes(b"".join(map(_packed, trained)))
 
 
@@ -87,7 +87,7 @@ def _random() -> Tensors:
 
 
 def _train(
-    trainer: Trainer, crops: Sequence[Image], start: Tensors, rate_weight: float, epochs: int, together: bool
+    trainer: Trainer, crops: Sequence[Image], start: Tensors, rd_lambda: float, epochs: int, together: bool
 ) -> Tensors:
     """Networks from `start` on for one lambda: of all crops together, or the mean of those of each."""
     random = np.random.default_rng(2)
@@ -105,9 +105,9 @@ def _train(
         for index in random.permutation(len(crops)):
             weights = networks[index]
             offsets = random.integers(0, NOISE_OFFSETS, len(crops[index].places), np.int32)
-            step = _step(position, pace, epoch, rate_weight, offsets)
+            step = _step(position, pace, epoch, rd_lambda, offsets)
             latents[index], outcome = trainer.advance(latents[index], crops[index], weights, step)
-            loss = (outcome.squared_error + CHANNELS * rate_weight * outcome.bits) / samples
+            loss = (outcome.squared_error + CHANNELS * rd_lambda * outcome.bits) / samples
             losses.append(math.log(loss))
             gradients = {name: gradient / np.float32(samples * loss) for name, gradient in outcome.gradients.items()}
             optimizers[index].step(weights, gradients, 1e-2 * pace)
@@ -118,18 +118,18 @@ def _train(
                     weights[name] = weights[name] + np.float32(SPRING * pace) * (centre - weights[name])
         if epoch % 10 == 0 or epoch + 1 == epochs:
             seconds = time.perf_counter() - began
-            print(f"lambda {rate_weight:g} epoch {epoch} log(loss) {np.mean(losses):.4f} {seconds:.0f} s", flush=True)
+            print(f"lambda {rd_lambda:g} epoch {epoch} log(loss) {np.mean(losses):.4f} {seconds:.0f} s", flush=True)
     return mean
 
 
-def _step(position: float, pace: float, epoch: int, rate_weight: float, offsets: NDArray[np.int32]) -> Step:
+def _step(position: float, pace: float, epoch: int, rd_lambda: float, offsets: NDArray[np.int32]) -> Step:
     rates = [LATENT_RATE * LATENT_GROWTH**level * pace for level in range(structure.LEVELS)]
     return Step(
         temperature=tf.constant(0.35 - 0.27 * position, tf.float32),
         deviation=tf.constant(0.22 - 0.07 * position, tf.float32),
         rates=tf.constant(rates, tf.float32),
         decays=tf.constant([0.9, 0.97, 0.9 ** (epoch + 1), 0.97 ** (epoch + 1)], tf.float32),
-        bit_weight=tf.constant(CHANNELS * rate_weight, tf.float32),
+        lambda_per_bit=tf.constant(CHANNELS * rd_lambda, tf.float32),
         offsets=tf.constant(offsets),
     )
 

@@ -13,7 +13,7 @@ from .format.metadata import Metadata
 from .imaging import samples
 from .models.pyramid import encoder as pyramid_encoder
 from .models.siren import encoder as siren_encoder
-from .options import EncodeOptions, budget_bytes, image_rate_weight
+from .options import EncodeOptions, budget_bytes, image_rd_lambda
 
 # Up to so many pixels, or when the pyramid's file has no more bytes or bits per pixel than that, a SIREN is tried, too,
 # and the better file kept: none is better at all icons, and flat or smooth images take a SIREN a tenth of the bytes.
@@ -41,7 +41,7 @@ def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadat
     picture = Picture.of(samples.as_samples(array), metadata or Metadata())
     deadline = None if options.time_limit is None else time.perf_counter() + options.time_limit
     file = _encode(picture, options, deadline)
-    if picture.is_lost(file, image_rate_weight(options, picture.channels, picture.pixels)):
+    if picture.is_failed_fit(file, image_rd_lambda(options, picture.channels, picture.pixels)):
         file = _instead_of(file, picture, options)
     if options.psnr is not None and file.psnr_db < options.psnr:
         warnings.warn(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB", stacklevel=2)
@@ -93,12 +93,12 @@ def _auto(picture: Picture, options: EncodeOptions, deadline: float | None) -> E
         siren = _siren_against(trial, picture, options, deadline)
     except (BudgetError, FitError):
         return trial.file
-    return min(trial.file, siren or trial.file, key=_badness(picture, options))
+    return min(trial.file, siren or trial.file, key=_selection_cost(picture, options))
 
 
 def _doubtful(picture: Picture, trial: pyramid_encoder.Trial, deadline: float | None) -> bool:
     """Whether a SIREN may do better than a pyramid's file, and there is time for it."""
-    if picture.pixels <= SMALL_PIXELS or pyramid_encoder.collapsed(picture, trial):
+    if picture.pixels <= SMALL_PIXELS or pyramid_encoder.has_collapsed(picture, trial):
         return True
     late = deadline is not None and time.perf_counter() >= deadline
     length = len(trial.file.data)
@@ -109,10 +109,10 @@ def _siren_against(
     trial: pyramid_encoder.Trial, picture: Picture, options: EncodeOptions, deadline: float | None
 ) -> Encoded | None:
     """A SIREN's file of what may be a simple picture; None if it is not."""
-    rival = trial.file.loss(trial.rate_weight, picture.pixels)
+    rival = trial.file.loss(trial.rd_lambda, picture.pixels)
     if options.psnr is None and budget_bytes(options, picture.size) is None:
-        return siren_encoder.encode_simple(picture, options, trial.rate_weight, rival, deadline)
-    if siren_encoder.may_be_simple(picture, options, trial.rate_weight, rival, deadline):
+        return siren_encoder.encode_simple(picture, options, trial.rd_lambda, rival, deadline)
+    if siren_encoder.may_be_simple(picture, options, trial.rd_lambda, rival, deadline):
         return siren_encoder.encode(picture, options, deadline)
     return None
 
@@ -125,12 +125,12 @@ def _siren_or(picture: Picture, options: EncodeOptions, deadline: float | None, 
         raise failure from None
 
 
-def _badness(picture: Picture, options: EncodeOptions) -> Callable[[Encoded], tuple[float, ...]]:
+def _selection_cost(picture: Picture, options: EncodeOptions) -> Callable[[Encoded], tuple[float, ...]]:
     """What is least for the file that serves the options best."""
     goal = options.psnr
     if goal is not None:
         return lambda file: (0, len(file.data)) if file.psnr_db >= goal else (1, -file.psnr_db)
     if budget_bytes(options, picture.size) is not None:
         return lambda file: (-file.psnr_db,)
-    bit = image_rate_weight(options, picture.channels, picture.pixels)
+    bit = image_rd_lambda(options, picture.channels, picture.pixels)
     return lambda file: (file.loss(bit, picture.pixels),)

@@ -24,7 +24,7 @@ _SAMPLE_WORK = 32
 # A pixel of a pyramid, for its symbols and the first layers of its synthesis.
 PYRAMID_WORK = 1850
 # A wavefront of a grid, and a tile, however few pixels they have: 60 microseconds, 3 milliseconds.
-FRONT_WORK = 10**6
+WAVEFRONT_WORK = 10**6
 TILE_WORK = 10**8
 # Bytes for a weight: its symbol, and four times as a number while layers are laid out.
 _WEIGHT_BYTES = 24
@@ -97,11 +97,11 @@ def of_pyramid(header: Header, box: tuple[int, int, int, int], size: Size) -> Co
     # The layers that mix samples: 60 multiplications for each and 20 for each pair.
     a_pixel = PYRAMID_WORK + 60 * header.channels + 20 * header.channels**2
     # Of all levels, fewer than twice those of the finest.
-    fronts = 2 * (across[0] * down[1] + 2 * down[0] * across[1])
+    wavefronts = 2 * (across[0] * down[1] + 2 * down[0] * across[1])
     largest = min(side, header.size[0]) * min(side, header.size[1])
     kept = min(_KEPT_BYTES * pixels + _TENSORS_BYTES * tiles, max(KEPT_BYTES, _KEPT_BYTES * largest))
     return Cost(
-        a_pixel * pixels + FRONT_WORK * fronts + TILE_WORK * tiles,
+        a_pixel * pixels + WAVEFRONT_WORK * wavefronts + TILE_WORK * tiles,
         _fixed_bytes(header) + _PART_BYTES + _DECODING_BYTES * largest + kept + _result_bytes(header, size),
     )
 

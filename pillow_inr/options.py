@@ -24,7 +24,7 @@ DEFAULT_QUALITY = 50
 STEPS_MAX = 10_000_000
 # lambda of mean squared error + lambda * bits per pixel, samples in 0..1, at qualities 0 and 100; between them its
 # logarithm is linear in quality. One scale for both models.
-RATE_WEIGHTS = (2e-2, 5e-5)
+RD_LAMBDAS = (2e-2, 5e-5)
 # Channels beyond a picture's own: bands of a stack are alike, so that as many times a picture's bits would be too much
 # and the same for all of them too little. lambda falls by the root of their ratio.
 PICTURE_CHANNELS = 4
@@ -169,22 +169,22 @@ def _optional(options: EncodeOptions, name: str, low: int, high: int) -> None:
         _integer(options, name, low, high)
 
 
-def rate_weight(options: EncodeOptions, channels: int) -> float:
+def rd_lambda(options: EncodeOptions, channels: int) -> float:
     """lambda of mean squared error + lambda * bits per pixel, samples in 0..1, that the options' quality stands for."""
-    low, high = RATE_WEIGHTS
+    low, high = RD_LAMBDAS
     quality = DEFAULT_QUALITY if options.quality is None else options.quality
-    return low * math.pow(high / low, quality / 100) / channel_factor(channels)
+    return low * math.pow(high / low, quality / 100) / lambda_divisor(channels)
 
 
-def image_rate_weight(options: EncodeOptions, channels: int, pixels: int) -> float:
+def image_rd_lambda(options: EncodeOptions, channels: int, pixels: int) -> float:
     """The same for an image of so many pixels: less for a tiny one.
 
     Most of its file is frame and network. With so few pixels to share them, a bit would cost more than any colour.
     """
-    return rate_weight(options, channels) * min(1.0, pixels / SHARED_PIXELS)
+    return rd_lambda(options, channels) * min(1.0, pixels / SHARED_PIXELS)
 
 
-def channel_factor(channels: int) -> float:
+def lambda_divisor(channels: int) -> float:
     """By how much lambda is lower for so many channels than for a picture's."""
     return math.sqrt(max(1.0, channels / PICTURE_CHANNELS))
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..errors import BackendError
-from ..runtime.native_log import held_back
+from ..runtime.native_log import capture_native_stderr
 from ..runtime.threads import cores
 from . import worker
 from .manifest import Record
@@ -207,7 +207,7 @@ def _prepare(parent: int, lifeline: Connection, threads: int) -> None:
 
 def _quietly(work: Callable[[Task], Record], task: Task) -> Record:
     """Do a task without what TensorFlow prints on the terminal of all."""
-    with held_back():
+    with capture_native_stderr():
         return work(task)
 
 

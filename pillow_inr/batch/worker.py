@@ -162,7 +162,7 @@ def _figures(image: "Image.Image | NDArray[np.generic]", encoded: bytes) -> dict
     shape = (*header.size[::-1], header.channels)
     original, decoded = samples.as_samples(array).reshape(shape), api.decode(encoded).reshape(shape)
     scale = samples.Scale.of(header)
-    mse = metrics.mse(original, decoded, scale.to_values)
+    mse = metrics.mse(original, decoded, scale.to_normalized)
     return {
         "width": header.size[0],
         "height": header.size[1],
@@ -191,7 +191,7 @@ def ms_ssim(original: "Samples", decoded: "Samples", scale: "Scale") -> float:
     total = 0.0
     with tf.device("CPU:0"):  # a GPU's memory is the fit's
         for top, bottom in pairwise(edges):
-            both = (scale.to_values(samples[top:bottom]) for samples in (original, decoded))
+            both = (scale.to_normalized(samples[top:bottom]) for samples in (original, decoded))
             total += float(tf.image.ssim_multiscale(*both, 1.0).numpy())
     return round(total / bands, 6)
 

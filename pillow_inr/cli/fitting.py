@@ -18,7 +18,7 @@ from .. import api
 from ..encoding import progress
 from ..format.container import DEPTH_MAX, WIDTH_MAX
 from ..options import EFFORT_MAX, ENCODINGS, MODELS, EncodeOptions
-from ..runtime.native_log import held_back
+from ..runtime.native_log import capture_native_stderr
 from . import running
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def fit(
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
     with (
         progress.bar(short, bars, transient=True) as report,
-        held_back(),
+        capture_native_stderr(),
         warnings.catch_warnings(record=True) as notes,
     ):
         warnings.simplefilter("always", UserWarning)

@@ -86,7 +86,7 @@ def _layers(file: Anatomy) -> dict[str, Any]:
     """What a SIREN consists of."""
     return {
         "frequencies": file.header.frequencies,
-        "growth": file.header.growth / 100,
+        "growth": file.header.frequency_ratio / 100,
         "layers": [
             {
                 "layer": number,
@@ -203,7 +203,7 @@ def _siren_lines(file: Anatomy) -> list[tuple[str, str]]:
     header = file.header
     encoding = "plain coordinates"
     if header.frequencies:
-        encoding = f"{header.frequencies} Fourier frequencies an axis, ratio {header.growth / 100:.2f}"
+        encoding = f"{header.frequencies} Fourier frequencies an axis, ratio {header.frequency_ratio / 100:.2f}"
     return [
         ("network", f"SIREN, {header.depth} sine layers of {header.width} units"),
         ("input", encoding),

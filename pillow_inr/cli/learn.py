@@ -21,7 +21,7 @@ from ..models.siren.architecture import Architecture
 from ..models.siren.plan import make_plan
 from ..options import ENCODINGS
 from ..plugins import pillow
-from ..runtime.native_log import held_back
+from ..runtime.native_log import capture_native_stderr
 from ..storage import atomic
 from . import files, fitting, running
 from .files import Outputs
@@ -80,10 +80,14 @@ def learn(
         size = sorted(paths.values(), key=math.prod)[len(paths) // 2]
         plan = make_plan(options, size, channels=3)
         architecture = Architecture(
-            width=plan.width, depth=plan.depth, channels=3, frequencies=plan.frequencies, growth=plan.growth
+            width=plan.width,
+            depth=plan.depth,
+            channels=3,
+            frequencies=plan.frequencies,
+            frequency_ratio=plan.frequency_ratio,
         )
         bars = Console(stderr=True, quiet=quiet or not console.is_terminal)
-        with progress.bar("learning", bars, transient=True, unit="rounds") as report, held_back():
+        with progress.bar("learning", bars, transient=True, unit="rounds") as report, capture_native_stderr():
             initialization = fitting.in_background(
                 lambda: _learning().learn(
                     _endless(list(paths), seed),

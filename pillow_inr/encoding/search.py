@@ -26,7 +26,7 @@ class Measured(Protocol):
     """A trial."""
 
     @property
-    def rate_weight(self) -> float:
+    def rd_lambda(self) -> float:
         """The lambda that it was made with."""
 
 
@@ -37,8 +37,8 @@ _Trial = TypeVar("_Trial", bound=Measured)
 class Goal(Generic[_Trial]):
     """What is searched for, as a figure of trials that falls as lambda rises."""
 
-    figure: Callable[[_Trial], float]
-    aim: float
+    metric: Callable[[_Trial], float]
+    target: float
     """Where the next trial is to come out."""
     met: Callable[[_Trial], bool]
     tolerance: float
@@ -47,14 +47,14 @@ class Goal(Generic[_Trial]):
     """What the figure usually falls by for each unit of log(lambda), negative."""
     gain: float
     """What a full trial usually adds to the figure of a short one."""
-    badness: Callable[[_Trial], float]
+    cost: Callable[[_Trial], float]
     """Of several trials that meet the goal, or of several that do not, the one with the least is the best."""
 
 
 def search(
     trial: Callable[[float, float, float | None], _Trial],
     goal: Goal[_Trial],
-    rate_weight: float,
+    rd_lambda: float,
     bounds: tuple[float, float],
     deadline: float | None,
 ) -> _Trial:
@@ -62,18 +62,18 @@ def search(
 
     Args:
         trial: makes one from lambda, its part of the schedule, and a reading of `time.perf_counter` to end at.
-        rate_weight: lambda to begin with.
+        rd_lambda: lambda to begin with.
         bounds: of lambda.
     Returns:
         One that meets the goal, if there was one.
     """
     line = _Line(goal, *map(math.log, bounds))
-    position = min(max(math.log(rate_weight), line.least), line.most)
+    position = min(max(math.log(rd_lambda), line.least), line.most)
     probes: list[_Trial] = []
     while len(probes) < PROBES:
         probes.append(trial(math.exp(position), PROBE_SHARE, _part(deadline, PROBE_SHARE)))
         # Each by itself: of two short trials the slope is not that of full ones.
-        before, position = position, line.onward(position, goal.figure(probes[-1]) + goal.gain)
+        before, position = position, line.onward(position, goal.metric(probes[-1]) + goal.gain)
         if abs(position - before) < PROBE_FAR:
             break
     fits: list[_Trial] = []
@@ -82,9 +82,9 @@ def search(
             break
         share = 1.0 if len(fits) + 1 == FITS + MORE_FITS else FIT_SHARE
         fits.append(trial(math.exp(position), 1.0, _part(deadline, share)))
-        if goal.met(fits[-1]) and abs(goal.figure(fits[-1]) - goal.aim) <= goal.tolerance:
+        if goal.met(fits[-1]) and abs(goal.metric(fits[-1]) - goal.target) <= goal.tolerance:
             break
-        before, position = position, line.next([(math.log(fit.rate_weight), goal.figure(fit)) for fit in fits])
+        before, position = position, line.next([(math.log(fit.rd_lambda), goal.metric(fit)) for fit in fits])
         if position == before:
             break
     return best([*probes, *fits], goal)
@@ -98,18 +98,18 @@ class _Line(Generic[_Trial]):
         self.least = least
         self.most = most
 
-    def onward(self, position: float, figure: float, steepness: float = 1.0) -> float:
+    def onward(self, position: float, metric: float, steepness: float = 1.0) -> float:
         """Where the aim lies, from one point of the line."""
-        stride = (self.goal.aim - figure) / (self.goal.slope * steepness)
+        stride = (self.goal.target - metric) / (self.goal.slope * steepness)
         return min(max(position + min(max(stride, -STRIDE_MAX), STRIDE_MAX), self.least), self.most)
 
     def next(self, points: Sequence[tuple[float, float]]) -> float:
         """Where the aim lies: between the nearest points on either side, or beyond the last one."""
-        above = [point for point in points if point[1] >= self.goal.aim]
-        below = [point for point in points if point[1] < self.goal.aim]
+        above = [point for point in points if point[1] >= self.goal.target]
+        below = [point for point in points if point[1] < self.goal.target]
         if above and below:
             (x0, y0), (x1, y1) = max(above), min(below)
-            share = (y0 - self.goal.aim) / (y0 - y1)
+            share = (y0 - self.goal.target) / (y0 - y1)
             return x0 + (x1 - x0) * min(max(share, BETWEEN[0]), BETWEEN[1])
         if len(points) == 1:
             return self.onward(*points[0])
@@ -120,7 +120,7 @@ class _Line(Generic[_Trial]):
 
 def best(trials: Sequence[_Trial], goal: Goal[_Trial]) -> _Trial:
     """The best one of those that meet the goal, or else of all."""
-    return min([trial for trial in trials if goal.met(trial)] or trials, key=goal.badness)
+    return min([trial for trial in trials if goal.met(trial)] or trials, key=goal.cost)
 
 
 def _part(deadline: float | None, share: float) -> float | None:

@@ -34,9 +34,9 @@ class Encoded(NamedTuple):
     data: bytes
     psnr_db: float
 
-    def loss(self, rate_weight: float, pixels: int) -> float:
+    def loss(self, rd_lambda: float, pixels: int) -> float:
         """Mean squared error + lambda * bits per pixel."""
-        return float(10 ** (-self.psnr_db / 10) + rate_weight * 8 * len(self.data) / pixels)
+        return float(10 ** (-self.psnr_db / 10) + rd_lambda * 8 * len(self.data) / pixels)
 
 
 @dataclass(frozen=True)
@@ -135,14 +135,14 @@ class Picture:
         every = math.ceil(math.sqrt(self.pixels / PSNR_PIXELS))
         across, down = (Axis.of_pixels(length, max(self.size)).every(every) for length in self.size)
         decoded = network.evaluate(Grid(across, down))
-        return metrics.mse(self.samples[::every, ::every], decoded, self.scale.to_values)
+        return metrics.mse(self.samples[::every, ::every], decoded, self.scale.to_normalized)
 
     def _pyramid_mse(self, network: PyramidNetwork) -> float:
         total = 0.0
         for left, top, right, bottom in self.regions(PSNR_SIDE):
             decoded = network.pixels(box=(left, top, right, bottom))
             part = self.samples[top:bottom, left:right]
-            total += metrics.mse(part, decoded, self.scale.to_values) * part.size
+            total += metrics.mse(part, decoded, self.scale.to_normalized) * part.size
         return total / self.samples.size
 
     def regions(self, side: int) -> Iterator[tuple[int, int, int, int]]:
@@ -160,25 +160,25 @@ class Picture:
         values = np.empty((size[1], size[0], self.channels), np.float32)
         for row in range(size[1]):
             first, last = down.needed(row, row + 1)
-            rows = self.scale.to_values(self.samples[first:last])
+            rows = self.scale.to_normalized(self.samples[first:last])
             mean = down.weights((row, row + 1), (first, last))[0]
             values[row] = horizontal @ np.einsum("r,rxc->xc", mean, rows)
         return replace(self, samples=self.scale.to_samples(values), metadata=Metadata())
 
-    def is_lost(self, file: Encoded, rate_weight: float) -> bool:
+    def is_failed_fit(self, file: Encoded, rd_lambda: float) -> bool:
         """Whether a file shows the picture worse than a single colour would, fitted with this lambda."""
-        bit = rate_weight / self.pixels
+        bit = rd_lambda / self.pixels
         # Beyond that of a flat picture no file is; the variance takes a pass over all samples.
-        return metrics.is_lost(file.psnr_db, 0.0, bit) and metrics.is_lost(file.psnr_db, self.variance, bit)
+        return metrics.is_failed_fit(file.psnr_db, 0.0, bit) and metrics.is_failed_fit(file.psnr_db, self.variance, bit)
 
     def mean(self) -> NDArray[np.float64]:
         """The mean colour in network values, shape (channels,)."""
-        values = self.scale.to_values
+        values = self.scale.to_normalized
         mean: NDArray[np.float64] = sum(values(row).sum(axis=0, dtype="f8") for row in self.samples) / self.pixels
         return mean
 
     @cached_property
     def variance(self) -> float:
         """Mean squared error of the mean colour, in network values."""
-        values, mean = self.scale.to_values, self.mean()
+        values, mean = self.scale.to_normalized, self.mean()
         return float(sum(((values(row) - mean) ** 2).sum() for row in self.samples) / self.samples.size)

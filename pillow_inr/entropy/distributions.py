@@ -106,7 +106,7 @@ class Model:
     table: "constriction.stream.model.Categorical"
 
 
-def laplace_counts(scale_index: int, magnitude: int) -> NDArray[np.float64]:
+def laplace_frequencies(scale_index: int, magnitude: int) -> NDArray[np.float64]:
     """Integer frequency counts of the quantized Laplace distribution over -(2^magnitude - 1)..2^magnitude - 1.
 
     Args:
@@ -119,22 +119,22 @@ def laplace_counts(scale_index: int, magnitude: int) -> NDArray[np.float64]:
     return _two_sided(_laplace_side(scale_index, magnitude), 2 * _ONE, magnitude)
 
 
-def onesided_counts(scale_index: int, magnitude: int) -> NDArray[np.float64]:
-    """As `laplace_counts`, of magnitudes: over 0..2^magnitude - 1 (docs/format.md section 4.7)."""
+def onesided_frequencies(scale_index: int, magnitude: int) -> NDArray[np.float64]:
+    """As `laplace_frequencies`, of magnitudes: over 0..2^magnitude - 1 (docs/format.md section 4.7)."""
     counts = np.ones(1 << magnitude)
     side = _laplace_side(scale_index, magnitude)
     counts[: len(side) + 1] = [_ONE, *side]
     return counts
 
 
-def shaped_counts(scale_index: int, magnitude: int, shape: int) -> NDArray[np.float64]:
-    """As `laplace_counts`, of a distribution between Laplace's (shape 0) and, nearly, Gauss's (shape 4).
+def generalized_normal_frequencies(scale_index: int, magnitude: int, shape: int) -> NDArray[np.float64]:
+    """As `laplace_frequencies`, of a distribution between Laplace's (shape 0) and, nearly, Gauss's (shape 4).
 
     Source: docs/format.md section 4.7.
     """
     offsets = SHAPES[shape]
     if offsets is None:
-        return laplace_counts(scale_index, magnitude)
+        return laplace_frequencies(scale_index, magnitude)
     linear = DECAYS[min(scale_index + offsets[0], SCALE_INDEX_MAX)]
     quadratic = DECAYS[min(max(2 * scale_index - offsets[1], 0), SCALE_INDEX_MAX)]
     ratio = (linear * linear >> 32) * quadratic >> 32
@@ -175,20 +175,20 @@ def _laplace_side(scale_index: int, magnitude: int) -> Sequence[int]:
 
 
 @lru_cache(maxsize=_CACHED_MODELS)
-def shaped(scale_index: int, magnitude: int, shape: int) -> Model:
-    """The model of `shaped_counts`."""
-    return _model(1 - (1 << magnitude), shaped_counts(scale_index, magnitude, shape))
+def generalized_normal(scale_index: int, magnitude: int, shape: int) -> Model:
+    """The model of `generalized_normal_frequencies`."""
+    return _model(1 - (1 << magnitude), generalized_normal_frequencies(scale_index, magnitude, shape))
 
 
 def laplace(scale_index: int, magnitude: int) -> Model:
-    """The model of `laplace_counts`."""
-    return shaped(scale_index, magnitude, 0)
+    """The model of `laplace_frequencies`."""
+    return generalized_normal(scale_index, magnitude, 0)
 
 
 @lru_cache(maxsize=_CACHED_MODELS)
 def onesided(scale_index: int, magnitude: int) -> Model:
-    """The model of `onesided_counts`."""
-    return _model(0, onesided_counts(scale_index, magnitude))
+    """The model of `onesided_frequencies`."""
+    return _model(0, onesided_frequencies(scale_index, magnitude))
 
 
 @lru_cache(maxsize=_CACHED_MODELS)

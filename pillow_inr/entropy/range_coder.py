@@ -27,11 +27,11 @@ class Encoder:
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
 
-    def put(self, values: int | NDArray[np.int32], model: Model) -> None:
+    def encode(self, values: int | NDArray[np.int32], model: Model) -> None:
         """Code one integer or an array of them, row by row, each in the range of the model."""
         self._coder.encode(np.atleast_1d(np.asarray(values, np.int32)).ravel() - np.int32(model.lowest), model.table)
 
-    def put_rows(self, indices: NDArray[np.int32], counts: NDArray[np.float64]) -> None:
+    def encode_rows(self, indices: NDArray[np.int32], counts: NDArray[np.float64]) -> None:
         """Code each integer under counts of its own (docs/format.md section 4.2).
 
         Args:
@@ -60,7 +60,7 @@ class Decoder:
         self._symbols = 0
         self._models: set[Model] = set()
 
-    def spend(self, symbols: int) -> None:
+    def charge_symbols(self, symbols: int) -> None:
         """Note that so many symbols, or what takes as long, are decoded next.
 
         Raises:
@@ -74,23 +74,23 @@ class Decoder:
                 "raise pillow_inr.limits.SYMBOLS_PER_BYTE for files that you trust"
             )
 
-    def take(self, model: Model, count: int) -> NDArray[np.int32]:
+    def decode(self, model: Model, count: int) -> NDArray[np.int32]:
         """The next `count` integers.
 
         Raises:
             FormatError: no encoder wrote the stream.
-            LimitError: as `spend`.
+            LimitError: as `charge_symbols`.
         """
         if model not in self._models:
             self._models.add(model)
-            self.spend(model.values // _VALUES_PER_SYMBOL)
-        self.spend(count)
+            self.charge_symbols(model.values // _VALUES_PER_SYMBOL)
+        self.charge_symbols(count)
         return self._decoded(model.table, count) + np.int32(model.lowest)
 
-    def take_rows(self, counts: NDArray[np.float64]) -> NDArray[np.int32]:
+    def decode_rows(self, counts: NDArray[np.float64]) -> NDArray[np.int32]:
         """The next integers, each in 0..n - 1 under counts of its own, shape (integers, n), at least one.
 
-        What they take is the caller's to `spend`.
+        What they take is the caller's to `charge_symbols`.
 
         Raises:
             FormatError: no encoder wrote the stream.
@@ -104,9 +104,9 @@ class Decoder:
             raise FormatError("payload: the data does not fit the entropy model") from error
         return indices
 
-    def take_one(self, model: Model) -> int:
-        """As `take`, one integer."""
-        return int(self.take(model, 1)[0])
+    def decode_one(self, model: Model) -> int:
+        """As `decode`, one integer."""
+        return int(self.decode(model, 1)[0])
 
     def finish(self) -> None:
         """Raise FormatError if the stream goes on."""
@@ -122,9 +122,9 @@ class MeteredDecoder(Decoder):
         # constriction tells how far an encoder is, not a decoder; one that gets the same integers is as far.
         self._echo = constriction.stream.queue.RangeEncoder()
 
-    def take(self, model: Model, count: int) -> NDArray[np.int32]:
-        """As `Decoder.take`."""
-        values = super().take(model, count)
+    def decode(self, model: Model, count: int) -> NDArray[np.int32]:
+        """As `Decoder.decode`."""
+        values = super().decode(model, count)
         self._echo.encode(values - np.int32(model.lowest), model.table)
         return values
 

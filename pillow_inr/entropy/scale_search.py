@@ -6,7 +6,7 @@ Lengths are estimates in floating point; nothing here has to agree between machi
 import numpy as np
 from numpy.typing import NDArray
 
-from .distributions import DECAYS, SCALE_INDEX_MAX, SHAPE_MAX, SHAPES, laplace_counts
+from .distributions import DECAYS, SCALE_INDEX_MAX, SHAPE_MAX, SHAPES, laplace_frequencies
 
 _SCALES = np.arange(SCALE_INDEX_MAX + 1)
 _LOG_DECAYS: NDArray[np.float64] = np.log(np.array(DECAYS) / 2**32)
@@ -55,7 +55,7 @@ def offset_scales(
     return index, shape, columns
 
 
-def chained_scales(
+def viterbi_scales(
     groups: list[NDArray[np.int32]], magnitude: int, difference_bits: NDArray[np.float64]
 ) -> tuple[list[int], int]:
     """The scale index of each group, and one shape for all, when each is coded as difference from the one before.
@@ -123,7 +123,7 @@ def _log_counts(shape: int, magnitude: int) -> NDArray[np.float64]:
 
 def laplace_bits(scale_index: int, magnitude: int) -> NDArray[np.float64]:
     """Bits of each of -(2^magnitude - 1)..2^magnitude - 1 under `laplace`."""
-    counts = laplace_counts(scale_index, magnitude)
+    counts = laplace_frequencies(scale_index, magnitude)
     bits: NDArray[np.float64] = -np.log2(counts / counts.sum())
     return bits
 

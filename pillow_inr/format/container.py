@@ -26,20 +26,20 @@ _MODEL_NAMES = ("siren", "pyramid")
 ENCODING_NONE = 0
 ENCODING_FOURIER = 1
 CODING_LAPLACE = 0
-CODING_SHAPED = 1
+CODING_GENERALIZED_NORMAL = 1
 CODING_PYRAMID = 0  # the pyramid model counts its codings apart
 # Presets and priors of pyramids that this release has (docs/format.md section 9). Here, not beside their numbers in
 # `pyramid`, so that opening a file tells that loading it takes a newer release.
 PRESET_COUNT = 1
-PRIOR_COUNT = 4
+BASE_WEIGHTS_COUNT = 4
 
 # Sides above 2^24 - 1 would give neighbouring pixels the same float32 coordinate.
 SIDE_MAX = (1 << 24) - 1
 WIDTH_MAX = 1024
 DEPTH_MAX = 15
 FREQUENCIES_MAX = 32
-GROWTH_MIN = 100
-GROWTH_MAX = 355
+FREQUENCY_RATIO_MIN = 100
+FREQUENCY_RATIO_MAX = 355
 # Sides of tiles are 2^8 to 2^12, so that what decoding a tile takes in memory and time has a bound.
 TILE_NONE = 0
 TILE_MIN = 8
@@ -109,7 +109,7 @@ class Header:
     """SIREN: ENCODING_NONE or ENCODING_FOURIER."""
     frequencies: int = 0
     """SIREN with Fourier encoding: frequencies per axis, 1..32. Otherwise 0."""
-    growth: int = GROWTH_MIN
+    frequency_ratio: int = FREQUENCY_RATIO_MIN
     """SIREN with Fourier encoding: ratio of successive frequencies in hundredths, 100..355. Otherwise 100."""
     width: int = 0
     """SIREN: units of each sine layer, 1..1024."""
@@ -121,7 +121,7 @@ class Header:
     """Pyramid: what its networks are differences from, 0 to below PRIOR_COUNT."""
     tile: int = TILE_NONE
     """Pyramid: TILE_NONE, or TILE_MIN..TILE_MAX, binary logarithm of the side of square tiles."""
-    coding: int = CODING_SHAPED
+    coding: int = CODING_GENERALIZED_NORMAL
     """SIREN: CODING_LAPLACE, as releases before it wrote, or CODING_SHAPED. Pyramid: CODING_PYRAMID."""
     samples: SampleFormat | None = None
     """Of pixel format 4, and of no other."""
@@ -145,14 +145,16 @@ class Header:
         _check("encoding", self.encoding, ENCODING_NONE, ENCODING_FOURIER)
         fourier = self.encoding == ENCODING_FOURIER
         _check("frequencies", self.frequencies, *((1, FREQUENCIES_MAX) if fourier else (0, 0)))
-        _check("growth", self.growth, GROWTH_MIN, GROWTH_MAX if fourier else GROWTH_MIN)
+        _check(
+            "growth", self.frequency_ratio, FREQUENCY_RATIO_MIN, FREQUENCY_RATIO_MAX if fourier else FREQUENCY_RATIO_MIN
+        )
         _check("width", self.width, 1, WIDTH_MAX)
         _check("depth", self.depth, 1, DEPTH_MAX)
-        _check("coding", self.coding, CODING_LAPLACE, CODING_SHAPED)
+        _check("coding", self.coding, CODING_LAPLACE, CODING_GENERALIZED_NORMAL)
 
     def _check_pyramid(self) -> None:
         _check("preset", self.preset, 0, PRESET_COUNT - 1)
-        _check("prior", self.prior, 0, PRIOR_COUNT - 1)
+        _check("prior", self.prior, 0, BASE_WEIGHTS_COUNT - 1)
         _check("coding", self.coding, CODING_PYRAMID, CODING_PYRAMID)
         if self.tile != TILE_NONE:
             _check("tile", self.tile, TILE_MIN, TILE_MAX)
@@ -211,7 +213,7 @@ class Header:
     def _pack_model(self) -> bytes:
         if self.model == MODEL_PYRAMID:
             return bytes([self.preset, self.prior, self.tile, self.coding])
-        fourier = bytes([self.frequencies, self.growth - GROWTH_MIN]) if self.encoding else b""
+        fourier = bytes([self.frequencies, self.frequency_ratio - FREQUENCY_RATIO_MIN]) if self.encoding else b""
         return bytes([self.encoding]) + fourier + pack_varint(self.width) + bytes([self.depth, self.coding])
 
 
@@ -321,18 +323,18 @@ def _read_siren(reader: _Reader) -> dict[str, int]:
     _check("encoding", fields["encoding"], ENCODING_NONE, ENCODING_FOURIER)
     if fields["encoding"] == ENCODING_FOURIER:
         fields["frequencies"] = reader.byte("frequencies")
-        fields["growth"] = GROWTH_MIN + reader.byte("growth")
+        fields["growth"] = FREQUENCY_RATIO_MIN + reader.byte("growth")
     fields["width"] = reader.varint("width")
     fields["depth"] = reader.byte("depth")
     fields["coding"] = reader.byte("coding")
-    if fields["coding"] > CODING_SHAPED:
-        raise _unknown("coding", fields["coding"], f"0 to {CODING_SHAPED}")
+    if fields["coding"] > CODING_GENERALIZED_NORMAL:
+        raise _unknown("coding", fields["coding"], f"0 to {CODING_GENERALIZED_NORMAL}")
     return fields
 
 
 def _read_pyramid(reader: _Reader) -> dict[str, int]:
     fields = {name: reader.byte(name) for name in ("preset", "prior", "tile", "coding")}
-    for name, last in (("preset", PRESET_COUNT - 1), ("prior", PRIOR_COUNT - 1), ("coding", CODING_PYRAMID)):
+    for name, last in (("preset", PRESET_COUNT - 1), ("prior", BASE_WEIGHTS_COUNT - 1), ("coding", CODING_PYRAMID)):
         if fields[name] > last:
             raise _unknown(name, fields[name], f"0 to {last}")
     return fields

@@ -48,7 +48,7 @@ class Axis:
         return Axis(self.length, self.longer, start, start + cell * step * count, count)
 
 
-def encode_axis(positions: NDArray[np.float64], frequencies: int, growth: int) -> NDArray[np.float32]:
+def encode_axis(positions: NDArray[np.float64], frequencies: int, frequency_ratio: int) -> NDArray[np.float32]:
     """The input features of one axis: the position itself, then its sines, then its cosines.
 
     Args:
@@ -59,5 +59,5 @@ def encode_axis(positions: NDArray[np.float64], frequencies: int, growth: int) -
         float32, shape (n, 1 + 2 * frequencies).
     Source: docs/format.md section 5; Strümpler et al. 2022, section 3.1 (base 1.4 on [-1, 1]).
     """
-    angles = positions[:, None] * (np.pi * (growth / 100.0) ** np.arange(frequencies))
+    angles = positions[:, None] * (np.pi * (frequency_ratio / 100.0) ** np.arange(frequencies))
     return np.concatenate([positions[:, None], np.sin(angles), np.cos(angles)], axis=1).astype(np.float32)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 # Beyond the error of its mean colour, a picture's error at which a fit has failed: by this factor and 30 dB, for a few
 # steps and rounding may end as far from it; and by as many bits as a colour takes, which may be dearer than the colour.
-LOST_FACTOR = 1.25
-LOST_MSE = 1e-3
+FAILED_FACTOR = 1.25
+FAILED_MSE = 1e-3
 COLOUR_BITS = 512
 
 
@@ -26,14 +26,14 @@ def psnr_db(mse: float, peak: float = 1.0) -> float:
     return 10.0 * math.log10(peak * peak / mse) if math.isfinite(mse) else -math.inf
 
 
-def is_lost(psnr_db_reached: float, variance: float, bit: float = 0.0) -> bool:
+def is_failed_fit(psnr_db_reached: float, variance: float, bit: float = 0.0) -> bool:
     """Whether a fit came out worse than a single colour would be.
 
     Args:
         variance: mean squared error of the picture's mean colour, for samples in 0..1.
         bit: mean squared error that a bit was worth.
     """
-    return psnr_db_reached < psnr_db(LOST_FACTOR * (variance + COLOUR_BITS * bit) + LOST_MSE)
+    return psnr_db_reached < psnr_db(FAILED_FACTOR * (variance + COLOUR_BITS * bit) + FAILED_MSE)
 
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
@@ -42,7 +42,7 @@ def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
 
 
 def mse(
-    reference: "NDArray[Any]", decoded: "NDArray[Any]", to_values: "Callable[[NDArray[Any]], NDArray[np.float32]]"
+    reference: "NDArray[Any]", decoded: "NDArray[Any]", to_normalized: "Callable[[NDArray[Any]], NDArray[np.float32]]"
 ) -> float:
     """Mean squared error over all samples of two images of one shape, height first.
 
@@ -51,5 +51,5 @@ def mse(
     """
     # Row by row: a float copy of a 50-megapixel image would take over a gigabyte.
     pairs = zip(reference, decoded, strict=True)
-    total = sum(float(((to_values(a) - to_values(b)) ** 2).sum(dtype="f8")) for a, b in pairs)
+    total = sum(float(((to_normalized(a) - to_normalized(b)) ** 2).sum(dtype="f8")) for a, b in pairs)
     return total / decoded.size

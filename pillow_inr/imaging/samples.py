@@ -78,7 +78,7 @@ class Scale:
         """The map of a file."""
         return cls(header.dtype, header.channels, header.samples.ranges if header.samples else ((0.0, 255.0),))
 
-    def to_values(self, samples: Samples) -> NDArray[np.float32]:
+    def to_normalized(self, samples: Samples) -> NDArray[np.float32]:
         """Network values of samples, shape (..., channels); 0 in a channel that does not vary."""
         inverse = np.divide(1.0, self.span, out=np.zeros_like(self.span), where=self.span > 0)
         if self.dtype == np.float32:  # may be a small difference between large numbers

@@ -1,0 +1,1 @@
+"""Which files paths, folders and patterns name, and how they are read."""

@@ -275,7 +275,7 @@ def read_network(data: bytes) -> Network | PyramidNetwork:
         return PyramidNetwork(header, Tiles(header, payload), chunks)
     architecture = Architecture.of(header)
     cost.of_siren(header, (1, 1), (1, 1)).check()
-    references = _named_references(architecture, chunks)
+    references = _named_reference_weights(architecture, chunks)
     # All of them before memory is taken for weights: whether the stream is in order is seen at its end.
     tensors = list(weight_coding.decode_tensors(payload, architecture.shapes, header.coding))
     weights = [
@@ -285,19 +285,21 @@ def read_network(data: bytes) -> Network | PyramidNetwork:
     return Network(header, architecture, weights, chunks)
 
 
-def references_of(init: "Initialization | None", differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
+def reference_weights(
+    init: "Initialization | None", differences: Sequence[bool]
+) -> list[NDArray[np.float32] | np.float32]:
     """What is added to each tensor's dequantized symbols."""
     return [init.weights[index] if init and chosen else np.float32(0) for index, chosen in enumerate(differences)]
 
 
-def _named_references(
+def _named_reference_weights(
     architecture: Architecture, chunks: Sequence[container.Chunk]
 ) -> list[NDArray[np.float32] | np.float32]:
-    """`references_of` the initialization that a file names, if it names one (docs/format.md section 7)."""
+    """`reference_weights` the initialization that a file names, if it names one (docs/format.md section 7)."""
     tensors = len(architecture.shapes)
     found = [chunk for chunk in chunks if chunk.kind == container.CHUNK_INITIALIZATION]
     if not found:
-        return references_of(None, [False] * tensors)
+        return reference_weights(None, [False] * tensors)
     from .siren import initialization  # most files have none: its imports would cost them 7 ms
 
     if len(found) > 1 or not found[0].required:
@@ -306,4 +308,4 @@ def _named_references(
     init = initialization.find(identity)
     if init.architecture != architecture:
         raise FormatError(f"chunks: the initialization {identity.hex()} is for another network than the header's")
-    return references_of(init, differences)
+    return reference_weights(init, differences)

@@ -22,7 +22,7 @@ def _terminal() -> TextIO:
 
 
 @contextmanager
-def held_back() -> Iterator[None]:
+def capture_native_stderr() -> Iterator[None]:
     """Collect what is written to file descriptor 2 from outside Python; print it only after an unexpected error."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()

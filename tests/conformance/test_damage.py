@@ -20,7 +20,7 @@ from pillow_inr.format import container
 from pillow_inr.format.container import Chunk
 from pillow_inr.format.metadata import Metadata, psnr_chunk
 from pillow_inr.models.pyramid import latent_coding, structure
-from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import pack_streams
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.report import breakdown
@@ -43,7 +43,7 @@ def _siren() -> bytes:
 def _pyramid() -> bytes:
     """A table of one tile, coded grids, a preview."""
     rng = np.random.default_rng(0)
-    none = {name: Delta(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, 1).items()}
+    none = {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, 1).items()}
     files = []
     for size, tile in (((5, 4), 8), ((2, 2), 0)):
         header = header_of(size, pixel_format=0, tile=tile)

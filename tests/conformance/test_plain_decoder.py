@@ -148,7 +148,7 @@ words = st.binary(max_size=60).map(lambda data: data[: len(data) // 4 * 4])
 def test_any_payload_is_read_or_refused_alike(
     coding: int, payload: bytes, width: int, depth: int, frequencies: int
 ) -> None:
-    shapes = Architecture(width=width, depth=depth, channels=2, frequencies=frequencies, growth=200).shapes
+    shapes = Architecture(width=width, depth=depth, channels=2, frequencies=frequencies, frequency_ratio=200).shapes
     ours, theirs = _outcomes(payload, shapes, coding)
     assert ours == theirs
 
@@ -214,7 +214,7 @@ def _accepted(data: bytes) -> tuple[bool, bool]:
         ours = False
     try:
         if plain_file.parse(data).model:
-            plain_pyramid.decode(data, inventory.PRIORS)
+            plain_pyramid.decode(data, inventory.BASE_WEIGHTS_COUNT)
         else:
             plain_decoder.decode(data, inventory.initializations())
         theirs = True

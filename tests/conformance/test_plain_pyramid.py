@@ -16,10 +16,10 @@ from tests.support import plain_file, plain_pyramid
 from tests.support.checks import check_pixels
 from tests.support.pyramids import draw_file, draw_stream
 from tests.vectors import inventory
-from tests.vectors.inventory import PRIORS, Vector, name_of
+from tests.vectors.inventory import BASE_WEIGHTS_COUNT, Vector, name_of
 
 FILES = {
-    "escapes": lambda: draw_file((9, 14), seed=1, prior=structure.PRIORS - 1, spread=40.0),
+    "escapes": lambda: draw_file((9, 14), seed=1, base_index=structure.BASE_WEIGHTS_COUNT - 1, spread=40.0),
     "bands": lambda: draw_file(
         (4, 5), pixel_format=PIXEL_FORMAT_SAMPLES, samples=SampleFormat("uint16", 5, ((3.0, 9000.0),))
     ),
@@ -49,13 +49,13 @@ def _compare(data: bytes, decoded: plain_pyramid.Decoded) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_files_decode_alike(name: str) -> None:
     data = FILES[name]()
-    _compare(data, plain_pyramid.decode(data, PRIORS))
+    _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS_COUNT))
 
 
 @pytest.mark.parametrize("vector", PYRAMIDS, ids=[name_of(vector.path) for vector in PYRAMIDS])
 def test_vectors_decode_alike(vector: Vector) -> None:
     _compare(vector.data, vector.pyramid)
-    small = plain_pyramid.preview(vector.data, PRIORS)
+    small = plain_pyramid.preview(vector.data, BASE_WEIGHTS_COUNT)
     if small:
         ours = read_network(vector.data)._preview()  # type: ignore[union-attr]
         assert ours is not None
@@ -69,7 +69,7 @@ def test_vectors_decode_alike(vector: Vector) -> None:
     st.integers(0, 3),
     st.sampled_from([None, ("uint8", 1), ("uint16", 0), ("uint16", 2), ("float32", 5)]),
     st.sampled_from([0, 8, 12]),
-    st.integers(0, structure.PRIORS - 1),
+    st.integers(0, structure.BASE_WEIGHTS_COUNT - 1),
     st.sampled_from([0.2, 1.5, 30.0]),
     st.integers(0, 2**32 - 1),
 )
@@ -78,7 +78,7 @@ def test_drawn_files_decode_alike(
     mode: int,
     samples: tuple[str, int] | None,
     tile: int,
-    prior: int,
+    base_index: int,
     spread: float,
     seed: int,
 ) -> None:
@@ -86,8 +86,8 @@ def test_drawn_files_decode_alike(
     if samples:
         ranges = tuple((float(channel), 200.0 + channel) for channel in range(max(1, samples[1] * (seed % 2))))
         fields = {"pixel_format": 4, "samples": SampleFormat(*samples, ranges)}
-    data = draw_file(size, seed, spread, tile=tile, prior=prior, **fields)
-    _compare(data, plain_pyramid.decode(data, PRIORS))
+    data = draw_file(size, seed, spread, tile=tile, base_index=base_index, **fields)
+    _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS_COUNT))
 
 
 def test_the_document_and_the_code_have_one_table() -> None:
@@ -103,7 +103,7 @@ def _outcomes(stream: bytes, size: tuple[int, int]) -> tuple[Any, Any]:
     except FormatError:
         ours = None
     try:
-        found = plain_pyramid.decode_pyramid(stream, 0, plain_pyramid.prior(0, 0, 3, PRIORS), *size)
+        found = plain_pyramid.decode_pyramid(stream, 0, plain_pyramid.base_index(0, 0, 3, BASE_WEIGHTS_COUNT), *size)
         theirs = found.tensors, found.grids
     except plain_file.InvalidError:
         theirs = None
@@ -130,4 +130,4 @@ def test_any_stream_is_read_or_refused_alike(stream: bytes, plain_tensors: bool)
 
 
 def test_both_have_as_many_priors() -> None:
-    assert container.PRIOR_COUNT == plain_file.PRIORS
+    assert container.BASE_WEIGHTS_COUNT == plain_file.BASE_WEIGHTS_COUNT

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 import pillow_inr
 from pillow_inr.format import container, metadata
 from pillow_inr.models.pyramid import latent_coding, structure
-from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import pack_streams
 from pillow_inr.models.reader import PyramidNetwork, read_network
 from pillow_inr.models.siren import weight_coding
@@ -170,7 +170,7 @@ def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
     """The pyramids, without making pixels of them."""
     file = vector.file
-    base = plain_pyramid.prior(0, file.fields["prior"], file.channels, inventory.PRIORS)
+    base = plain_pyramid.base_index(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS_COUNT)
     network = read_network(vector.data)
     assert isinstance(network, PyramidNetwork)
     tiles = []
@@ -183,9 +183,9 @@ def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
 
 def _stream(header: container.Header, tile: plain_pyramid.Pyramid) -> bytes:
     shapes = structure.shapes(header.preset, header.channels)
-    deltas = {
-        name: Delta(exponent, np.array(symbols, np.int32).reshape(shapes[name]))
+    weight_residuals = {
+        name: WeightResidual(exponent, np.array(symbols, np.int32).reshape(shapes[name]))
         for name, (exponent, symbols) in tile.differences.items()
     }
     grids = [np.array(grid, np.int32) for grid in tile.grids]
-    return latent_coding.encode(header.preset, header.prior, header.channels, deltas, grids)
+    return latent_coding.encode(header.preset, header.base_index, header.channels, weight_residuals, grids)

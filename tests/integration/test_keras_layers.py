@@ -27,10 +27,10 @@ def _positions(width: int, height: int) -> np.ndarray:
 @pytest.mark.parametrize(
     "architecture",
     [
-        Architecture(width=48, depth=4, channels=3, frequencies=16, growth=140),
-        Architecture(width=64, depth=5, channels=4, frequencies=16, growth=175),
-        Architecture(width=28, depth=10, channels=3, frequencies=0, growth=100),
-        Architecture(width=5, depth=1, channels=1, frequencies=3, growth=355),
+        Architecture(width=48, depth=4, channels=3, frequencies=16, frequency_ratio=140),
+        Architecture(width=64, depth=5, channels=4, frequencies=16, frequency_ratio=175),
+        Architecture(width=28, depth=10, channels=3, frequencies=0, frequency_ratio=100),
+        Architecture(width=5, depth=1, channels=1, frequencies=3, frequency_ratio=355),
     ],
     ids=lambda a: f"{a.width}x{a.depth}-{a.frequencies}",
 )
@@ -71,7 +71,9 @@ def test_initializer_is_that_of_the_paper() -> None:
 
 
 def test_model_survives_serialization(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    model = keras_layers.build_model(Architecture(width=6, depth=2, channels=3, frequencies=4, growth=140), seed=1)
+    model = keras_layers.build_model(
+        Architecture(width=6, depth=2, channels=3, frequencies=4, frequency_ratio=140), seed=1
+    )
     path = tmp_path / "siren.keras"
     model.save(path)
     again = keras.models.load_model(path)
@@ -84,7 +86,7 @@ def test_model_survives_serialization(tmp_path) -> None:  # type: ignore[no-unty
 
 
 def test_seed_fixes_the_weights_and_no_seed_does_not() -> None:
-    architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, growth=140)
+    architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, frequency_ratio=140)
 
     def first_kernel(seed: int | None) -> np.ndarray:
         return np.asarray(keras_layers.build_model(architecture, seed).trainable_variables[0])

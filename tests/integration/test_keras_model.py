@@ -21,8 +21,8 @@ from tests.support.checks import VECTORS  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
-FOURIER = Architecture(width=12, depth=3, channels=3, frequencies=5, growth=150)
-PLAIN = Architecture(width=12, depth=2, channels=2, frequencies=0, growth=100)
+FOURIER = Architecture(width=12, depth=3, channels=3, frequencies=5, frequency_ratio=150)
+PLAIN = Architecture(width=12, depth=2, channels=2, frequencies=0, frequency_ratio=100)
 BOTH = pytest.mark.parametrize("architecture", [FOURIER, PLAIN], ids=["fourier", "plain"])
 SIZE = (9, 6)
 RANGE = {"low": [-2.0, 0.0, 10.0], "high": [2.0, 65535.0, 11.0]}
@@ -39,7 +39,7 @@ def _model(architecture: Architecture, **limits: list[float]) -> keras_model.Ima
 
 def _exact(architecture: Architecture, positions: tf.Tensor) -> tf.Tensor:
     """The network in float64, as docs/format.md section 5 says it."""
-    scales = np.pi * (architecture.growth / 100) ** np.arange(architecture.frequencies)
+    scales = np.pi * (architecture.frequency_ratio / 100) ** np.arange(architecture.frequencies)
     parts = []
     for axis in range(2):
         angles = positions[:, axis : axis + 1] * scales
@@ -149,7 +149,7 @@ def test_derivatives_are_those_of_central_differences(architecture: Architecture
 
 def test_one_unit_by_hand() -> None:
     # v(x, y) = 5 + 4 (0.5 sin(30 (0.02 x + 0.01 y + 0.03)) + 0.25) = 6 + 2 sin(0.6 x + 0.3 y + 0.9)
-    architecture = Architecture(width=1, depth=1, channels=1, frequencies=0, growth=100)
+    architecture = Architecture(width=1, depth=1, channels=1, frequencies=0, frequency_ratio=100)
     weights = [[[0.02], [0.01]], [0.03], [[0.5]], [0.25]]
     arrays = [np.array(weight, np.float32) for weight in weights]
     model = keras_model.image_model(architecture, arrays, (4, 2), low=[5.0], high=[9.0])
@@ -215,7 +215,7 @@ def test_the_hosts_precision_does_not_matter() -> None:
 
 def test_a_pixel_is_not_lost_to_float32_positions() -> None:
     # 8000 pixels wide, at the highest frequency that such an image's pixels can show.
-    architecture = Architecture(width=1, depth=1, channels=1, frequencies=25, growth=140)
+    architecture = Architecture(width=1, depth=1, channels=1, frequencies=25, frequency_ratio=140)
     highest = math.pi * 1.4**24
     assert 3000 * math.pi < highest < 4000 * math.pi
     kernel = np.zeros((2 * architecture.axis_features, 1), np.float32)

@@ -36,13 +36,13 @@ def test_an_error_that_is_no_number_is_not_taken_for_none() -> None:
 @pytest.mark.decoding
 def test_what_is_worse_than_one_colour_is_lost() -> None:
     variance = 0.04
-    assert not metrics.is_lost(metrics.psnr_db(variance), variance)
-    assert not metrics.is_lost(math.inf, 0.0)
-    assert not metrics.is_lost(40.0, 0.0)  # a flat picture within rounding
-    assert metrics.is_lost(metrics.psnr_db(2 * variance), variance)
-    assert metrics.is_lost(-math.inf, variance)
+    assert not metrics.is_failed_fit(metrics.psnr_db(variance), variance)
+    assert not metrics.is_failed_fit(math.inf, 0.0)
+    assert not metrics.is_failed_fit(40.0, 0.0)  # a flat picture within rounding
+    assert metrics.is_failed_fit(metrics.psnr_db(2 * variance), variance)
+    assert metrics.is_failed_fit(-math.inf, variance)
     # Where bits are as dear as that, a fit may well leave the colour out.
-    assert not metrics.is_lost(metrics.psnr_db(2 * variance), variance, bit=variance / 500)
+    assert not metrics.is_failed_fit(metrics.psnr_db(2 * variance), variance, bit=variance / 500)
 
 
 @pytest.mark.keras

@@ -29,7 +29,7 @@ from tests.support.checks import LEVELS, gradient, psnr, synthesize
 
 pytestmark = pytest.mark.keras
 
-SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, growth=150)
+SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, frequency_ratio=150)
 
 
 def _images() -> list[np.ndarray]:
@@ -56,7 +56,7 @@ def _psnr(fitted: fit.Fitted, init: Initialization) -> float:
     rounded = [
         quantization.dequantize(quantization.quantize(weight - start, step), step, start)
         for weight, step, start in zip(
-            fitted.weights, fitted.steps, reader.references_of(init, fitted.differences), strict=True
+            fitted.weights, fitted.steps, reader.reference_weights(init, fitted.differences), strict=True
         )
     ]
     return psnr(_images()[0], synthesize(SMALL, rounded, (40, 30)))
@@ -64,15 +64,15 @@ def _psnr(fitted: fit.Fitted, init: Initialization) -> float:
 
 def test_a_fit_gets_further_from_what_was_learned(learned: Initialization) -> None:
     image = _images()[0]
-    plain = fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5)
-    ahead = fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5, initial=learned.weights)
+    plain = fit.fit(image, SMALL, scale=LEVELS, steps=40, rd_lambda=1e-5)
+    ahead = fit.fit(image, SMALL, scale=LEVELS, steps=40, rd_lambda=1e-5, initial=learned.weights)
     # Measured: the fit's own figure is a mean over all steps of its last call, here nearly all there are.
     assert _psnr(ahead, learned) > _psnr(plain, learned) + 1
     assert any(ahead.differences)
     assert not any(plain.differences)
     # What was left behind in the trainer does not reach the next fit.
     for weight, usual in zip(
-        fit.fit(image, SMALL, scale=LEVELS, steps=40, rate_weight=1e-5).weights, plain.weights, strict=True
+        fit.fit(image, SMALL, scale=LEVELS, steps=40, rd_lambda=1e-5).weights, plain.weights, strict=True
     ):
         np.testing.assert_array_equal(weight, usual)
 
@@ -124,7 +124,7 @@ def test_files_that_misuse_an_initialization_are_refused(known: Initialization) 
             pixel_format=architecture.channels - 1,
             encoding=1,
             frequencies=architecture.frequencies,
-            growth=architecture.growth,
+            frequency_ratio=architecture.frequency_ratio,
             width=architecture.width,
             depth=architecture.depth,
             payload_bytes=len(payload),

@@ -21,7 +21,7 @@ def picture(width: int = 50, height: int = 40) -> np.ndarray:
 def fit(image: np.ndarray, **options: Any) -> Any:
     from pillow_inr.models.pyramid.training import fit as pyramid_fit
 
-    given = {"preset": 0, "prior": 2, "rate_weight": 1e-3, "steps": 10, **options}
+    given = {"preset": 0, "prior": 2, "rd_lambda": 1e-3, "steps": 10, **options}
     return pyramid_fit.fit(image, scale=SCALE, **given)
 
 
@@ -33,7 +33,7 @@ def test_more_steps_are_better_and_a_fit_is_repeatable() -> None:
 
 
 def test_a_higher_lambda_takes_fewer_bits() -> None:
-    fine, coarse = (fit(picture(), rate_weight=weight, steps=60) for weight in (1e-4, 1e-2))
+    fine, coarse = (fit(picture(), rd_lambda=weight, steps=60) for weight in (1e-4, 1e-2))
     assert coarse.rate_bits < fine.rate_bits and coarse.psnr_db < fine.psnr_db
 
 
@@ -42,7 +42,7 @@ def test_bright_and_flat_images_do_not_collapse() -> None:
         image = np.full((40, 50, 3), value, np.uint8)
         image[10:12, 5:45] = 255 - value
         mean = ((image - image.mean((0, 1))) ** 2).mean()
-        assert fit(image, steps=80, rate_weight=2e-4).psnr_db > 10 * np.log10(255**2 / mean) + 5
+        assert fit(image, steps=80, rd_lambda=2e-4).psnr_db > 10 * np.log10(255**2 / mean) + 5
 
 
 def test_a_deadline_ends_the_fit() -> None:

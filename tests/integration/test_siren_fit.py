@@ -23,17 +23,17 @@ from tests.support.checks import LEVELS, gradient
 
 pytestmark = pytest.mark.keras
 
-SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, growth=150)
+SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, frequency_ratio=150)
 
 
 def _fit(image: np.ndarray, **changes: object) -> fit.Fitted:
-    arguments: dict = {"steps": 60, "rate_weight": 1e-4, **changes}
+    arguments: dict = {"steps": 60, "rd_lambda": 1e-4, **changes}
     return fit.fit(image, SMALL, scale=LEVELS, **arguments)
 
 
 @pytest.fixture(scope="module")
 def fitted() -> fit.Fitted:
-    return _fit(gradient(40, 30), steps=400, rate_weight=1e-5)
+    return _fit(gradient(40, 30), steps=400, rd_lambda=1e-5)
 
 
 def test_a_smooth_image_is_learned(fitted: fit.Fitted) -> None:
@@ -138,8 +138,11 @@ def test_a_trainer_serves_one_image_after_another(monkeypatch: pytest.MonkeyPatc
 def test_sizes_that_are_alike_share_a_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their frequencies are not the same: these are in tables."""
     image = gradient(40, 30)
-    alike = [Architecture(width=8, depth=2, channels=3, frequencies=4, growth=growth) for growth in (110, 150)]
-    options: dict[str, Any] = {"scale": Scale("uint8", 3, ((0.0, 255.0),)), "steps": 60, "rate_weight": 1e-3}
+    alike = [
+        Architecture(width=8, depth=2, channels=3, frequencies=4, frequency_ratio=frequency_ratio)
+        for frequency_ratio in (110, 150)
+    ]
+    options: dict[str, Any] = {"scale": Scale("uint8", 3, ((0.0, 255.0),)), "steps": 60, "rd_lambda": 1e-3}
     usual = [fit.fit(image, architecture, **options) for architecture in alike]
     fit._idle.clear()
     fit.fit(image, alike[0], **options)
@@ -180,11 +183,11 @@ def test_a_fit_that_got_nowhere_starts_anew_with_more_caution(monkeypatch: pytes
     starts = Starts(monkeypatch)
     judged: list[float] = []
 
-    def stuck(trainer: trainer.Trainer, mse: float) -> bool:
+    def has_not_learned(trainer: trainer.Trainer, mse: float) -> bool:
         judged.append(mse)
         return True
 
-    monkeypatch.setattr(trainer.Trainer, "stuck", stuck)
+    monkeypatch.setattr(trainer.Trainer, "stuck", has_not_learned)
     reports: list[tuple[int, int, float, float]] = []
     fitted = _fit(gradient(40, 30), steps=400, report=lambda *report: reports.append(report))
     # The last attempt is not judged: something is better than nothing.
@@ -212,8 +215,8 @@ def test_a_fit_that_diverges_once_starts_anew(monkeypatch: pytest.MonkeyPatch) -
 def test_an_ordinary_fit_is_judged_once_and_starts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch)
     judged: list[float] = []
-    stuck = trainer.Trainer.stuck
-    monkeypatch.setattr(trainer.Trainer, "stuck", lambda self, mse: judged.append(mse) or stuck(self, mse))
+    has_not_learned = trainer.Trainer.has_not_learned
+    monkeypatch.setattr(trainer.Trainer, "stuck", lambda self, mse: judged.append(mse) or has_not_learned(self, mse))
     _fit(gradient(40, 30), steps=400)
     assert (len(starts.made), len(judged)) == (1, 1)
 
@@ -229,8 +232,8 @@ def test_short_fits_and_flat_images_are_not_called_stuck(monkeypatch: pytest.Mon
 class FakeTrainer:
     """What the rate control moves."""
 
-    def __init__(self, rate_weight: float) -> None:
-        self.rate_weight = rate_weight
+    def __init__(self, rd_lambda: float) -> None:
+        self.rd_lambda = rd_lambda
         self.architecture = SMALL
         self.refined: list[float] = []
 
@@ -256,17 +259,17 @@ def _control(budget_bytes: int = 1000, coded_share: float = 1.0) -> tuple[fit._R
 def test_too_many_bits_raise_lambda_and_coarsen_the_steps() -> None:
     control, trainer, _ = _control()
     control.steer(trainer, _fitted(8 * 1200), 0.3)
-    assert trainer.rate_weight > 1e-3
+    assert trainer.rd_lambda > 1e-3
     assert -fit.PUSH_MAX <= trainer.refined[0] < 0
-    once = trainer.rate_weight
+    once = trainer.rd_lambda
     control.steer(trainer, _fitted(8 * 1200), 0.31)
-    assert trainer.rate_weight > once  # the integral grows
+    assert trainer.rd_lambda > once  # the integral grows
 
 
 def test_too_few_bits_lower_lambda_and_refine_the_steps() -> None:
     control, trainer, _ = _control()
     control.steer(trainer, _fitted(8 * 800), 0.3)
-    assert trainer.rate_weight < 1e-3
+    assert trainer.rd_lambda < 1e-3
     assert 0 < trainer.refined[0] <= fit.PUSH_MAX
 
 
@@ -274,7 +277,7 @@ def test_a_size_just_below_the_budget_is_left_as_it_is() -> None:
     control, trainer, _ = _control()
     control.steer(trainer, _fitted(8 * 1000 * fit.BUDGET_AIM), 0.3)
     assert fit.BUDGET_AIM < 1
-    assert trainer.rate_weight == pytest.approx(1e-3)
+    assert trainer.rd_lambda == pytest.approx(1e-3)
     assert trainer.refined[0] == pytest.approx(0, abs=1e-9)
 
 
@@ -283,20 +286,20 @@ def test_lambda_and_pushes_are_bounded(rate_bits: float) -> None:
     control, trainer, _ = _control()
     for _ in range(1000):
         control.steer(trainer, _fitted(rate_bits), 0.5)
-    span = math.exp(fit.RATE_WEIGHT_SPAN + fit.PROPORTIONAL_GAIN / 2)
-    assert 1e-3 / span * 0.999 <= trainer.rate_weight <= 1e-3 * span * 1.001
+    span = math.exp(fit.RD_LAMBDA_SPAN + fit.PROPORTIONAL_GAIN / 2)
+    assert 1e-3 / span * 0.999 <= trainer.rd_lambda <= 1e-3 * span * 1.001
     assert max(map(abs, trainer.refined)) <= fit.PUSH_MAX
     # It comes back: the integral has not run away.
     for _ in range(60):
         control.steer(trainer, _fitted(8e4 if rate_bits == 0 else 80.0), 0.6)
-    assert (trainer.rate_weight > 1e-3) == (rate_bits == 0)
+    assert (trainer.rd_lambda > 1e-3) == (rate_bits == 0)
 
 
 def test_steps_are_left_alone_at_the_end() -> None:
     control, trainer, _ = _control()
     control.steer(trainer, _fitted(8 * 1200), fit.LAST_PUSH)
     assert trainer.refined == []
-    assert trainer.rate_weight > 1e-3
+    assert trainer.rd_lambda > 1e-3
 
 
 def test_real_bytes_count_and_are_measured_now_and_then() -> None:
@@ -304,7 +307,7 @@ def test_real_bytes_count_and_are_measured_now_and_then() -> None:
     positions = np.linspace(0.05, 0.99, 200)
     for position in positions:
         control.steer(trainer, _fitted(8 * 1000 * fit.BUDGET_AIM / 0.9), position)
-    assert trainer.rate_weight == pytest.approx(1e-3, rel=0.02)
+    assert trainer.rd_lambda == pytest.approx(1e-3, rel=0.02)
     assert 0.9 / fit.MEASURE_EVERY / 2 <= len(coded) <= 1 / fit.MEASURE_EVERY + 1
 
 

@@ -48,7 +48,7 @@ def images() -> Iterator[tuple[str, Image.Image | NDArray[Any]]]:
 
 def drawn_initialization() -> Initialization:
     """Weights to start from, no better than any."""
-    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, growth=150)
+    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, frequency_ratio=150)
     rng = np.random.default_rng(7)
     return Initialization(
         architecture, tuple(rng.uniform(-0.1, 0.1, shape).astype(np.float32) for shape in architecture.shapes)

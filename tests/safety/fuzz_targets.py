@@ -88,13 +88,13 @@ def siren_payload(data: bytes) -> None:
     """6 bytes choose a network, the others are its payload: decoded, coded again, evaluated."""
     if len(data) < 6:
         return
-    width, depth, frequencies, channels, growth, coding = data[:6]
+    width, depth, frequencies, channels, frequency_ratio, coding = data[:6]
     architecture = Architecture(
         width=1 + width % 40,
         depth=1 + depth % 4,
         channels=1 + channels % 5,
         frequencies=frequencies % 6,
-        growth=100 + growth,
+        frequency_ratio=100 + frequency_ratio,
     )
     payload = data[6 : 6 + (len(data) - 6 & ~3)]
     try:
@@ -115,11 +115,11 @@ def pyramid_payload(data: bytes) -> None:
     """4 bytes choose a pyramid, the others are its stream: decoded and evaluated."""
     if len(data) < 4:
         return
-    columns, rows, prior, channels = data[:4]
+    columns, rows, base_index, channels = data[:4]
     size, channels = (1 + columns % 20, 1 + rows % 20), 1 + channels % 5
     stream = data[4 : 4 + (len(data) - 4 & ~3)]
     try:
-        tensors, grids = latent_coding.decode(stream, 0, prior % container.PRIOR_COUNT, channels, size)
+        tensors, grids = latent_coding.decode(stream, 0, base_index % container.BASE_WEIGHTS_COUNT, channels, size)
     except FormatError:
         return
     for grid in grids:

@@ -21,7 +21,7 @@ from unittest.mock import Mock
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pillow_inr.entropy.distributions import laplace, shaped, uniform
+from pillow_inr.entropy.distributions import generalized_normal, laplace, uniform
 from pillow_inr.entropy.range_coder import Encoder
 from pillow_inr.format import container
 from pillow_inr.models import reader
@@ -89,7 +89,11 @@ def siren_streams() -> Iterator[bytes]:
     """Beginnings of SIRENs' payloads that stand for as many symbols and tables as a few bytes can."""
     for width, depth, frequencies, count in ((1024, 15, 0, 3), (1024, 15, 32, 3), (64, 3, 32, 4), (1, 1, 32, 3)):
         architecture = Architecture(
-            width=width, depth=depth, channels=count, frequencies=frequencies, growth=140 if frequencies else 100
+            width=width,
+            depth=depth,
+            channels=count,
+            frequencies=frequencies,
+            frequency_ratio=140 if frequencies else 100,
         )
         # All zero, which takes half a byte a tensor; the first weight alone is not, or the last.
         for place in (None, 0, -1):
@@ -105,14 +109,14 @@ def siren_streams() -> Iterator[bytes]:
     encoder.put(1, uniform(5))
     for index in range(32):
         encoder.put(1 - 2 * (index & 1), laplace(14, 6))
-    encoder.put(0, shaped(44, 15, 1))
+    encoder.put(0, generalized_normal(44, 15, 1))
     yield encoder.to_bytes()
 
 
 def pyramid_streams() -> Iterator[bytes]:
     """Beginnings of pyramids' streams: nothing but zeros, some of them coded."""
-    base = structure.prior(0, 0, 3)
-    zeros = {name: latent_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
+    base = structure.base_index(0, 0, 3)
+    zeros = {name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
     for size in ((16, 16), (256, 192), (1024, 1), (1024, 512)):
         for level in (None, *range(structure.LEVELS)):
             grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pillow_inr.entropy.distributions import laplace, onesided, shaped, uniform
+from pillow_inr.entropy.distributions import generalized_normal, laplace, onesided, uniform
 from pillow_inr.entropy.range_coder import Encoder
 from pillow_inr.models.siren.weight_coders import row_groups
 from pillow_inr.models.siren.weight_coding import CodedTensor
@@ -16,7 +16,7 @@ def encode_tensors(rng: np.random.Generator, tensors: Sequence[CodedTensor], cod
     writer = _Writer(rng)
     predicted = [144, 144]
     for position, tensor in enumerate(tensors):
-        writer.encoder.put(tensor.step_index - predicted[position % 2], laplace(22, 8))
+        writer.encoder.encode(tensor.step_index - predicted[position % 2], laplace(22, 8))
         predicted[position % 2] = tensor.step_index
         if coding == 0:
             writer.laplace(tensor.symbols, position % 2)
@@ -41,24 +41,24 @@ class _Writer:
         """At least the smallest that holds the values."""
         smallest = int(np.abs(values).max()).bit_length()
         chosen = min(15, smallest + int(self.rng.choice([0, 0, 0, 1, 2])))
-        self.encoder.put(chosen, uniform(16))
+        self.encoder.encode(chosen, uniform(16))
         return chosen
 
     def scale(self, role: str | int) -> int:
         index = int(self.rng.integers(64))
-        self.encoder.put(index - self.predicted.get(role, 24), laplace(22, 8))
+        self.encoder.encode(index - self.predicted.get(role, 24), laplace(22, 8))
         self.predicted[role] = index
         return index
 
     def number(self, below: int) -> int:
         chosen = int(self.rng.integers(below))
-        self.encoder.put(chosen, uniform(below))
+        self.encoder.encode(chosen, uniform(below))
         return chosen
 
     def laplace(self, symbols: NDArray[np.int32], kind: int) -> None:
         magnitude = self.magnitude(symbols)
         if magnitude:
-            self.encoder.put(symbols, laplace(self.scale(kind), magnitude))
+            self.encoder.encode(symbols, laplace(self.scale(kind), magnitude))
 
     def first_kernel(self, symbols: NDArray[np.int32]) -> None:
         magnitude = self.magnitude(symbols)
@@ -69,9 +69,9 @@ class _Writer:
         shape = self.number(5)
         for _ in range(max(groups)):
             scales.append(int(self.rng.integers(64)))
-            self.encoder.put(scales[-1] - scales[-2], laplace(14, 6))
+            self.encoder.encode(scales[-1] - scales[-2], laplace(14, 6))
         for row, group in zip(symbols, groups, strict=True):
-            self.encoder.put(row, shaped(scales[group], magnitude, shape))
+            self.encoder.encode(row, generalized_normal(scales[group], magnitude, shape))
 
     def kernel(self, symbols: NDArray[np.int32]) -> None:
         magnitude = self.magnitude(symbols)
@@ -81,9 +81,9 @@ class _Writer:
         offsets = np.zeros(symbols.shape[1], np.int32)
         if self.number(2):
             offsets = self.rng.integers(-7, 8, symbols.shape[1]).astype(np.int32)
-            self.encoder.put(offsets, laplace(10, 3))
+            self.encoder.encode(offsets, laplace(10, 3))
         for column, offset in zip(symbols.T, offsets.tolist(), strict=True):
-            self.encoder.put(column, shaped(min(63, max(0, index + 3 * offset)), magnitude, shape))
+            self.encoder.encode(column, generalized_normal(min(63, max(0, index + 3 * offset)), magnitude, shape))
 
     def bias(self, symbols: NDArray[np.int32]) -> None:
         differences = np.diff(symbols, prepend=np.int32(0))
@@ -91,9 +91,9 @@ class _Writer:
         magnitude = self.magnitude(differences if rising else symbols)
         if not magnitude:
             return
-        self.encoder.put(int(rising), uniform(2))
+        self.encoder.encode(int(rising), uniform(2))
         if rising:
-            self.encoder.put(differences, onesided(self.scale("bias"), magnitude))
+            self.encoder.encode(differences, onesided(self.scale("bias"), magnitude))
         else:
             self.under_shape(symbols, magnitude, "bias")
 
@@ -104,4 +104,4 @@ class _Writer:
 
     def under_shape(self, symbols: NDArray[np.int32], magnitude: int, role: str) -> None:
         index, shape = self.scale(role), self.number(5)
-        self.encoder.put(symbols, shaped(index, magnitude, shape))
+        self.encoder.encode(symbols, generalized_normal(index, magnitude, shape))

@@ -37,7 +37,7 @@ def header(**changes: object) -> container.Header:
         "pixel_format": 2,
         "encoding": container.ENCODING_FOURIER,
         "frequencies": 4,
-        "growth": 140,
+        "frequency_ratio": 140,
         "width": 8,
         "depth": 2,
         "payload_bytes": 8,

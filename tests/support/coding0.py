@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pillow_inr.entropy.distributions import laplace, laplace_counts, uniform
+from pillow_inr.entropy.distributions import laplace, laplace_frequencies, uniform
 from pillow_inr.entropy.range_coder import Encoder
 from pillow_inr.models.siren.weight_coding import CodedTensor
 
@@ -18,13 +18,13 @@ def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
     for position, tensor in enumerate(tensors):
         kind = position % 2
         magnitude = int(np.abs(tensor.symbols).max()).bit_length()
-        encoder.put(tensor.step_index - steps[kind], laplace(22, 8))
-        encoder.put(magnitude, uniform(16))
+        encoder.encode(tensor.step_index - steps[kind], laplace(22, 8))
+        encoder.encode(magnitude, uniform(16))
         steps[kind] = tensor.step_index
         if magnitude:
             index = _scale_index(tensor.symbols, magnitude)
-            encoder.put(index - scales[kind], laplace(22, 8))
-            encoder.put(tensor.symbols, laplace(index, magnitude))
+            encoder.encode(index - scales[kind], laplace(22, 8))
+            encoder.encode(tensor.symbols, laplace(index, magnitude))
             scales[kind] = index
     return encoder.to_bytes()
 
@@ -36,7 +36,7 @@ def _scale_index(symbols: NDArray[np.int32], magnitude: int) -> int:
     near = min(round(4 * math.log2(max(float(np.abs(symbols).mean()), 1 / 16) * 16)), 63)
 
     def bits(index: int) -> float:
-        counts = laplace_counts(index, magnitude)
+        counts = laplace_frequencies(index, magnitude)
         return float(-(histogram[used] * np.log2(counts[used] / counts.sum())).sum())
 
     return min(range(max(0, near - 4), min(63, near + 4) + 1), key=bits)

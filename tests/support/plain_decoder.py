@@ -121,9 +121,9 @@ class RangeDecoder:
         return self.symbol(equal_frequencies(n), "equal", n)
 
     def laplace(self, j: int, m: int) -> int:
-        return self.shaped(0, j, m)
+        return self.generalized_normal(0, j, m)
 
-    def shaped(self, h: int, j: int, m: int) -> int:
+    def generalized_normal(self, h: int, j: int, m: int) -> int:
         return self.symbol(shape_frequencies(h, j, m), "shape", h, j, m) + 1 - 2**m
 
     def onesided(self, j: int, m: int) -> int:
@@ -183,7 +183,7 @@ class Coding1(Coding0):
         for index in j:
             checked("scale index", index, 0, 63)
         scales = [j[0], *j[1:], *j[1:]] * 2
-        return [self.decoder.shaped(h, scale, m) for scale in scales for _ in range(columns)]
+        return [self.decoder.generalized_normal(h, scale, m) for scale in scales for _ in range(columns)]
 
     def kernel(self, rows: int, columns: int, m: int) -> list[int]:
         j = self.scale(KERNEL)
@@ -191,7 +191,7 @@ class Coding1(Coding0):
         flag = self.decoder.equal(2)
         offsets = [self.decoder.laplace(10, 3) if flag else 0 for _ in range(columns)]
         scales = [min(63, max(0, j + 3 * c)) for c in offsets]
-        by_column = [[self.decoder.shaped(h, scale, m) for _ in range(rows)] for scale in scales]
+        by_column = [[self.decoder.generalized_normal(h, scale, m) for _ in range(rows)] for scale in scales]
         return [by_column[column][row] for row in range(rows) for column in range(columns)]
 
     def bias(self, size: int, m: int) -> list[int]:
@@ -205,7 +205,7 @@ class Coding1(Coding0):
     def one_shape(self, role: int, size: int, m: int) -> list[int]:
         j = self.scale(role)
         h = self.decoder.equal(5)
-        return [self.decoder.shaped(h, j, m) for _ in range(size)]
+        return [self.decoder.generalized_normal(h, j, m) for _ in range(size)]
 
 
 class Initialization(NamedTuple):

@@ -6,6 +6,7 @@ from operator import mul
 from typing import NamedTuple
 
 from tests.support import plain_file
+
 from .plain_decoder import RangeDecoder, cumulative, table
 from .plain_file import File, checked, parse, reference, refuse, samples_of
 
@@ -137,10 +138,10 @@ def take_grid(decoder: Decoder, tensors: Tensors, preset: int, grids: list[Matri
         return grids[level][y][x]
 
     rows, columns = len(grids[k]), len(grids[k][0])
-    for front in range(columns + 2 * rows):
+    for wavefront in range(columns + 2 * rows):
         found = []
         for y in range(rows):
-            x = front - 2 * y
+            x = wavefront - 2 * y
             if not 0 <= x < columns:
                 continue
             v = [at(k, y + dy, x + dx) for dy, dx in NEIGHBOURS[: PRESETS[preset][0]]]

@@ -10,7 +10,7 @@ from pillow_inr import codec
 from pillow_inr.encoding.source_image import Picture
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
-from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.structure import grid_sizes, shapes
 from pillow_inr.options import EncodeOptions
 
@@ -18,7 +18,7 @@ from pillow_inr.options import EncodeOptions
 class Fitted(NamedTuple):
     """As `pyramid_fit.Fitted`, which needs TensorFlow."""
 
-    deltas: dict[str, Delta]
+    weight_residuals: dict[str, WeightResidual]
     grids: list[NDArray[np.int32]]
     psnr_db: float = 30.0
     rate_bits: float = 1000.0
@@ -37,20 +37,20 @@ class FakeFit:
         self.calls.append({"shape": image.shape, **arguments})
         rng = np.random.default_rng(arguments["seed"])
         height, width, channels = image.shape
-        scale = self.spread * (1e-3 / arguments["rate_weight"]) ** 0.5
+        scale = self.spread * (1e-3 / arguments["rd_lambda"]) ** 0.5
         grids = [
             np.clip(np.rint(rng.laplace(0, scale, shape)), -4095, 4095).astype(np.int32)
             for shape in grid_sizes((width, height))
         ]
-        deltas = {
-            name: Delta(1, rng.integers(-2, 3, shape).astype(np.int32))
+        weight_residuals = {
+            name: WeightResidual(1, rng.integers(-2, 3, shape).astype(np.int32))
             for name, shape in shapes(arguments["preset"], channels).items()
         }
         report = arguments["report"]
         if report is not None:
             for step in (1, arguments["steps"]):
                 report(step, arguments["steps"], 30.0, 1.0)
-        return Fitted(deltas, grids)
+        return Fitted(weight_residuals, grids)
 
 
 def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes:

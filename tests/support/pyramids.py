@@ -8,16 +8,16 @@ import numpy as np
 from pillow_inr.format import container
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.context import Grid
-from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
 
 SPREAD = 1.5
 
 
-def draw_deltas(rng: np.random.Generator, channels: int, spread: float = 2.0) -> dict[str, Delta]:
+def draw_weight_residuals(rng: np.random.Generator, channels: int, spread: float = 2.0) -> dict[str, WeightResidual]:
     """Differences of all tensors from a prior."""
     return {
-        name: Delta(int(rng.integers(5)), np.rint(rng.laplace(0, spread, shape)).astype(np.int32))
+        name: WeightResidual(int(rng.integers(5)), np.rint(rng.laplace(0, spread, shape)).astype(np.int32))
         for name, shape in structure.shapes(0, channels).items()
     }
 
@@ -31,10 +31,12 @@ def draw_grids(rng: np.random.Generator, size: tuple[int, int], spread: float = 
 
 
 def draw_stream(
-    rng: np.random.Generator, size: tuple[int, int], channels: int = 3, spread: float = SPREAD, prior: int = 0
+    rng: np.random.Generator, size: tuple[int, int], channels: int = 3, spread: float = SPREAD, base_index: int = 0
 ) -> bytes:
     """The stream of one pyramid."""
-    return latent_coding.encode(0, prior, channels, draw_deltas(rng, channels), draw_grids(rng, size, spread))
+    return latent_coding.encode(
+        0, base_index, channels, draw_weight_residuals(rng, channels), draw_grids(rng, size, spread)
+    )
 
 
 def header_of(size: tuple[int, int], **fields: Any) -> container.Header:
@@ -57,6 +59,6 @@ def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fi
     # To know the tiles, a table of them that is empty.
     table = bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0)
     empty = Tiles(replace(header, payload_bytes=len(table)), table)
-    streams = [draw_stream(rng, tile.size, header.channels, spread, header.prior) for tile in empty.all()]
+    streams = [draw_stream(rng, tile.size, header.channels, spread, header.base_index) for tile in empty.all()]
     payload = pack_streams(header, streams)
     return container.pack(replace(header, payload_bytes=len(payload)), payload)

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from pillow_inr.entropy.distributions import onesided, shaped, uniform
+from pillow_inr.entropy.distributions import generalized_normal, onesided, uniform
 from pillow_inr.entropy.range_coder import Encoder
 from pillow_inr.format import container
 from pillow_inr.models.pyramid import frequency_tables
@@ -23,12 +23,12 @@ def stream(taken: Taken) -> bytes:
         symbols = entries[:, -1].astype(np.int32)
         if table == "bin":
             scale, fraction = entries[:, 0] - frequency_tables.SCALE_MIN, entries[:, 1] - frequency_tables.FRACTION_MIN
-            encoder.put_rows(symbols, frequency_tables.counts()[scale * frequency_tables.FRACTIONS + fraction])
+            encoder.encode_rows(symbols, frequency_tables.frequencies()[scale * frequency_tables.FRACTIONS + fraction])
             continue
         name, *numbers = table
         if name == "shape":
             h, j, m = numbers
-            model = shaped(j, m, h)
+            model = generalized_normal(j, m, h)
         else:
             model = uniform(*numbers) if name == "equal" else onesided(*numbers)
         encoder.put(symbols + np.int32(model.lowest), model)

@@ -116,7 +116,6 @@ def test_arrays_that_are_no_images_are_refused(array: np.ndarray, match: str) ->
 def test_without_tensorflow_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     for model in ("siren", "pyramid"):
         monkeypatch.setitem(sys.modules, f"pillow_inr.models.{model}.training.fit", None)
-        monkeypatch.delattr(pillow_inr, module, raising=False)
         with pytest.raises(BackendError, match="Keras on TensorFlow"):
             codec.encode(gradient(4, 4), EncodeOptions(model=model))
 
@@ -186,7 +185,7 @@ class FakeEncoders:
         self.files = {"pyramid": Encoded(bytes(100), 30.0), "siren": Encoded(bytes(100), 30.0)}
         self.errors: dict[str, Exception] = {}
         self.deadlines: dict[str, float | None] = {}
-        self.collapsed = False
+        self.has_collapsed = False
         self.simple = True
         monkeypatch.setattr(siren_encoder, "encode", lambda *arguments: self.encode("siren", *arguments))
         monkeypatch.setattr(siren_encoder, "may_be_simple", lambda *arguments: self.simple)
@@ -202,7 +201,7 @@ class FakeEncoders:
             "encode",
             lambda *arguments: pyramid_encoder.Trial(self.encode("pyramid", *arguments), 1e-3),
         )
-        monkeypatch.setattr(pyramid_encoder, "collapsed", lambda picture, trial: self.collapsed)
+        monkeypatch.setattr(pyramid_encoder, "collapsed", lambda picture, trial: self.has_collapsed)
 
     def encode(self, model: str, picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
         self.deadlines[model] = deadline
@@ -315,7 +314,7 @@ def test_one_model_serves_where_the_other_cannot(encoders: FakeEncoders) -> None
 
 
 def test_a_pyramid_that_collapsed_gives_way(encoders: FakeEncoders) -> None:
-    encoders.collapsed = True
+    encoders.has_collapsed = True
     encoders.files["siren"] = Encoded(bytes(100), 31.0)
     assert encoders.chosen(LARGE) == "siren"
     assert encoders.chosen(LARGE, model="pyramid") == "pyramid"

@@ -30,7 +30,7 @@ ALL_VECTORS = sorted(VECTORS.rglob("*.inr"))
 
 def zeros(**fields: object) -> bytes:
     """A SIREN all of whose weights are 0, which is coded in a few bytes however many they are."""
-    wanted = header(**{"encoding": 0, "frequencies": 0, "growth": 100, "payload_bytes": 0, **fields})
+    wanted = header(**{"encoding": 0, "frequencies": 0, "frequency_ratio": 100, "payload_bytes": 0, **fields})
     shapes = reader.Architecture.of(wanted).shapes
     payload = encode_tensors([CodedTensor(np.zeros(shape, np.int32), 144) for shape in shapes])
     return container.pack(replace(wanted, payload_bytes=len(payload)), payload)
@@ -66,7 +66,9 @@ def test_memory_above_the_limit_is_refused_and_the_limit_named(data: bytes, monk
 def test_a_few_bytes_may_not_stand_for_millions_of_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
     size = (1024, 512)
     prior = structure.prior(0, 0, 3)
-    unchanged = {name: latent_coding.Delta(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()}
+    unchanged = {
+        name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()
+    }
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
     assert not latent_coding.decode(latent_coding.encode(0, 0, 3, unchanged, grids), 0, 0, 3, size).grids[0].any()
     grids[0][0, 0] = 1

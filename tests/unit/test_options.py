@@ -6,13 +6,13 @@ import pytest
 
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.initialization import Initialization
-from pillow_inr.options import MODELS, RATE_WEIGHTS, EncodeOptions, budget_bytes, rate_weight
+from pillow_inr.options import MODELS, RD_LAMBDAS, EncodeOptions, budget_bytes, rd_lambda
 
 KODAK = (768, 512)
 
 
 def initialization() -> Initialization:
-    architecture = Architecture(width=4, depth=1, channels=3, frequencies=1, growth=100)
+    architecture = Architecture(width=4, depth=1, channels=3, frequencies=1, frequency_ratio=100)
     return Initialization(architecture, tuple(np.zeros(shape, np.float32) for shape in architecture.shapes))
 
 
@@ -124,15 +124,15 @@ def test_models_are_named() -> None:
 
 
 def test_quality_is_lambda_on_a_logarithmic_scale() -> None:
-    assert rate_weight(EncodeOptions(quality=50), 3) == pytest.approx(1e-3)
-    assert rate_weight(EncodeOptions(quality=100), 3) == pytest.approx(RATE_WEIGHTS[1])
-    assert rate_weight(EncodeOptions(), 3) == rate_weight(EncodeOptions(quality=50), 3)
-    weights = [rate_weight(EncodeOptions(quality=quality), 4) for quality in range(1, 101)]
+    assert rd_lambda(EncodeOptions(quality=50), 3) == pytest.approx(1e-3)
+    assert rd_lambda(EncodeOptions(quality=100), 3) == pytest.approx(RD_LAMBDAS[1])
+    assert rd_lambda(EncodeOptions(), 3) == rd_lambda(EncodeOptions(quality=50), 3)
+    weights = [rd_lambda(EncodeOptions(quality=quality), 4) for quality in range(1, 101)]
     assert [after / before for before, after in pairwise(weights)] == pytest.approx([400**-0.01] * 99)
 
 
 def test_bits_cost_less_in_stacks_of_many_channels() -> None:
-    weights = [rate_weight(EncodeOptions(), channels) for channels in (1, 4, 16, 64)]
+    weights = [rd_lambda(EncodeOptions(), channels) for channels in (1, 4, 16, 64)]
     assert weights == pytest.approx([1e-3, 1e-3, 5e-4, 2.5e-4])
 
 

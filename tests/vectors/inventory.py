@@ -13,7 +13,7 @@ from tests.support import plain_decoder, plain_file, plain_pyramid
 from tests.support.plain_file import File
 
 FOLDER = Path(__file__).parent
-PRIORS = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
+BASE_WEIGHTS_COUNT = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
 PATHS = sorted(FOLDER.rglob("*.inr"))
 # The second decoder takes 20 seconds for it; three others have tiles.
 SLOW = "pyramid/tiled"
@@ -53,7 +53,7 @@ class Vector:
 
     @cached_property
     def pyramid(self) -> plain_pyramid.Decoded:
-        return plain_pyramid.decode(self.data, PRIORS)
+        return plain_pyramid.decode(self.data, BASE_WEIGHTS_COUNT)
 
     @property
     def taken(self) -> Iterator[tuple[str | int, ...]]:
@@ -177,7 +177,7 @@ def _generous(vector: Vector) -> bool:
 
 
 def _pyramid() -> Iterator[tuple[str, Check]]:
-    for number in range(plain_file.PRIORS):
+    for number in range(plain_file.BASE_WEIGHTS_COUNT):
         yield f"prior {number}", lambda v, n=number: v.file.fields["prior"] == n
         yield (
             f"prior {number} as it is, C = 3",
@@ -224,7 +224,9 @@ def _any(grid: list[list[int]]) -> bool:
 def _tensors(check: Callable[[int, list[int]], bool], every: bool = False) -> Check:
     """Of one tensor of a tile, or of all."""
     over = all if every else any
-    return lambda v: any(over(check(*delta) for delta in tile.differences.values()) for tile in _tiles(v))
+    return lambda v: any(
+        over(check(*weight_residual) for weight_residual in tile.differences.values()) for tile in _tiles(v)
+    )
 
 
 CLASSES: dict[str, tuple[int, Check]] = {

@@ -47,7 +47,7 @@ def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows:
 def drawn() -> bytes:
     """What fits of tiny images lack: kernels with column offsets, biases of both signs, and one that is all zero."""
     rng = np.random.default_rng(1)
-    fields = {"encoding": container.ENCODING_FOURIER, "frequencies": 3, "growth": 200, "width": 12, "depth": 3}
+    fields = {"encoding": container.ENCODING_FOURIER, "frequencies": 3, "frequency_ratio": 200, "width": 12, "depth": 3}
     header = container.Header(size=(9, 7), pixel_format=3, payload_bytes=0, chunks_bytes=0, **fields)
     tensors = []
     for position, shape in enumerate(Architecture.of(header).shapes):

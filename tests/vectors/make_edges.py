@@ -22,16 +22,16 @@ from pillow_inr.format import container
 from pillow_inr.format.container import Chunk, SampleFormat
 from pillow_inr.format.metadata import Metadata, psnr_chunk
 from pillow_inr.models.pyramid import latent_coding, structure
-from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
 from pillow_inr.models.siren import initialization
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
 from tests.support import any_choice, coding0, plain_decoder, plain_pyramid
-from tests.support.pyramids import draw_deltas, draw_grids, header_of
+from tests.support.pyramids import draw_grids, draw_weight_residuals, header_of
 
 FOLDER = Path(__file__).parent
-PRIORS = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
+BASE_WEIGHTS_COUNT = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
 # No sample is as near to where another number would be the nearest.
 MARGIN = 0.004
 FOURIER = {"encoding": container.ENCODING_FOURIER}
@@ -120,7 +120,7 @@ def small_init() -> initialization.Initialization:
 
 def plain_init() -> initialization.Initialization:
     """Plain coordinates, two bytes of flags; in a file of float32, which is rounded."""
-    architecture = Architecture(width=3, depth=7, channels=1, frequencies=0, growth=100)
+    architecture = Architecture(width=3, depth=7, channels=1, frequencies=0, frequency_ratio=100)
     path = FOLDER / "inits" / "plain.npz"
     if not path.exists():
         rng = np.random.default_rng(1)
@@ -155,36 +155,36 @@ def all_chunks(inner: bytes) -> list[Chunk]:
     ]
 
 
-def tame_deltas(rng: np.random.Generator, channels: int) -> dict[str, Delta]:
+def tame_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
     """Differences that leave an image: small ones, and some tensors without any."""
-    drawn = draw_deltas(rng, channels)
+    drawn = draw_weight_residuals(rng, channels)
     return {
-        name: Delta(delta.exponent, delta.symbols * int(rng.integers(3) > 0))
+        name: WeightResidual(weight_residual.exponent, weight_residual.symbols * int(rng.integers(3) > 0))
         if name[0] == "a"
-        else Delta(int(rng.integers(3)), delta.symbols)
-        for name, delta in drawn.items()
+        else WeightResidual(int(rng.integers(3)), weight_residual.symbols)
+        for name, weight_residual in drawn.items()
     }
 
 
-def no_deltas(rng: np.random.Generator, channels: int) -> dict[str, Delta]:
-    return {name: Delta(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
+def no_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
+    return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
 
 
-def limit_deltas(rng: np.random.Generator, channels: int) -> dict[str, Delta]:
+def limit_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
     """Exponents and magnitudes of 15, and integers one below their limits."""
-    deltas = tame_deltas(rng, channels)
-    prior = structure.prior(0, 1, channels)
-    deltas["a2"] = Delta(0, np.resize([32767, -32767], prior["a2"].shape).astype(np.int32))
-    deltas["a1b"] = Delta(15, np.resize([1, -1, 0], prior["a1b"].shape).astype(np.int32))
-    ends = np.zeros(prior["a3b"].shape, np.int32)
+    weight_residuals = tame_deltas(rng, channels)
+    base_index = structure.base_index(0, 1, channels)
+    weight_residuals["a2"] = WeightResidual(0, np.resize([32767, -32767], base_index["a2"].shape).astype(np.int32))
+    weight_residuals["a1b"] = WeightResidual(15, np.resize([1, -1, 0], base_index["a1b"].shape).astype(np.int32))
+    ends = np.zeros(base_index["a3b"].shape, np.int32)
     # 2^20 - 1 and 2^24 - 1 can only be reached where the prior's integer is as odd as they are: with the exponent 6
     # or 10 the nearest below.
-    ends[0] = (2**20 - 1 - prior["a3b"][0]) // 64
-    deltas["a3b"] = Delta(6, ends)
-    bias = np.zeros(prior["r1b"].shape, np.int32)
-    bias[0] = (2**24 - 1 - prior["r1b"][0]) // 1024
-    deltas["r1b"] = Delta(10, bias)
-    return deltas
+    ends[0] = (2**20 - 1 - base_index["a3b"][0]) // 64
+    weight_residuals["a3b"] = WeightResidual(6, ends)
+    bias = np.zeros(base_index["r1b"].shape, np.int32)
+    bias[0] = (2**24 - 1 - base_index["r1b"][0]) // 1024
+    weight_residuals["r1b"] = WeightResidual(10, bias)
+    return weight_residuals
 
 
 def drawn_pyramid(
@@ -192,7 +192,7 @@ def drawn_pyramid(
     *,
     spread: float = 1.5,
     coded: Sequence[int] = range(7),
-    deltas: Callable[[np.random.Generator, int], dict[str, Delta]] = tame_deltas,
+    weight_residuals: Callable[[np.random.Generator, int], dict[str, WeightResidual]] = tame_deltas,
     largest: bool = False,
     chunks: Sequence[Chunk] = (),
     **fields: Any,
@@ -207,8 +207,8 @@ def drawn_pyramid(
             grids = [grid * (level in coded) for level, grid in enumerate(draw_grids(rng, tile.size, spread))]
             if largest:
                 grids = [rng.choice(np.array([-4095, 4095, 0], np.int32), grid.shape) for grid in grids]
-            changes = deltas(rng, header.channels)
-            streams.append(latent_coding.encode(0, header.prior, header.channels, changes, grids))
+            changes = weight_residuals(rng, header.channels)
+            streams.append(latent_coding.encode(0, header.base_index, header.channels, changes, grids))
         return pack(header, pack_streams(header, streams), chunks)
 
     return draw
@@ -225,17 +225,19 @@ def sirens() -> dict[str, Draw]:
     chunks = all_chunks(b"of a SIREN: skipped")
     deep = {"width": 3, "depth": 15}
     plain = {"width": 3, "depth": 7, "pixel_format": 0}
-    small = {**FOURIER, "width": 6, "depth": 2, "frequencies": 4, "growth": 150}
+    small = {**FOURIER, "width": 6, "depth": 2, "frequencies": 4, "frequency_ratio": 150}
     return {
         "pixel": siren((1, 1), pixel_format=0, **one),
-        "row": siren((300, 1), frequencies=1, growth=100, **FOURIER, **one),
-        "column": siren((1, 140), pixel_format=1, frequencies=32, growth=355, change=no_high_frequencies, **FOURIER),
-        "one_frequency": siren((6, 9), frequencies=32, growth=100, **FOURIER),
+        "row": siren((300, 1), frequencies=1, frequency_ratio=100, **FOURIER, **one),
+        "column": siren(
+            (1, 140), pixel_format=1, frequencies=32, frequency_ratio=355, change=no_high_frequencies, **FOURIER
+        ),
+        "one_frequency": siren((6, 9), frequencies=32, frequency_ratio=100, **FOURIER),
         "deep": siren((6, 5), pixel_format=3, change=sorted_biases, **deep),
         "deep_coding0": siren((5, 6), coding=0, **samples("uint8", 3, (3.0, 200.0), (0.0, 255.0), (9.0, 9.0)), **deep),
         "wide": siren((4, 2), pixel_format=0, sparse=0.9, **wide),
-        "grey_alpha_coding1": siren((9, 11), pixel_format=1, frequencies=5, growth=170, **FOURIER),
-        "choices": siren((7, 6), depth=6, width=9, frequencies=4, growth=140, any_choices=True, **FOURIER),
+        "grey_alpha_coding1": siren((9, 11), pixel_format=1, frequencies=5, frequency_ratio=170, **FOURIER),
+        "choices": siren((7, 6), depth=6, width=9, frequencies=4, frequency_ratio=140, any_choices=True, **FOURIER),
         "choices_sorted": siren((6, 7), depth=6, width=9, change=sorted_biases, any_choices=True),
         "choices_coding0": siren((7, 5), depth=4, coding=0, any_choices=True),
         "largest": siren((5, 4), width=7, change=largest),
@@ -266,29 +268,29 @@ def pyramids() -> dict[str, Draw]:
     return {
         "pixel": drawn_pyramid((1, 1)),
         "row": drawn_pyramid((140, 1), pixel_format=3),
-        "column": drawn_pyramid((1, 40), pixel_format=1, prior=1),
-        "grey_alpha": drawn_pyramid((9, 7), pixel_format=1, prior=3),
+        "column": drawn_pyramid((1, 40), pixel_format=1, base_index=1),
+        "grey_alpha": drawn_pyramid((9, 7), pixel_format=1, base_index=3),
         "nothing": nothing_at_all,
-        "nothing_coded": drawn_pyramid((5, 4), deltas=no_deltas, coded=()),
-        "prior": drawn_pyramid((12, 10), prior=3, deltas=no_deltas),
+        "nothing_coded": drawn_pyramid((5, 4), weight_residuals=no_deltas, coded=()),
+        "prior": drawn_pyramid((12, 10), base_index=3, weight_residuals=no_deltas),
         "some_grids": drawn_pyramid((14, 9), coded=(1, 4, 5)),
-        "finest_grid": drawn_pyramid((6, 9), coded=(0,), prior=1),
+        "finest_grid": drawn_pyramid((6, 9), coded=(0,), base_index=1),
         "escapes": drawn_pyramid((9, 6), spread=60.0),
-        "largest": drawn_pyramid((5, 7), largest=True, prior=2),
-        "limits": drawn_pyramid((6, 5), deltas=limit_deltas, prior=1),
+        "largest": drawn_pyramid((5, 7), largest=True, base_index=2),
+        "limits": drawn_pyramid((6, 5), weight_residuals=limit_deltas, base_index=1),
         "tiles_9": drawn_pyramid((514, 1), tile=9, pixel_format=0),
         "tiles_10": drawn_pyramid((7, 5), tile=10),
-        "tiles_11": drawn_pyramid((5, 7), tile=11, prior=1),
-        "tiles_12": drawn_pyramid((8, 5), tile=12, prior=3),
+        "tiles_11": drawn_pyramid((5, 7), tile=11, base_index=1),
+        "tiles_12": drawn_pyramid((8, 5), tile=12, base_index=3),
         "tiles_down": drawn_pyramid((3, 257), tile=8, **samples("uint16", 2, (0.0, 65535.0))),
         "uint8_plane": drawn_pyramid((7, 5), **samples("uint8", 0, (10.0, 250.0))),
-        "uint8_three": drawn_pyramid((5, 5), prior=1, **samples("uint8", 3, (0.0, 9.0), (7.0, 7.0), (0.0, 255.0))),
+        "uint8_three": drawn_pyramid((5, 5), base_index=1, **samples("uint8", 3, (0.0, 9.0), (7.0, 7.0), (0.0, 255.0))),
         "uint16_pair": drawn_pyramid((5, 6), **samples("uint16", 2, (0.0, 65535.0), (700.0, 700.0))),
-        "uint16_four": drawn_pyramid((6, 5), prior=2, **samples("uint16", 4, (0.0, 4095.0))),
+        "uint16_four": drawn_pyramid((6, 5), base_index=2, **samples("uint16", 4, (0.0, 4095.0))),
         "float_plane": drawn_pyramid((7, 6), **samples("float32", 0, (-1.0, 1.5))),
-        "float_one": drawn_pyramid((6, 6), prior=3, **samples("float32", 1, (0.25, 0.25))),
+        "float_one": drawn_pyramid((6, 6), base_index=3, **samples("float32", 1, (0.25, 0.25))),
         "float_four": drawn_pyramid((4, 5), **samples("float32", 4, *bands)),
-        "float_64": drawn_pyramid((2, 1), deltas=no_deltas, **samples("float32", 64, (0.0, 1.0))),
+        "float_64": drawn_pyramid((2, 1), weight_residuals=no_deltas, **samples("float32", 64, (0.0, 1.0))),
         "chunks": drawn_pyramid((11, 8), chunks=chunks, **samples("uint8", 1, (5.0, 250.0))),
     }
 
@@ -339,7 +341,7 @@ def main() -> None:
         path = FOLDER / "pyramid" / f"{name}.inr"
         if path.exists():
             continue
-        data, decoded = settled(name, draw, lambda data: plain_pyramid.decode(data, PRIORS))
+        data, decoded = settled(name, draw, lambda data: plain_pyramid.decode(data, BASE_WEIGHTS_COUNT))
         tensors = [values for tile in decoded.pyramids for values in tile.tensors.values()]
         grids = [row for tile in decoded.pyramids for grid in tile.grids for row in grid]
         arrays = {
@@ -347,7 +349,7 @@ def main() -> None:
             "tensors": np.concatenate(tensors).astype(np.int64),
             "symbols": np.concatenate(grids).astype(np.int32),
         }
-        small = plain_pyramid.preview(data, PRIORS)
+        small = plain_pyramid.preview(data, BASE_WEIGHTS_COUNT)
         if small:
             arrays["preview"] = pillow_inr.decode(data, size=(small.file.width, small.file.height))
         write(path, data, arrays)

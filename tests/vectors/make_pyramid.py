@@ -26,7 +26,7 @@ _SAMPLES = {
 
 
 def main() -> None:
-    name, kind, columns, rows, tile, prior, spread, *preview = sys.argv[1:]
+    name, kind, columns, rows, tile, base_index, spread, *preview = sys.argv[1:]
     path = Path(__file__).parent / "pyramid" / f"{name}.inr"
     if path.exists():
         sys.exit(f"{path} is frozen")
@@ -36,7 +36,7 @@ def main() -> None:
         else {"pixel_format": MODES.index(kind)}
     )
     size = int(columns), int(rows)
-    fields["prior"] = int(prior)
+    fields["prior"] = int(base_index)
     data = draw_file(size, crc32(name.encode()), float(spread), tile=int(tile), **fields)
     small = {}
     if preview:

@@ -160,11 +160,11 @@ class _Coarser:
         return result
 
 
-def fronts(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
+def wavefronts(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
     """First row and the row after the last of each wavefront x + 2 y = 0, 1, … of a grid of this shape."""
     rows, columns = shape
-    for front in range(columns + 2 * rows - 2):
-        yield max(0, front - columns + 2 >> 1), min(rows, (front >> 1) + 1)
+    for wavefront in range(columns + 2 * rows - 2):
+        yield max(0, wavefront - columns + 2 >> 1), min(rows, (wavefront >> 1) + 1)
 
 
 def decode_grid(
@@ -191,19 +191,19 @@ def decode_grid(
     steps = np.arange(shape[0], dtype=np.intp) * step + distances
     coarse_steps = np.arange(below.next.rows, dtype=np.intp) * (below.next.pitch - 2)
     cross = np.empty((network.units + 2, 2 * below.next.rows))
-    coarse_fronts = fronts((below.next.rows, below.next.columns))
-    for front, (first, last) in enumerate(fronts(shape)):
-        if not front & 1:
+    coarse_wavefronts = wavefronts((below.next.rows, below.next.columns))
+    for wavefront, (first, last) in enumerate(wavefronts(shape)):
+        if not wavefront & 1:
             # A symbol in an even row lies above a cell of the coarse front of half its own front's number, one in an
             # odd row above a cell of the coarse front before.
             cross[:, 1::2] = cross[:, ::2]
-            top, bottom = next(coarse_fronts, (0, 0))
+            top, bottom = next(coarse_wavefronts, (0, 0))
             if top < bottom:
-                places = coarse_steps[: bottom - top] + below.next.place(top, (front >> 1) - 2 * top)
+                places = coarse_steps[: bottom - top] + below.next.place(top, (wavefront >> 1) - 2 * top)
                 cross[:, 2 * top : 2 * bottom : 2] = network.cross_terms(level, below.contexts(places))
         if first == last:
             continue  # in a single column every second front
-        start = grid.place(first, front - 2 * first)
+        start = grid.place(first, wavefront - 2 * first)
         contexts = grid.flat.take(steps[:, : last - first] + start, mode="clip")
         symbols = take(network.predict(contexts, cross[:, first:last]))
         grid.flat[start : start + (last - first - 1) * step + 1 : step] = symbols

@@ -16,9 +16,9 @@ from ...encoding.source_image import Encoded, Picture
 from ...errors import BackendError
 from ...format import container
 from ...imaging import metrics
-from ...options import EncodeOptions, budget_bytes, image_rate_weight
+from ...options import EncodeOptions, budget_bytes, image_rd_lambda
 from . import latent_coding
-from .plan import BITS_POWER, RATE_WEIGHT_RANGE, PyramidPlan, make_plan, rate_weight_for, within
+from .plan import BITS_POWER, RD_LAMBDA_RANGE, PyramidPlan, make_plan, rd_lambda_for, within
 from .structure import grid_sizes, shapes
 from .tiles import pack_streams
 
@@ -50,7 +50,7 @@ class Trial:
     """A fit, packed."""
 
     file: Encoded
-    rate_weight: float
+    rd_lambda: float
 
 
 def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Trial:
@@ -66,20 +66,20 @@ def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> 
         FitError: the fit diverged.
     """
     found = _encode(picture, options, deadline)
-    if collapsed(picture, found) and not (deadline is not None and time.perf_counter() >= deadline):
+    if has_collapsed(picture, found) and not (deadline is not None and time.perf_counter() >= deadline):
         again = _encode(picture, replace(options, seed=(options.seed + 1) % 2**31), deadline)
         found = max(found, again, key=lambda trial: trial.file.psnr_db)
     return found
 
 
-def collapsed(picture: Picture, trial: Trial) -> bool:
+def has_collapsed(picture: Picture, trial: Trial) -> bool:
     """Whether a fit got hardly beyond the mean colour, although that would pay.
 
     It costs at most half a bit a sample to halve the error, of whatever image: that is of Gaussian noise.
     """
     variance = picture.variance
     short = trial.file.psnr_db < metrics.psnr_db(variance) + COLLAPSE_DB
-    return short and variance > trial.rate_weight * picture.channels
+    return short and variance > trial.rd_lambda * picture.channels
 
 
 def _encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Trial:
@@ -87,32 +87,30 @@ def _encode(picture: Picture, options: EncodeOptions, deadline: float | None) ->
         deadline -= picture.pixels / 1e6 * PSNR_SECONDS
     fitting = _fitting()
 
-    def trial(rate_weight: float, share: float, end: float | None) -> Trial:
-        plan = make_plan(
-            options, picture.size, rate_weight, float(fitting.MILLISECONDS_PER_MEGAPIXEL_STEP), share=share
-        )
+    def trial(rd_lambda: float, share: float, end: float | None) -> Trial:
+        plan = make_plan(options, picture.size, rd_lambda, float(fitting.MILLISECONDS_PER_MEGAPIXEL_STEP), share=share)
         chunks = [_preview(picture, plan, options, fitting)] if picture.pixels > PREVIEW_FROM else []
         payload = _fit_tiles(picture, plan, options, end, fitting)
-        return Trial(picture.pack(_fields(plan), payload, chunks), rate_weight)
+        return Trial(picture.pack(_fields(plan), payload, chunks), rd_lambda)
 
     budget = budget_bytes(options, picture.size)
     if budget is not None:
         return _within_budget(picture, budget, trial, deadline)
     if options.psnr is not None:
-        start = within(image_rate_weight(options, picture.channels, picture.pixels))
-        return search(trial, _psnr_goal(options.psnr), start, RATE_WEIGHT_RANGE, deadline)
-    return trial(image_rate_weight(options, picture.channels, picture.pixels), 1.0, deadline)
+        start = within(image_rd_lambda(options, picture.channels, picture.pixels))
+        return search(trial, _psnr_goal(options.psnr), start, RD_LAMBDA_RANGE, deadline)
+    return trial(image_rd_lambda(options, picture.channels, picture.pixels), 1.0, deadline)
 
 
 def _psnr_goal(psnr_db: float) -> Goal[Trial]:
     return Goal(
-        figure=lambda trial: min(trial.file.psnr_db, 200.0),  # a file without any error has an infinite one
-        aim=psnr_db + PSNR_AIM,
+        metric=lambda trial: min(trial.file.psnr_db, 200.0),  # a file without any error has an infinite one
+        target=psnr_db + PSNR_AIM,
         met=lambda trial: trial.file.psnr_db >= psnr_db,
         tolerance=PSNR_TOLERANCE,
         slope=PSNR_SLOPE,
         gain=PSNR_GAIN,
-        badness=lambda trial: float(len(trial.file.data)) if trial.file.psnr_db >= psnr_db else -trial.file.psnr_db,
+        cost=lambda trial: float(len(trial.file.data)) if trial.file.psnr_db >= psnr_db else -trial.file.psnr_db,
     )
 
 
@@ -126,39 +124,39 @@ def _within_budget(
     # What every file has beside its grids does not answer to lambda.
     fixed = len(least.file.data) - 4
     goal: Goal[Trial] = Goal(
-        figure=lambda trial: math.log(max(len(trial.file.data) - fixed, 1)),
-        aim=math.log(max(BUDGET_AIM * (budget - fixed), 1)),
+        metric=lambda trial: math.log(max(len(trial.file.data) - fixed, 1)),
+        target=math.log(max(BUDGET_AIM * (budget - fixed), 1)),
         met=lambda trial: len(trial.file.data) <= budget,
         tolerance=BUDGET_TOLERANCE,
         slope=BITS_POWER,
         gain=BYTES_GAIN,
-        badness=lambda trial: -trial.file.psnr_db if len(trial.file.data) <= budget else float(len(trial.file.data)),
+        cost=lambda trial: -trial.file.psnr_db if len(trial.file.data) <= budget else float(len(trial.file.data)),
     )
-    start = rate_weight_for(8 * (budget - fixed) / picture.pixels)
-    found = search(trial, goal, start, RATE_WEIGHT_RANGE, deadline)
-    rate_weight = found.rate_weight
-    while not goal.met(found) and rate_weight < RATE_WEIGHT_RANGE[1]:
-        rate_weight = within(EMERGENCY_FACTOR * rate_weight)
-        found = trial(rate_weight, PROBE_SHARE, deadline)
+    start = rd_lambda_for(8 * (budget - fixed) / picture.pixels)
+    found = search(trial, goal, start, RD_LAMBDA_RANGE, deadline)
+    rd_lambda = found.rd_lambda
+    while not goal.met(found) and rd_lambda < RD_LAMBDA_RANGE[1]:
+        rd_lambda = within(EMERGENCY_FACTOR * rd_lambda)
+        found = trial(rd_lambda, PROBE_SHARE, deadline)
     return found if goal.met(found) else least
 
 
 def _blank(picture: Picture) -> Trial:
     """The shortest file of a picture: the priors' networks, grids of zeros."""
-    plan = make_plan(EncodeOptions(steps=1), picture.size, RATE_WEIGHT_RANGE[1], 1.0)
+    plan = make_plan(EncodeOptions(steps=1), picture.size, RD_LAMBDA_RANGE[1], 1.0)
     streams = [_blank_stream(picture, plan, region) for region in _regions(picture, plan)]
     payload = pack_streams(picture.header(_fields(plan)), streams)
-    return Trial(picture.pack(_fields(plan), payload), plan.rate_weight)
+    return Trial(picture.pack(_fields(plan), payload), plan.rd_lambda)
 
 
 def _blank_stream(picture: Picture, plan: PyramidPlan, region: tuple[int, int, int, int]) -> bytes:
     left, top, right, bottom = region
-    deltas = {
-        name: latent_coding.Delta(0, np.zeros(shape, np.int32))
+    weight_residuals = {
+        name: latent_coding.WeightResidual(0, np.zeros(shape, np.int32))
         for name, shape in shapes(plan.preset, picture.channels).items()
     }
     grids = [np.zeros(shape, np.int32) for shape in grid_sizes((right - left, bottom - top))]
-    return latent_coding.encode(plan.preset, plan.prior, picture.channels, deltas, grids)
+    return latent_coding.encode(plan.preset, plan.base_index, picture.channels, weight_residuals, grids)
 
 
 def _fit_tiles(
@@ -176,8 +174,8 @@ def _fit_tiles(
                 picture.samples[top:bottom, left:right],
                 scale=picture.scale,
                 preset=plan.preset,
-                prior=plan.prior,
-                rate_weight=plan.rate_weight,
+                base_index=plan.base_index,
+                rd_lambda=plan.rd_lambda,
                 steps=plan.steps,
                 seed=options.seed,
                 deadline=None if deadline is None else now + (deadline - now) * pixels / left_pixels,
@@ -185,7 +183,11 @@ def _fit_tiles(
                 report=report and partial(_of_all, report, len(streams), len(regions)),
             )
             left_pixels -= pixels
-            streams.append(latent_coding.encode(plan.preset, plan.prior, picture.channels, fitted.deltas, fitted.grids))
+            streams.append(
+                latent_coding.encode(
+                    plan.preset, plan.base_index, picture.channels, fitted.weight_residuals, fitted.grids
+                )
+            )
     return pack_streams(picture.header(_fields(plan)), streams)
 
 
@@ -216,7 +218,7 @@ def _fields(plan: PyramidPlan) -> dict[str, Any]:
     return {
         "model": container.MODEL_PYRAMID,
         "preset": plan.preset,
-        "prior": plan.prior,
+        "prior": plan.base_index,
         "tile": plan.tile,
         "coding": container.CODING_PYRAMID,
     }

@@ -100,7 +100,7 @@ _ONE = 1 << 32
 
 
 @cache
-def counts() -> NDArray[np.float64]:
+def frequencies() -> NDArray[np.float64]:
     """All rows: of scale t and fraction f of the mean, row (t - SCALE_MIN) * FRACTIONS + f - FRACTION_MIN.
 
     Returns:
@@ -130,5 +130,5 @@ def counts() -> NDArray[np.float64]:
 
 @cache
 def bits() -> NDArray[np.float64]:
-    """Bits of each bin in each row, as `counts`."""
-    return code_lengths(counts())
+    """Bits of each bin in each row, as `frequencies`."""
+    return code_lengths(frequencies())

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...entropy.distributions import SCALE_INDEX_MAX, code_lengths, laplace, onesided, onesided_counts, uniform
+from ...entropy.distributions import SCALE_INDEX_MAX, code_lengths, laplace, onesided, onesided_frequencies, uniform
 from ...entropy.range_coder import Decoder, Encoder
 from ...entropy.scale_search import laplace_bits, scale_lengths
 from ...errors import FormatError
@@ -31,12 +31,12 @@ _DIFFERENCE_BITS = laplace_bits(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE)
 _MAGNITUDES = 16
 _EXPONENTS = 16
 # Symbols that take as long as what is done once for each front.
-_FRONT_SYMBOLS = 75
+_WAVEFRONT_SYMBOLS = 75
 # Rows of counts that are laid out at once for the coder: 18 MB.
 _BATCH = 1 << 16
 
 
-class Delta(NamedTuple):
+class WeightResidual(NamedTuple):
     """A tensor as differences from the prior's: integer = prior's integer + symbol * 2^exponent."""
 
     exponent: int
@@ -58,18 +58,20 @@ class Pyramid(NamedTuple):
     """Symbols of each level, finest first."""
 
 
-def apply(prior: Tensors, deltas: Mapping[str, Delta]) -> dict[str, NDArray[np.int64]]:
+def apply(base_index: Tensors, weight_residuals: Mapping[str, WeightResidual]) -> dict[str, NDArray[np.int64]]:
     """Integers of the tensors that differences from a prior make.
 
     Raises:
         FormatError: one is beyond its limit.
     """
-    tensors = {name: deltas[name].added_to(values) for name, values in prior.items()}
+    tensors = {name: weight_residuals[name].added_to(values) for name, values in base_index.items()}
     structure.check_tensors(tensors)
     return tensors
 
 
-def encode(preset: int, prior: int, channels: int, deltas: Mapping[str, Delta], grids: Sequence[Grid]) -> bytes:
+def encode(
+    preset: int, base_index: int, channels: int, weight_residuals: Mapping[str, WeightResidual], grids: Sequence[Grid]
+) -> bytes:
     """Range-code a pyramid.
 
     Args:
@@ -87,23 +89,23 @@ def encode(preset: int, prior: int, channels: int, deltas: Mapping[str, Delta], 
     """
     if any(np.abs(grid).max() > SYMBOL_MAX for grid in grids):
         raise ValueError(f"symbols of grids must be in -{SYMBOL_MAX}..{SYMBOL_MAX}")
-    if any(not 0 <= delta.exponent < _EXPONENTS for delta in deltas.values()):
+    if any(not 0 <= weight_residual.exponent < _EXPONENTS for weight_residual in weight_residuals.values()):
         raise ValueError(f"an exponent of differences must be in 0..{_EXPONENTS - 1}")
-    base = structure.prior(preset, prior, channels)
-    network = ContextNetwork(apply(base, deltas), preset)
+    base = structure.base_index(preset, base_index, channels)
+    network = ContextNetwork(apply(base, weight_residuals), preset)
     encoder = Encoder()
     scale_index = _FIRST_SCALE
     for name in base:
-        scale_index = _put_delta(encoder, deltas[name], scale_index)
+        scale_index = _encode_weight_residual(encoder, weight_residuals[name], scale_index)
     for grid in reversed(grids):
-        encoder.put(int(grid.any()), uniform(2))
+        encoder.encode(int(grid.any()), uniform(2))
     for level in reversed(range(LEVELS)):
         if grids[level].any():
-            _put_grid(encoder, grids[level], predict_grid(network, level, grids[level], _coarser(grids, level)))
+            _encode_grid(encoder, grids[level], predict_grid(network, level, grids[level], _coarser(grids, level)))
     return encoder.to_bytes()
 
 
-def decode(data: bytes, preset: int, prior: int, channels: int, size: tuple[int, int]) -> Pyramid:
+def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple[int, int]) -> Pyramid:
     """Undo `encode`.
 
     Args:
@@ -117,16 +119,16 @@ def decode(data: bytes, preset: int, prior: int, channels: int, size: tuple[int,
         FormatError: a number is outside its range, or the stream does not fit its symbols.
     """
     decoder = Decoder(data)
-    base = structure.prior(preset, prior, channels)
-    deltas = {}
+    base = structure.base_index(preset, base_index, channels)
+    weight_residuals = {}
     scale_index = _FIRST_SCALE
     for name, values in base.items():
-        deltas[name], scale_index = _take_delta(decoder, values.shape, scale_index)
-    tensors = apply(base, deltas)
+        weight_residuals[name], scale_index = _decode_weight_residual(decoder, values.shape, scale_index)
+    tensors = apply(base, weight_residuals)
     network = ContextNetwork(tensors, preset)
-    coded = decoder.take(uniform(2), LEVELS)[::-1]
+    coded = decoder.decode(uniform(2), LEVELS)[::-1]
     sizes = structure.grid_sizes(size)
-    decoder.spend(sum(_symbols(sizes[level]) for level in range(LEVELS) if coded[level]))
+    decoder.charge_symbols(sum(_symbols(sizes[level]) for level in range(LEVELS) if coded[level]))
     # Zeros that take no memory.
     grids = [np.broadcast_to(np.int32(0), shape) for shape in sizes]
     take = _Taker(decoder)
@@ -155,12 +157,12 @@ def grid_bits(tensors: Tensors, grids: Sequence[Grid], preset: int = 0) -> list[
     ]
 
 
-def delta_bits(delta: Delta) -> float:
+def weight_residual_bits(weight_residual: WeightResidual) -> float:
     """Code length of a tensor in bits, as if the scale index were the one predicted."""
-    magnitude = _magnitude(delta)
+    magnitude = _magnitude(weight_residual)
     if not magnitude:
         return float(np.log2(_MAGNITUDES))
-    symbols = scale_lengths([delta.symbols], magnitude, 0).min()
+    symbols = scale_lengths([weight_residual.symbols], magnitude, 0).min()
     return float(np.log2(_MAGNITUDES) + np.log2(_EXPONENTS) + _DIFFERENCE_BITS[_DIFFERENCE_MAX] + symbols)
 
 
@@ -170,67 +172,67 @@ def _coarser(grids: Sequence[Grid], level: int) -> tuple[Grid | None, Grid | Non
     return following[0], following[1]
 
 
-def _magnitude(delta: Delta) -> int:
+def _magnitude(weight_residual: WeightResidual) -> int:
     """The smallest that holds the symbols."""
-    return int(np.abs(delta.symbols).max()).bit_length()
+    return int(np.abs(weight_residual.symbols).max()).bit_length()
 
 
-def _put_delta(encoder: Encoder, delta: Delta, predicted: int) -> int:
+def _encode_weight_residual(encoder: Encoder, weight_residual: WeightResidual, predicted: int) -> int:
     """Code a tensor; returns the scale index predicted for the next."""
-    magnitude = _magnitude(delta)
-    encoder.put(magnitude, uniform(_MAGNITUDES))
+    magnitude = _magnitude(weight_residual)
+    encoder.encode(magnitude, uniform(_MAGNITUDES))
     if not magnitude:
         return predicted
-    encoder.put(delta.exponent, uniform(_EXPONENTS))
-    lengths = scale_lengths([delta.symbols], magnitude, 0)[0]
+    encoder.encode(weight_residual.exponent, uniform(_EXPONENTS))
+    lengths = scale_lengths([weight_residual.symbols], magnitude, 0)[0]
     lengths += _DIFFERENCE_BITS[_DIFFERENCE_MAX - predicted :][: len(lengths)]
     scale_index = int(lengths.argmin())
-    encoder.put(scale_index - predicted, laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
-    encoder.put(delta.symbols, laplace(scale_index, magnitude))
+    encoder.encode(scale_index - predicted, laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
+    encoder.encode(weight_residual.symbols, laplace(scale_index, magnitude))
     return scale_index
 
 
-def _take_delta(decoder: Decoder, shape: tuple[int, ...], predicted: int) -> tuple[Delta, int]:
-    """Undo `_put_delta`."""
-    magnitude = decoder.take_one(uniform(_MAGNITUDES))
+def _decode_weight_residual(decoder: Decoder, shape: tuple[int, ...], predicted: int) -> tuple[WeightResidual, int]:
+    """Undo `_encode_weight_residual`."""
+    magnitude = decoder.decode_one(uniform(_MAGNITUDES))
     if not magnitude:
-        return Delta(0, np.zeros(shape, np.int32)), predicted
-    exponent = decoder.take_one(uniform(_EXPONENTS))
-    scale_index = predicted + decoder.take_one(laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
+        return WeightResidual(0, np.zeros(shape, np.int32)), predicted
+    exponent = decoder.decode_one(uniform(_EXPONENTS))
+    scale_index = predicted + decoder.decode_one(laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
     if not 0 <= scale_index <= SCALE_INDEX_MAX:
         raise FormatError(f"payload: scale index is {scale_index}, expected 0..{SCALE_INDEX_MAX}")
-    symbols = decoder.take(laplace(scale_index, magnitude), int(np.prod(shape)))
-    return Delta(exponent, symbols.reshape(shape)), scale_index
+    symbols = decoder.decode(laplace(scale_index, magnitude), int(np.prod(shape)))
+    return WeightResidual(exponent, symbols.reshape(shape)), scale_index
 
 
-def _put_grid(encoder: Encoder, grid: Grid, predictions: Predictions) -> None:
+def _encode_grid(encoder: Encoder, grid: Grid, predictions: Predictions) -> None:
     """Code the symbols of a grid front by front, each front's escapes behind it."""
     rows, columns = np.indices(grid.shape).reshape(2, -1)
-    front = columns + 2 * rows
-    order = np.lexsort((rows, front))
+    wavefront = columns + 2 * rows
+    order = np.lexsort((rows, wavefront))
     residuals = (grid.ravel() - predictions.means)[order]
     indices = predictions.rows[order]
     bins = np.clip(residuals + _FIRST_ESCAPE, 0, _LAST_BIN).astype(np.int32)
     escaped = np.flatnonzero(np.abs(residuals) >= _FIRST_ESCAPE)
     # Fronts without escapes are one run: the coder takes the same symbols in the same order.
-    front = front[order]
-    ends = np.unique(np.append(np.searchsorted(front, front[escaped], "right"), len(front)))
+    wavefront = wavefront[order]
+    ends = np.unique(np.append(np.searchsorted(wavefront, wavefront[escaped], "right"), len(wavefront)))
     escapes = onesided(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE)
     start = 0
     for end in ends:
         for first in range(start, end, _BATCH):
             last = min(end, first + _BATCH)
-            encoder.put_rows(bins[first:last], frequency_tables.counts()[indices[first:last]])
+            encoder.encode_rows(bins[first:last], frequency_tables.frequencies()[indices[first:last]])
         beyond = np.abs(residuals[start:end]) - _FIRST_ESCAPE
         if (beyond >= 0).any():
-            encoder.put(beyond[beyond >= 0], escapes)
+            encoder.encode(beyond[beyond >= 0], escapes)
         start = end
 
 
 def _symbols(shape: tuple[int, int]) -> int:
     """Symbols of a grid, and what its fronts take beside them."""
     rows, columns = shape
-    return rows * columns + _FRONT_SYMBOLS * (columns + 2 * rows)
+    return rows * columns + _WAVEFRONT_SYMBOLS * (columns + 2 * rows)
 
 
 class _Taker:
@@ -238,7 +240,7 @@ class _Taker:
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.counts = frequency_tables.counts()
+        self.counts = frequency_tables.frequencies()
         self.escapes = onesided(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE)
         self.outer = np.zeros(frequency_tables.BINS, bool)
         self.outer[[0, _LAST_BIN]] = True
@@ -249,12 +251,12 @@ class _Taker:
         Raises:
             FormatError: no encoder wrote the stream.
         """
-        bins = self.decoder.take_rows(self.counts.take(predictions.rows, axis=0))
+        bins = self.decoder.decode_rows(self.counts.take(predictions.rows, axis=0))
         symbols = predictions.means + bins
         symbols -= _FIRST_ESCAPE
         outer = self.outer.take(bins)
         if outer.any():
-            beyond = self.decoder.take(self.escapes, int(np.count_nonzero(outer)))
+            beyond = self.decoder.decode(self.escapes, int(np.count_nonzero(outer)))
             symbols[outer] += np.where(bins[outer], beyond, -beyond)
         return symbols
 
@@ -269,4 +271,4 @@ def _length(grid: Grid, predictions: Predictions) -> float:
 
 @cache
 def _escape_bits() -> NDArray[np.float64]:
-    return code_lengths(onesided_counts(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE))
+    return code_lengths(onesided_frequencies(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE))

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from ...format.container import PRIOR_COUNT, TILE_MAX, TILE_NONE
+from ...format.container import BASE_WEIGHTS_COUNT, TILE_MAX, TILE_NONE
 from ...options import DEFAULT_EFFORT, EncodeOptions
 
 # Seconds that effort 0..9 is to take for 768x512 pixels on four cores of 2024, compiling and TensorFlow's import aside.
@@ -18,7 +18,7 @@ LARGE_STEPS = 150
 # A part of a schedule has at least so many: from fewer nothing follows for more.
 PART_STEPS = 60
 # lambda with which each prior was trained, as far as this release has them.
-PRIOR_RATE_WEIGHTS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)[:PRIOR_COUNT]
+BASE_RD_LAMBDAS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)[:BASE_WEIGHTS_COUNT]
 # Larger images are tiled: so memory has a bound, regions and cores are served.
 WHOLE_PIXELS = 1 << 21
 WHOLE_SIDE = 1 << TILE_MAX
@@ -27,7 +27,7 @@ PRESET = 0
 # Bits per pixel of photographs at lambda 1e-3, and the power of lambda by which they fall: where a search begins.
 BITS_AT_1E3 = 0.5
 BITS_POWER = -0.45
-RATE_WEIGHT_RANGE = (1e-6, 1.0)
+RD_LAMBDA_RANGE = (1e-6, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,17 @@ class PyramidPlan:
     """Options made definite for one image."""
 
     preset: int
-    prior: int
+    base_index: int
     tile: int
     """As in the header: TILE_NONE, or the binary logarithm of a tile's side."""
     steps: int
     """Of each tile."""
-    rate_weight: float
+    rd_lambda: float
     """lambda of mean squared error + lambda * bits per pixel, samples in 0..1."""
 
 
 def make_plan(
-    options: EncodeOptions, size: tuple[int, int], rate_weight: float, milliseconds: float, share: float = 1.0
+    options: EncodeOptions, size: tuple[int, int], rd_lambda: float, milliseconds: float, share: float = 1.0
 ) -> PyramidPlan:
     """Choose what the options leave open for an image of this size in pixels.
 
@@ -57,26 +57,26 @@ def make_plan(
     steps = options.steps or _steps(options, math.prod(size), milliseconds)
     return PyramidPlan(
         preset=PRESET,
-        prior=prior_for(rate_weight),
+        base_index=base_index_for(rd_lambda),
         tile=TILE_NONE if whole else TILE,
         steps=max(round(share * steps), min(steps, PART_STEPS)),
-        rate_weight=rate_weight,
+        rd_lambda=rd_lambda,
     )
 
 
-def prior_for(rate_weight: float) -> int:
+def base_index_for(rd_lambda: float) -> int:
     """The prior that was trained with the nearest lambda, in its logarithm."""
-    return min(range(PRIOR_COUNT), key=lambda prior: abs(math.log(PRIOR_RATE_WEIGHTS[prior] / rate_weight)))
+    return min(range(BASE_WEIGHTS_COUNT), key=lambda base_index: abs(math.log(BASE_RD_LAMBDAS[base_index] / rd_lambda)))
 
 
-def rate_weight_for(bits_per_pixel: float) -> float:
+def rd_lambda_for(bits_per_pixel: float) -> float:
     """lambda at which a photograph takes about so many bits."""
     return within(1e-3 * math.pow(bits_per_pixel / BITS_AT_1E3, 1 / BITS_POWER))
 
 
-def within(rate_weight: float) -> float:
+def within(rd_lambda: float) -> float:
     """lambda, or the nearest one that a search may try."""
-    return min(max(rate_weight, RATE_WEIGHT_RANGE[0]), RATE_WEIGHT_RANGE[1])
+    return min(max(rd_lambda, RD_LAMBDA_RANGE[0]), RD_LAMBDA_RANGE[1])
 
 
 def _steps(options: EncodeOptions, pixels: int, milliseconds: float) -> int:

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FormatError
-from ...format.container import PRIOR_COUNT
+from ...format.container import BASE_WEIGHTS_COUNT
 
 Tensors = Mapping[str, NDArray[np.int64]]
 """Integers of each tensor, in the order of `shapes`; value = integer * 2^-fraction_bits(name)."""
 
-PRIORS = PRIOR_COUNT
+BASE_WEIGHTS_COUNT = BASE_WEIGHTS_COUNT
 """Priors in the package's data."""
 # Grids of 1/1 to 1/64 of the image's resolution.
 LEVELS = 7
@@ -47,10 +47,10 @@ SYNTHESIS_BITS = 14
 # Integers of tensors lie below: sums of products in the context network then stay below 2^53, exact in float64.
 CONTEXT_LIMIT = 1 << 20
 SYNTHESIS_LIMIT = 1 << 24
-_PRIORS_FILE = Path(__file__).parent / "base_weights.bin"
+_BASE_WEIGHTS_FILE = Path(__file__).parent / "base_weights.bin"
 # The priors are those of this preset and of so many channels.
-_PRIOR_PRESET = 0
-_PRIOR_CHANNELS = 3
+_BASE_PRESET = 0
+_BASE_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Preset:
     """Units of each of the context network's two hidden layers."""
     synthesis_width: int
     """Units of the synthesis network's hidden layer."""
-    residuals: int
+    residual_convolutions: int
     """3x3 layers behind it; also the margin, in pixels, that they need around what is synthesized."""
 
 
-PRESETS = (Preset(spatial=12, context_width=24, synthesis_width=48, residuals=2),)
+PRESETS = (Preset(spatial=12, context_width=24, synthesis_width=48, residual_convolutions=2),)
 
 
 def shapes(preset: int, channels: int) -> dict[str, tuple[int, ...]]:
@@ -89,7 +89,7 @@ def shapes(preset: int, channels: int) -> dict[str, tuple[int, ...]]:
         "s2b": (channels,),
         "ss": (channels, LEVELS),
     }
-    for index in range(sizes.residuals):
+    for index in range(sizes.residual_convolutions):
         named[f"r{index}"] = (channels, 9 * channels)
         named[f"r{index}b"] = (channels,)
     return named
@@ -136,7 +136,7 @@ def grid_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=16)
-def prior(preset: int, number: int, channels: int) -> dict[str, NDArray[np.int64]]:
+def base_index(preset: int, number: int, channels: int) -> dict[str, NDArray[np.int64]]:
     """Tensors of a prior, adapted to a number of channels (docs/format.md section 9.3). Not to be written to.
 
     Args:
@@ -145,12 +145,12 @@ def prior(preset: int, number: int, channels: int) -> dict[str, NDArray[np.int64
         channels: samples per pixel.
     """
     stored = _stored(number)
-    if channels == _PRIOR_CHANNELS:
+    if channels == _BASE_CHANNELS:
         return stored
     alpha = channels in (2, 4)
     colours = channels - alpha
     # RGB with alpha has the three rows as they are, everything else their mean.
-    same = colours == _PRIOR_CHANNELS
+    same = colours == _BASE_CHANNELS
     adapted = {}
     for name, shape in shapes(preset, channels).items():
         values = stored[name]
@@ -159,26 +159,26 @@ def prior(preset: int, number: int, channels: int) -> dict[str, NDArray[np.int64
             continue
         result = np.zeros(shape, np.int64)
         if len(shape) == 2 and shape[1] == 9 * channels:
-            taps = values.reshape(_PRIOR_CHANNELS, 9, _PRIOR_CHANNELS)
+            taps = values.reshape(_BASE_CHANNELS, 9, _BASE_CHANNELS)
             own = result.reshape(channels, 9, channels)
             if same:
                 own[:colours, :, :colours] = taps
             else:
                 index = np.arange(colours)
-                own[index, :, index] = np.diagonal(taps, axis1=0, axis2=2).sum(axis=1) // _PRIOR_CHANNELS
+                own[index, :, index] = np.diagonal(taps, axis1=0, axis2=2).sum(axis=1) // _BASE_CHANNELS
         else:
-            result[:colours] = values if same else values.sum(axis=0) // _PRIOR_CHANNELS
+            result[:colours] = values if same else values.sum(axis=0) // _BASE_CHANNELS
             if alpha and name == "s2b":
                 result[-1] = 1 << SYNTHESIS_BITS  # opaque
         adapted[name] = result
     return _locked(adapted)
 
 
-@lru_cache(maxsize=PRIORS)
+@lru_cache(maxsize=BASE_WEIGHTS_COUNT)
 def _stored(number: int) -> dict[str, NDArray[np.int64]]:
-    named = shapes(_PRIOR_PRESET, _PRIOR_CHANNELS)
+    named = shapes(_BASE_PRESET, _BASE_CHANNELS)
     counts = [math.prod(shape) for shape in named.values()]
-    whole = np.fromfile(_PRIORS_FILE, "<i2").reshape(PRIORS, sum(counts))[number].astype(np.int64)
+    whole = np.fromfile(_BASE_WEIGHTS_FILE, "<i2").reshape(BASE_WEIGHTS_COUNT, sum(counts))[number].astype(np.int64)
     parts = np.split(whole, np.cumsum(counts)[:-1])
     return _locked({name: part.reshape(shape) for (name, shape), part in zip(named.items(), parts, strict=True)})
 

@@ -66,7 +66,7 @@ def synthesize(
     """
     whole = region or Region(0, size[1], 0, size[0])
     values = np.empty((whole.bottom - whole.top, whole.right - whole.left, channels), np.float32)
-    layers = _Layers(tensors, grids, PRESETS[preset].residuals)
+    layers = _Layers(tensors, grids, PRESETS[preset].residual_convolutions)
 
     def fill(blocks: Iterator[Region]) -> None:
         # A file may have weights that overflow: it looks absurd, then, but it is no error.
@@ -93,7 +93,7 @@ class _Layers:
     Biases are one more column of the weights, for a channel of ones.
     """
 
-    def __init__(self, tensors: Tensors, grids: Sequence[Grid], residuals: int) -> None:
+    def __init__(self, tensors: Tensors, grids: Sequence[Grid], residual_convolutions: int) -> None:
         weights: dict[str, NDArray[np.float32]] = {
             name: values.astype(np.float32) * _SCALE for name, values in tensors.items()
         }
@@ -102,11 +102,13 @@ class _Layers:
         self.first = _with_bias(weights["s1"], weights["s1b"])
         self.second = weights["s2"]
         self.direct = _with_bias(weights["ss"], weights["s2b"])
-        self.residuals = [(weights[f"r{index}"], weights[f"r{index}b"]) for index in range(residuals)]
+        self.residual_convolutions = [
+            (weights[f"r{index}"], weights[f"r{index}b"]) for index in range(residual_convolutions)
+        ]
 
     def evaluate(self, block: Region) -> NDArray[np.float32]:
         """Network values of a block of pixels, shape (rows, channels, columns)."""
-        features = self._features(block.grown(len(self.residuals)))
+        features = self._features(block.grown(len(self.residual_convolutions)))
         values: NDArray[np.float32] = np.empty((len(features), len(self.second), features.shape[2]), np.float32)
         for top in range(0, len(features), _ROWS):
             rows = features[top : top + _ROWS]
@@ -114,10 +116,10 @@ class _Layers:
             np.maximum(hidden, 0.0, out=hidden)
             values[top : top + _ROWS] = _product(self.second, hidden)
         values += _product(self.direct, features)
-        for index, (kernel, bias) in enumerate(self.residuals):
+        for index, (kernel, bias) in enumerate(self.residual_convolutions):
             change = _product(kernel, _patches(values))
             change += bias[:, None]
-            if index + 1 < len(self.residuals):
+            if index + 1 < len(self.residual_convolutions):
                 np.maximum(change, 0.0, out=change)
             change += values[1:-1, :, 1:-1]
             values = change

@@ -22,7 +22,7 @@ class Architecture:
     """Samples per pixel."""
     frequencies: int
     """Fourier frequencies per axis; 0 for plain coordinates (COIN, Dupont et al. 2021)."""
-    growth: int
+    frequency_ratio: int
     """Ratio of successive frequencies in hundredths."""
 
     @property
@@ -49,5 +49,5 @@ class Architecture:
             depth=header.depth,
             channels=header.channels,
             frequencies=header.frequencies,
-            growth=header.growth,
+            frequency_ratio=header.frequency_ratio,
         )

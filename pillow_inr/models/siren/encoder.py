@@ -17,7 +17,7 @@ from ...entropy import quantization
 from ...errors import BackendError, LimitError
 from ...format import container
 from ...options import EncodeOptions
-from ..reader import references_of
+from ..reader import reference_weights
 from . import canonical, initialization, weight_coding
 from .architecture import Architecture
 from .initialization import Initialization
@@ -72,22 +72,22 @@ def encode_flat(picture: Picture) -> Encoded:
 
 
 def may_be_simple(
-    picture: Picture, options: EncodeOptions, rate_weight: float, rival: float, deadline: float | None
+    picture: Picture, options: EncodeOptions, rd_lambda: float, rival: float, deadline: float | None
 ) -> bool:
     """Whether the narrowest network, fitted briefly, comes near another file of the picture; see `encode_simple`."""
-    file, _ = _brief(picture, options, SIMPLE_WIDTHS[0], rate_weight, deadline)
-    return file.loss(rate_weight, picture.pixels) <= SIMPLE_LOSS * rival
+    file, _ = _brief(picture, options, SIMPLE_WIDTHS[0], rd_lambda, deadline)
+    return file.loss(rd_lambda, picture.pixels) <= SIMPLE_LOSS * rival
 
 
 def encode_simple(
-    picture: Picture, options: EncodeOptions, rate_weight: float, rival: float, deadline: float | None
+    picture: Picture, options: EncodeOptions, rd_lambda: float, rival: float, deadline: float | None
 ) -> Encoded | None:
     """The best of a few SIRENs for a picture that may be simple: flat, smooth, an icon.
 
     Narrow networks come first, each fitted briefly; when twice the width no longer pays, the best is fitted in earnest.
 
     Args:
-        rate_weight: lambda, which takes the place of the options' quality and goals.
+        rd_lambda: lambda, which takes the place of the options' quality and goals.
         rival: loss of another file of the picture.
         deadline: reading of `time.perf_counter` at which the file should be there.
     Returns:
@@ -98,8 +98,8 @@ def encode_simple(
     """
     best: tuple[float, Encoded, Plan] | None = None
     for width in SIMPLE_WIDTHS:
-        file, plan = _brief(picture, options, width, rate_weight, deadline)
-        loss = file.loss(rate_weight, picture.pixels)
+        file, plan = _brief(picture, options, width, rd_lambda, deadline)
+        loss = file.loss(rd_lambda, picture.pixels)
         if best is None and loss > SIMPLE_LOSS * rival:
             return None
         if best is not None and loss >= best[0]:
@@ -110,16 +110,16 @@ def encode_simple(
     if plan.steps <= SIMPLE_STEPS or (deadline is not None and time.perf_counter() >= deadline):
         return file
     longer = _encode_plan(picture, plan, options, deadline).file
-    return min(file, longer, key=lambda file: file.loss(rate_weight, picture.pixels))
+    return min(file, longer, key=lambda file: file.loss(rd_lambda, picture.pixels))
 
 
 def _brief(
-    picture: Picture, options: EncodeOptions, width: int, rate_weight: float, deadline: float | None
+    picture: Picture, options: EncodeOptions, width: int, rd_lambda: float, deadline: float | None
 ) -> tuple[Encoded, Plan]:
     """A network of this width after a few steps, and the plan of which these are a part."""
     options = replace(options, width=width, quality=None, target_bytes=None, bpp=None, psnr=None)
     usual = usual_weights(picture.pixels, picture.channels)
-    plan = replace(plan_for_weights(options, picture.size, picture.channels, usual), rate_weight=rate_weight)
+    plan = replace(plan_for_weights(options, picture.size, picture.channels, usual), rd_lambda=rd_lambda)
     now = time.perf_counter()
     end = None if deadline is None else now + (deadline - now) / 4
     return _encode_plan(picture, replace(plan, steps=min(plan.steps, SIMPLE_STEPS)), options, end).file, plan
@@ -204,7 +204,7 @@ def _encode_plan(picture: Picture, plan: Plan, options: EncodeOptions, deadline:
             architecture,
             scale=picture.scale,
             steps=plan.steps,
-            rate_weight=plan.rate_weight,
+            rd_lambda=plan.rd_lambda,
             seed=options.seed,
             deadline=deadline,
             initial=init.weights if init else None,
@@ -222,7 +222,7 @@ def _fields(plan: Plan) -> dict[str, Any]:
     return {
         "encoding": container.ENCODING_FOURIER if plan.frequencies else container.ENCODING_NONE,
         "frequencies": plan.frequencies,
-        "growth": plan.growth,
+        "growth": plan.frequency_ratio,
         "width": plan.width,
         "depth": plan.depth,
     }
@@ -245,7 +245,7 @@ def _coded(fitted: "Fitted", init: Initialization | None = None, rounding: float
     """
     steps = [quantization.step_index(step) + coarser for step in fitted.steps]
     indices = [min(index, quantization.STEP_INDEX_MAX) for index in steps]
-    references = references_of(init, fitted.differences)
+    references = reference_weights(init, fitted.differences)
     symbols = [
         quantization.quantize(weights - reference, quantization.step_size(index), rounding)
         for weights, reference, index in zip(fitted.weights, references, indices, strict=True)

@@ -76,7 +76,7 @@ class Initialization:
 
 def _numbers(architecture: Architecture) -> tuple[int, ...]:
     a = architecture
-    return a.width, a.depth, a.channels, a.frequencies, a.growth
+    return a.width, a.depth, a.channels, a.frequencies, a.frequency_ratio
 
 
 def _names(initialization: Initialization) -> list[str]:
@@ -98,7 +98,7 @@ def _checked(architecture: Architecture) -> Architecture:
             pixel_format=a.channels - 1,
             encoding=ENCODING_FOURIER if a.frequencies else ENCODING_NONE,
             frequencies=a.frequencies,
-            growth=a.growth,
+            frequency_ratio=a.frequency_ratio,
             width=a.width,
             depth=a.depth,
             payload_bytes=0,
@@ -142,9 +142,11 @@ def from_bytes(data: bytes) -> Initialization:
 
 def _read(archive: zipfile.ZipFile) -> Initialization:
     numbers = [int(number) for number in _array(archive, _MEMBER, (5,), ("<i8",))]
-    width, depth, channels, frequencies, growth = numbers
+    width, depth, channels, frequencies, frequency_ratio = numbers
     architecture = _checked(
-        Architecture(width=width, depth=depth, channels=channels, frequencies=frequencies, growth=growth)
+        Architecture(
+            width=width, depth=depth, channels=channels, frequencies=frequencies, frequency_ratio=frequency_ratio
+        )
     )
     names = _weight_names(architecture)
     expected = sorted(f"{name}.npy" for name in [_MEMBER, *names])

@@ -89,16 +89,16 @@ class CoordinateEncoding(keras.layers.Layer):  # type: ignore[misc]
     position would be off by a tenth of a pixel.
     """
 
-    def __init__(self, frequencies: int, growth: int, **kwargs: Any) -> None:
+    def __init__(self, frequencies: int, frequency_ratio: int, **kwargs: Any) -> None:
         super().__init__(trainable=False, dtype="float64", **kwargs)
         self.input_spec = keras.InputSpec(shape=(None, 2))
         self.frequencies = frequencies
-        self.growth = growth
+        self.frequency_ratio = frequency_ratio
 
     @property
     def scales(self) -> NDArray[np.float64]:
         """Angular frequencies, in radians per unit of position."""
-        return np.asarray(np.pi * (self.growth / 100.0) ** np.arange(self.frequencies), np.float64)
+        return np.asarray(np.pi * (self.frequency_ratio / 100.0) ** np.arange(self.frequencies), np.float64)
 
     def call(self, positions: tf.Tensor) -> tf.Tensor:
         """Features of positions."""
@@ -119,7 +119,7 @@ class CoordinateEncoding(keras.layers.Layer):  # type: ignore[misc]
         config: dict[str, Any] = super().get_config()
         config.pop("trainable", None)
         config.pop("dtype", None)
-        return {**config, "frequencies": self.frequencies, "growth": self.growth}
+        return {**config, "frequencies": self.frequencies, "growth": self.frequency_ratio}
 
 
 @keras.saving.register_keras_serializable(package="pillow_inr")
@@ -208,7 +208,7 @@ def build_layers(architecture: Architecture, seed: int | None = None) -> list[An
     seeds = _spread(seed, architecture.depth + 1)
     layers: list[Any] = [
         keras.Input((2,), dtype="float64"),
-        CoordinateEncoding(architecture.frequencies, architecture.growth, name="encoding"),
+        CoordinateEncoding(architecture.frequencies, architecture.frequency_ratio, name="encoding"),
     ]
     for index in range(architecture.depth):
         layers.append(

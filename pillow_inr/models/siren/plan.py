@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ...options import DEFAULT_EFFORT, STEPS_MAX, EncodeOptions, budget_bytes, channel_factor, rate_weight
+from ...options import DEFAULT_EFFORT, STEPS_MAX, EncodeOptions, budget_bytes, lambda_divisor, rd_lambda
 
 if TYPE_CHECKING:
     from .architecture import Architecture
@@ -27,8 +27,8 @@ FREQUENCY_SIDE_MAX = 4096
 # Weights per pixel and lambda of one of the best pairs on Kodak; in the others lambda falls by this power of the
 # weights (docs/experiments.md section 9).
 WEIGHTS_PER_PIXEL = 0.0245
-RATE_WEIGHT = 8e-3
-RATE_WEIGHT_POWER = 0.6
+RD_LAMBDA = 8e-3
+RD_LAMBDA_POWER = 0.6
 # Coded bits per weight on that hull, about; what a file of a given size is planned with.
 BITS_PER_WEIGHT = 4.4
 QUALITY_WIDTHS = (8, 192)
@@ -45,10 +45,10 @@ class Plan:
     depth: int
     frequencies: int
     """Per axis; 0 for plain coordinates."""
-    growth: int
+    frequency_ratio: int
     """Ratio of successive frequencies in hundredths."""
     steps: int
-    rate_weight: float
+    rd_lambda: float
     """lambda of mean squared error + lambda * bits per pixel, samples in 0..1."""
     weights: int
     """Number of the network's weights, about."""
@@ -60,8 +60,8 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> P
     """Choose what the options leave open for an image of this size in pixels; `psnr` aside, which takes a search."""
     budget = budget_bytes(options, size)
     if budget is None:
-        dearness = RATE_WEIGHT / channel_factor(channels) / rate_weight(options, channels)
-        weights = usual_weights(math.prod(size), channels) * math.pow(dearness, 1 / RATE_WEIGHT_POWER)
+        dearness = RD_LAMBDA / lambda_divisor(channels) / rd_lambda(options, channels)
+        weights = usual_weights(math.prod(size), channels) * math.pow(dearness, 1 / RD_LAMBDA_POWER)
     else:
         weights = 8 * budget / BITS_PER_WEIGHT
     return plan_for_weights(options, size, channels, weights, budget)
@@ -74,12 +74,12 @@ def plan_for_weights(
     pixels = size[0] * size[1]
     learned = learned_architecture(options)
     frequencies = 0 if options.encoding == "none" else FREQUENCIES
-    growth = _growth(max(size)) if frequencies else 100
+    frequency_ratio = _frequency_ratio(max(size)) if frequencies else 100
     depth = options.depth or DEFAULT_DEPTH
     if learned is not None:
         if learned.channels != channels:
             raise ValueError(f"the initialization is for {learned.channels} channels, the image has {channels}")
-        frequencies, growth, depth = learned.frequencies, learned.growth, learned.depth
+        frequencies, frequency_ratio, depth = learned.frequencies, learned.frequency_ratio, learned.depth
     linear = 2 * (1 + 2 * frequencies) + depth + channels
     widths = QUALITY_WIDTHS if budget_bytes is None else TARGET_WIDTHS
     fixed = learned.width if learned else options.width
@@ -94,9 +94,9 @@ def plan_for_weights(
         width=width,
         depth=depth,
         frequencies=frequencies,
-        growth=growth,
+        frequency_ratio=frequency_ratio,
         steps=options.steps or _steps(options, count, pixels),
-        rate_weight=RATE_WEIGHT / channel_factor(channels) / (weights / usual) ** RATE_WEIGHT_POWER / excess,
+        rd_lambda=RD_LAMBDA / lambda_divisor(channels) / (weights / usual) ** RD_LAMBDA_POWER / excess,
         weights=count,
         budget_bytes=budget_bytes,
     )
@@ -104,7 +104,7 @@ def plan_for_weights(
 
 def usual_weights(pixels: int, channels: int) -> float:
     """Weights of the network for which RATE_WEIGHT is right; more channels have more, by the root of their ratio."""
-    return WEIGHTS_PER_PIXEL * pixels * channel_factor(channels)
+    return WEIGHTS_PER_PIXEL * pixels * lambda_divisor(channels)
 
 
 def learned_architecture(options: EncodeOptions) -> "Architecture | None":
@@ -130,7 +130,7 @@ def _width_for(weights: float, linear: int, depth: int, widths: tuple[int, int])
     return min(max(multiple * round(width / multiple), widths[0]), widths[1])
 
 
-def _growth(longer: int) -> int:
+def _frequency_ratio(longer: int) -> int:
     """Ratio of successive frequencies, in hundredths, that takes the last one to HIGHEST_FREQUENCY."""
     # The first frequency, pi, has one period over the longer side; the last shall have this many.
     periods: float = max(1.0, HIGHEST_FREQUENCY * min(longer, FREQUENCY_SIDE_MAX))

@@ -130,7 +130,7 @@ class _Layers:
 
     def _terms(self, positions: NDArray[np.float64], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
         """What the positions along one axis add to the first layer, shape (positions, units)."""
-        features = encode_axis(positions, self.architecture.frequencies, self.architecture.growth)
+        features = encode_axis(positions, self.architecture.frequencies, self.architecture.frequency_ratio)
         tiles = -(-len(features) // self.tile)
         padded = np.zeros((tiles, self.tile, features.shape[1]), np.float32)
         padded.reshape(-1, features.shape[1])[: len(features)] = features

@@ -1,7 +1,7 @@
 """How the symbols of one weight tensor lie in the stream: with which parameters, in which order, under which models.
 
-A layout serves one tensor after another and predicts the scale index of each from that of the one before. `put` and
-`take` are each other's inverse. Knows no network: which tensor has which layout is `entropy`'s.
+A layout serves one tensor after another and predicts the scale index of each from that of the one before. `encode` and
+`decode` are each other's inverse. Knows no network: which tensor has which layout is `entropy`'s.
 """
 
 import math
@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...entropy import scale_search
-from ...entropy.distributions import MAGNITUDE_MAX, SCALE_INDEX_MAX, SHAPE_MAX, laplace, onesided, shaped, uniform
+from ...entropy.distributions import (
+    MAGNITUDE_MAX,
+    SCALE_INDEX_MAX,
+    SHAPE_MAX,
+    generalized_normal,
+    laplace,
+    onesided,
+    uniform,
+)
 from ...entropy.quantization import SYMBOL_MAX
 from ...entropy.range_coder import Decoder, Encoder
 from ...errors import FormatError
@@ -36,7 +44,7 @@ _OFFSET_SCALES = np.clip(
 )
 
 
-class PredictedIndex:
+class DeltaCodedIndex:
     """A step or scale index, coded as difference from the one before.
 
     Args:
@@ -50,29 +58,29 @@ class PredictedIndex:
         self.predicted = predicted
         self.high = high
 
-    def put(self, encoder: Encoder, index: int) -> None:
+    def encode(self, encoder: Encoder, index: int) -> None:
         """Code the next index."""
-        encoder.put(index - self.predicted, laplace(_INDEX_SCALE, _INDEX_MAGNITUDE))
+        encoder.encode(index - self.predicted, laplace(_INDEX_SCALE, _INDEX_MAGNITUDE))
         self.predicted = index
 
-    def take(self, decoder: Decoder) -> int:
+    def decode(self, decoder: Decoder) -> int:
         """The next index; FormatError outside its range."""
-        index = self.predicted + decoder.take_one(laplace(_INDEX_SCALE, _INDEX_MAGNITUDE))
+        index = self.predicted + decoder.decode_one(laplace(_INDEX_SCALE, _INDEX_MAGNITUDE))
         self.predicted = _in_range(self.field, index, self.high)
         return index
 
 
-class Reader(Protocol):
+class WeightDecoder(Protocol):
     """What all layouts have; that of coding 0 is read only."""
 
-    def take(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """The next tensor's symbols; FormatError where a parameter is outside its range."""
 
 
-class Layout(Reader, Protocol):
+class WeightCoder(WeightDecoder, Protocol):
     """A layout of coding 1."""
 
-    def put(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
+    def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
         """Code the next tensor's symbols, in -32767..32767."""
 
 
@@ -82,33 +90,33 @@ class Laplace:
     def __init__(self) -> None:
         self.scale = _scale_index(FIRST_SCALE_INDEX)
 
-    def take(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """As `Reader.take`."""
-        magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
+    def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """As `WeightDecoder.decode`."""
+        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
             return _zeros(shape)
-        model = laplace(self.scale.take(decoder), magnitude)
-        return decoder.take(model, math.prod(shape)).reshape(shape)
+        model = laplace(self.scale.decode(decoder), magnitude)
+        return decoder.decode(model, math.prod(shape)).reshape(shape)
 
 
-class Shaped:
+class GeneralizedNormal:
     """One scale and one shape for all symbols (docs/format.md section 4.8)."""
 
     def __init__(self) -> None:
         self.scale = _scale_index(FIRST_SCALE_INDEX)
 
-    def put(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
-        """As `Layout.put`."""
-        magnitude = _put_magnitude(encoder, symbols)
+    def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
+        """As `WeightCoder.encode`."""
+        magnitude = _encode_magnitude(encoder, symbols)
         if magnitude:
-            _put_shaped(encoder, symbols, magnitude, self.scale)
+            _encode_generalized_normal(encoder, symbols, magnitude, self.scale)
 
-    def take(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """As `Reader.take`."""
-        magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
+    def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """As `WeightDecoder.decode`."""
+        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
             return _zeros(shape)
-        return _take_shaped(decoder, shape, magnitude, self.scale)
+        return _decode_generalized_normal(decoder, shape, magnitude, self.scale)
 
 
 class Kernel:
@@ -120,37 +128,43 @@ class Kernel:
     def __init__(self) -> None:
         self.scale = _scale_index(FIRST_SCALE_INDEX)
 
-    def put(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
-        """As `Layout.put`; shape (inputs, outputs)."""
-        magnitude = _put_magnitude(encoder, symbols)
+    def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
+        """As `WeightCoder.encode`; shape (inputs, outputs)."""
+        magnitude = _encode_magnitude(encoder, symbols)
         if not magnitude:
             return
         columns = list(symbols.T)
         offset_bits = scale_search.laplace_bits(_OFFSET_SCALE, _OFFSET_MAGNITUDE)
         index, shape, offsets = scale_search.offset_scales(columns, magnitude, _OFFSET_SCALES, offset_bits)
-        self.scale.put(encoder, index)
-        encoder.put(shape, uniform(SHAPE_MAX + 1))
-        encoder.put(int(offsets is not None), uniform(2))
+        self.scale.encode(encoder, index)
+        encoder.encode(shape, uniform(SHAPE_MAX + 1))
+        encoder.encode(int(offsets is not None), uniform(2))
         if offsets is None:
-            encoder.put(symbols.T, shaped(index, magnitude, shape))
+            encoder.encode(symbols.T, generalized_normal(index, magnitude, shape))
             return
-        encoder.put(np.array(offsets, np.int32) - _OFFSET_MAX, laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE))
+        encoder.encode(np.array(offsets, np.int32) - _OFFSET_MAX, laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE))
         for column, scale in zip(columns, _OFFSET_SCALES[index, offsets].tolist(), strict=True):
-            encoder.put(column, shaped(scale, magnitude, shape))
+            encoder.encode(column, generalized_normal(scale, magnitude, shape))
 
-    def take(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """As `Reader.take`; shape (inputs, outputs)."""
-        magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
+    def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """As `WeightDecoder.decode`; shape (inputs, outputs)."""
+        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
             return _zeros(shape)
         rows, columns = shape
-        index = self.scale.take(decoder)
-        distribution = decoder.take_one(uniform(SHAPE_MAX + 1))
-        if not decoder.take_one(uniform(2)):
-            return decoder.take(shaped(index, magnitude, distribution), rows * columns).reshape(columns, rows).T
-        offsets = decoder.take(laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE), columns) + _OFFSET_MAX
+        index = self.scale.decode(decoder)
+        distribution = decoder.decode_one(uniform(SHAPE_MAX + 1))
+        if not decoder.decode_one(uniform(2)):
+            return (
+                decoder.decode(generalized_normal(index, magnitude, distribution), rows * columns)
+                .reshape(columns, rows)
+                .T
+            )
+        offsets = decoder.decode(laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE), columns) + _OFFSET_MAX
         scales = _OFFSET_SCALES[index, offsets].tolist()
-        return np.array([decoder.take(shaped(scale, magnitude, distribution), rows) for scale in scales]).T
+        return np.array(
+            [decoder.decode(generalized_normal(scale, magnitude, distribution), rows) for scale in scales]
+        ).T
 
 
 class FirstKernel:
@@ -159,34 +173,36 @@ class FirstKernel:
     Weights shrink as frequencies grow, by a factor of 10 from the first to the last.
     """
 
-    def put(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
-        """As `Layout.put`; shape (2 + 4 F, outputs)."""
-        magnitude = _put_magnitude(encoder, symbols)
+    def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
+        """As `WeightCoder.encode`; shape (2 + 4 F, outputs)."""
+        magnitude = _encode_magnitude(encoder, symbols)
         if not magnitude:
             return
         groups = row_groups(len(symbols))
         of_group = [symbols[np.equal(groups, group)] for group in range(max(groups) + 1)]
         difference_bits = scale_search.laplace_bits(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE)
-        scales, shape = scale_search.chained_scales(of_group, magnitude, difference_bits)
-        _scale_index(FIRST_SCALE_INDEX).put(encoder, scales[0])
-        encoder.put(shape, uniform(SHAPE_MAX + 1))
+        scales, shape = scale_search.viterbi_scales(of_group, magnitude, difference_bits)
+        _scale_index(FIRST_SCALE_INDEX).encode(encoder, scales[0])
+        encoder.encode(shape, uniform(SHAPE_MAX + 1))
         for previous, scale in pairwise(scales):
-            encoder.put(scale - previous, laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE))
+            encoder.encode(scale - previous, laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE))
         for row, group in zip(symbols, groups, strict=True):
-            encoder.put(row, shaped(scales[group], magnitude, shape))
+            encoder.encode(row, generalized_normal(scales[group], magnitude, shape))
 
-    def take(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """As `Reader.take`; shape (2 + 4 F, outputs)."""
-        magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
+    def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """As `WeightDecoder.decode`; shape (2 + 4 F, outputs)."""
+        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
             return _zeros(shape)
         rows, columns = shape
         groups = row_groups(rows)
-        first = _scale_index(FIRST_SCALE_INDEX).take(decoder)
-        distribution = decoder.take_one(uniform(SHAPE_MAX + 1))
-        differences = decoder.take(laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE), max(groups))
+        first = _scale_index(FIRST_SCALE_INDEX).decode(decoder)
+        distribution = decoder.decode_one(uniform(SHAPE_MAX + 1))
+        differences = decoder.decode(laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE), max(groups))
         scales = [_in_range("scale index", int(index), SCALE_INDEX_MAX) for index in np.cumsum([first, *differences])]
-        return np.array([decoder.take(shaped(scales[group], magnitude, distribution), columns) for group in groups])
+        return np.array(
+            [decoder.decode(generalized_normal(scales[group], magnitude, distribution), columns) for group in groups]
+        )
 
 
 class SineBias:
@@ -195,29 +211,29 @@ class SineBias:
     def __init__(self) -> None:
         self.scale = _scale_index(FIRST_ONESIDED_SCALE_INDEX)
 
-    def put(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
-        """As `Layout.put`; shape (units,)."""
+    def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
+        """As `WeightCoder.encode`; shape (units,)."""
         differences = np.diff(symbols, prepend=np.int32(0))
         rising = bool((differences >= 0).all())
-        magnitude = _put_magnitude(encoder, differences if rising else symbols)
+        magnitude = _encode_magnitude(encoder, differences if rising else symbols)
         if not magnitude:
             return
-        encoder.put(int(rising), uniform(2))
+        encoder.encode(int(rising), uniform(2))
         if rising:
             index = scale_search.onesided_scale(differences, magnitude)
-            self.scale.put(encoder, index)
-            encoder.put(differences, onesided(index, magnitude))
+            self.scale.encode(encoder, index)
+            encoder.encode(differences, onesided(index, magnitude))
         else:
-            _put_shaped(encoder, symbols, magnitude, self.scale)
+            _encode_generalized_normal(encoder, symbols, magnitude, self.scale)
 
-    def take(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """As `Reader.take`; shape (units,)."""
-        magnitude = decoder.take_one(uniform(MAGNITUDE_MAX + 1))
+    def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """As `WeightDecoder.decode`; shape (units,)."""
+        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
         if not magnitude:
             return _zeros(shape)
-        if not decoder.take_one(uniform(2)):
-            return _take_shaped(decoder, shape, magnitude, self.scale)
-        differences = decoder.take(onesided(self.scale.take(decoder), magnitude), math.prod(shape))
+        if not decoder.decode_one(uniform(2)):
+            return _decode_generalized_normal(decoder, shape, magnitude, self.scale)
+        differences = decoder.decode(onesided(self.scale.decode(decoder), magnitude), math.prod(shape))
         symbols = np.cumsum(differences, dtype=np.int32)  # 1024 units: below 2^25
         _in_range("largest bias", int(symbols[-1]), SYMBOL_MAX)
         return symbols
@@ -233,23 +249,27 @@ def row_groups(rows: int) -> list[int]:
     return [0, *frequencies, *frequencies] * 2
 
 
-def _put_magnitude(encoder: Encoder, values: NDArray[np.int32]) -> int:
+def _encode_magnitude(encoder: Encoder, values: NDArray[np.int32]) -> int:
     magnitude = int(np.abs(values).max()).bit_length()
-    encoder.put(magnitude, uniform(MAGNITUDE_MAX + 1))
+    encoder.encode(magnitude, uniform(MAGNITUDE_MAX + 1))
     return magnitude
 
 
-def _put_shaped(encoder: Encoder, symbols: NDArray[np.int32], magnitude: int, scale: PredictedIndex) -> None:
+def _encode_generalized_normal(
+    encoder: Encoder, symbols: NDArray[np.int32], magnitude: int, scale: DeltaCodedIndex
+) -> None:
     index, shape = scale_search.scale_and_shape(symbols, magnitude)
-    scale.put(encoder, index)
-    encoder.put(shape, uniform(SHAPE_MAX + 1))
-    encoder.put(symbols, shaped(index, magnitude, shape))
+    scale.encode(encoder, index)
+    encoder.encode(shape, uniform(SHAPE_MAX + 1))
+    encoder.encode(symbols, generalized_normal(index, magnitude, shape))
 
 
-def _take_shaped(decoder: Decoder, shape: tuple[int, ...], magnitude: int, scale: PredictedIndex) -> NDArray[np.int32]:
-    index = scale.take(decoder)
-    distribution = decoder.take_one(uniform(SHAPE_MAX + 1))
-    return decoder.take(shaped(index, magnitude, distribution), math.prod(shape)).reshape(shape)
+def _decode_generalized_normal(
+    decoder: Decoder, shape: tuple[int, ...], magnitude: int, scale: DeltaCodedIndex
+) -> NDArray[np.int32]:
+    index = scale.decode(decoder)
+    distribution = decoder.decode_one(uniform(SHAPE_MAX + 1))
+    return decoder.decode(generalized_normal(index, magnitude, distribution), math.prod(shape)).reshape(shape)
 
 
 def _zeros(shape: tuple[int, ...]) -> NDArray[np.int32]:
@@ -257,8 +277,8 @@ def _zeros(shape: tuple[int, ...]) -> NDArray[np.int32]:
     return np.broadcast_to(np.int32(0), shape)
 
 
-def _scale_index(predicted: int) -> PredictedIndex:
-    return PredictedIndex("scale index", predicted, SCALE_INDEX_MAX)
+def _scale_index(predicted: int) -> DeltaCodedIndex:
+    return DeltaCodedIndex("scale index", predicted, SCALE_INDEX_MAX)
 
 
 def _in_range(field: str, value: int, high: int) -> int:

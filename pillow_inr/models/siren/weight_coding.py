@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from ...entropy.quantization import STEP_INDEX_MAX
 from ...entropy.range_coder import Decoder, Encoder, MeteredDecoder
-from .weight_coders import FirstKernel, Kernel, Laplace, Layout, PredictedIndex, Reader, Shaped, SineBias, row_groups
+from .weight_coders import (
+    DeltaCodedIndex,
+    FirstKernel,
+    GeneralizedNormal,
+    Kernel,
+    Laplace,
+    SineBias,
+    WeightCoder,
+    WeightDecoder,
+    row_groups,
+)
 
 _FIRST_STEP_INDEX = 144
 # Expected side information, as networks fitted to Kodak images have it.
@@ -54,9 +64,9 @@ def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
     """
     encoder = Encoder()
     steps = _step_indices()
-    for position, (tensor, layout) in enumerate(zip(tensors, _layouts(len(tensors)), strict=True)):
-        steps[position % 2].put(encoder, tensor.step_index)
-        layout.put(encoder, tensor.symbols)
+    for position, (tensor, coder) in enumerate(zip(tensors, _weight_coders(len(tensors)), strict=True)):
+        steps[position % 2].encode(encoder, tensor.step_index)
+        coder.encode(encoder, tensor.symbols)
     return encoder.to_bytes()
 
 
@@ -87,24 +97,24 @@ def measure_tensors(
 
 def _tensors(decoder: Decoder, shapes: Sequence[tuple[int, ...]], coding: int) -> Iterator[CodedTensor]:
     steps = _step_indices()
-    layouts: Sequence[Reader] = _layouts(len(shapes)) if coding else _laplace_layouts(len(shapes))
-    for position, (shape, layout) in enumerate(zip(shapes, layouts, strict=True)):
-        step_index = steps[position % 2].take(decoder)
-        yield CodedTensor(layout.take(decoder, shape), step_index)
+    coders: Sequence[WeightDecoder] = _weight_coders(len(shapes)) if coding else _laplace_decoders(len(shapes))
+    for position, (shape, coder) in enumerate(zip(shapes, coders, strict=True)):
+        step_index = steps[position % 2].decode(decoder)
+        yield CodedTensor(coder.decode(decoder, shape), step_index)
     decoder.finish()
 
 
-def _step_indices() -> list[PredictedIndex]:
+def _step_indices() -> list[DeltaCodedIndex]:
     """Of kernels and of biases."""
-    return [PredictedIndex("step index", _FIRST_STEP_INDEX, STEP_INDEX_MAX) for _ in range(2)]
+    return [DeltaCodedIndex("step index", _FIRST_STEP_INDEX, STEP_INDEX_MAX) for _ in range(2)]
 
 
-def _laplace_layouts(tensor_count: int) -> list[Laplace]:
+def _laplace_decoders(tensor_count: int) -> list[Laplace]:
     """Coding 0, tensor by tensor."""
     return [Laplace(), Laplace()] * (tensor_count // 2)
 
 
-def _layouts(tensor_count: int) -> list[Layout]:
+def _weight_coders(tensor_count: int) -> list[WeightCoder]:
     """Coding 1, tensor by tensor."""
-    hidden: list[Layout] = [SineBias(), Kernel()] * (tensor_count // 2 - 1)
-    return [FirstKernel(), *hidden, Shaped()]
+    hidden: list[WeightCoder] = [SineBias(), Kernel()] * (tensor_count // 2 - 1)
+    return [FirstKernel(), *hidden, GeneralizedNormal()]

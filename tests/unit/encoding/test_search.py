@@ -13,7 +13,7 @@ BOUNDS = (1e-6, 1.0)
 
 @dataclass(frozen=True)
 class Trial:
-    rate_weight: float
+    rd_lambda: float
     share: float
     bytes: float
     psnr_db: float
@@ -29,36 +29,36 @@ class Codec:
     trials: list[Trial] = field(default_factory=list)
     ends: list[float | None] = field(default_factory=list)
 
-    def __call__(self, rate_weight: float, share: float, end: float | None) -> Trial:
-        position = math.log(rate_weight / 1e-3)
+    def __call__(self, rd_lambda: float, share: float, end: float | None) -> Trial:
+        position = math.log(rd_lambda / 1e-3)
         bytes_ = 20_000 * math.exp(self.slope * position) * (1.0 if share == 1 else self.short)
         psnr_db = min(30 - 2.0 * position - (share < 1), self.most_db)
-        self.trials.append(Trial(rate_weight, share, bytes_, psnr_db))
+        self.trials.append(Trial(rd_lambda, share, bytes_, psnr_db))
         self.ends.append(end)
         return self.trials[-1]
 
 
 def size_goal(budget: float) -> Goal[Trial]:
     return Goal(
-        figure=lambda trial: math.log(trial.bytes),
-        aim=math.log(0.96 * budget),
+        metric=lambda trial: math.log(trial.bytes),
+        target=math.log(0.96 * budget),
         met=lambda trial: trial.bytes <= budget,
         tolerance=0.08,
         slope=-0.7,
         gain=-0.14,
-        badness=lambda trial: trial.bytes if trial.bytes > budget else -trial.psnr_db,
+        cost=lambda trial: trial.bytes if trial.bytes > budget else -trial.psnr_db,
     )
 
 
 def psnr_goal(psnr_db: float) -> Goal[Trial]:
     return Goal(
-        figure=lambda trial: trial.psnr_db,
-        aim=psnr_db + 0.15,
+        metric=lambda trial: trial.psnr_db,
+        target=psnr_db + 0.15,
         met=lambda trial: trial.psnr_db >= psnr_db,
         tolerance=0.3,
         slope=-2.0,
         gain=1.5,
-        badness=lambda trial: trial.bytes if trial.psnr_db >= psnr_db else -trial.psnr_db,
+        cost=lambda trial: trial.bytes if trial.psnr_db >= psnr_db else -trial.psnr_db,
     )
 
 
@@ -85,7 +85,7 @@ def test_a_goal_out_of_reach_ends_with_the_best() -> None:
     found = search(codec, psnr_goal(60), 1e-3, BOUNDS, None)
     assert found.psnr_db == 31.0
     assert len(codec.trials) <= PROBES + FITS + MORE_FITS
-    assert all(BOUNDS[0] <= trial.rate_weight <= BOUNDS[1] for trial in codec.trials)
+    assert all(BOUNDS[0] <= trial.rd_lambda <= BOUNDS[1] for trial in codec.trials)
 
 
 def test_a_good_guess_takes_one_probe_and_one_fit() -> None:
@@ -111,10 +111,10 @@ def test_trials_share_the_time_and_none_follows_its_end(monkeypatch: pytest.Monk
 class Noisy(Codec):
     """Short trials tell next to nothing."""
 
-    def __call__(self, rate_weight: float, share: float, end: float | None) -> Trial:
-        trial = super().__call__(rate_weight, share, end)
+    def __call__(self, rd_lambda: float, share: float, end: float | None) -> Trial:
+        trial = super().__call__(rd_lambda, share, end)
         if share < 1:
-            self.trials[-1] = trial = Trial(rate_weight, share, 2000.0, 19.0)
+            self.trials[-1] = trial = Trial(rd_lambda, share, 2000.0, 19.0)
         return trial
 
 

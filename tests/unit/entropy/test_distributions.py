@@ -27,8 +27,8 @@ def test_laplace_counts_by_hand() -> None:
     first = decay * (2**32 + decay) >> 32
     second = first * ratio >> 32
     third = second * ratio >> 32
-    assert distributions.laplace_counts(16, 2).tolist() == [third, second, first, 2 * 2**32, first, second, third]
-    assert distributions.onesided_counts(16, 2).tolist() == [2**32, first, second, third]
+    assert distributions.laplace_frequencies(16, 2).tolist() == [third, second, first, 2 * 2**32, first, second, third]
+    assert distributions.onesided_frequencies(16, 2).tolist() == [2**32, first, second, third]
 
 
 def test_shaped_counts_by_hand() -> None:
@@ -39,13 +39,21 @@ def test_shaped_counts_by_hand() -> None:
     first = 2**32 * ratio >> 32
     second = first * (ratio * bend >> 32) >> 32
     third = second * ((ratio * bend >> 32) * bend >> 32) >> 32
-    assert distributions.shaped_counts(16, 2, 2).tolist() == [third, second, first, 2**32, first, second, third]
+    assert distributions.generalized_normal_frequencies(16, 2, 2).tolist() == [
+        third,
+        second,
+        first,
+        2**32,
+        first,
+        second,
+        third,
+    ]
 
 
 @pytest.mark.parametrize("index", [8, 16, 24, 40])
 def test_counts_follow_the_quantized_laplace_distribution(index: int) -> None:
     scale = _scale(index)
-    counts = distributions.laplace_counts(index, 12)
+    counts = distributions.laplace_frequencies(index, 12)
     probability = counts / counts.sum()
     middle = len(counts) // 2
     assert probability[middle] == pytest.approx(1 - math.exp(-0.5 / scale), rel=1e-3)
@@ -59,12 +67,14 @@ def test_shapes_are_products_of_a_laplace_and_a_gauss_distribution(shape: int) -
         alpha, beta = 1 / _scale(index + nearer), 0.5 / _scale(2 * index - wider)
         values = np.arange(16)
         expected = 2**32 * np.exp(-alpha * values - beta * values**2)
-        np.testing.assert_allclose(distributions.shaped_counts(index, 4, shape)[15:], expected, rtol=1e-6, atol=16)
+        np.testing.assert_allclose(
+            distributions.generalized_normal_frequencies(index, 4, shape)[15:], expected, rtol=1e-6, atol=16
+        )
 
 
 @given(st.integers(0, 63), st.integers(1, 9), st.integers(0, 4))
 def test_counts_are_symmetric_positive_and_fall(index: int, magnitude: int, shape: int) -> None:
-    counts = distributions.shaped_counts(index, magnitude, shape)
+    counts = distributions.generalized_normal_frequencies(index, magnitude, shape)
     assert len(counts) == 2 ** (magnitude + 1) - 1
     assert (counts == counts[::-1]).all()
     assert (counts >= 1).all()
@@ -73,6 +83,6 @@ def test_counts_are_symmetric_positive_and_fall(index: int, magnitude: int, shap
 
 
 def test_code_lengths_are_those_of_the_coders_frequencies() -> None:
-    for counts in (distributions.onesided_counts(32, 13), distributions.laplace_counts(3, 6), np.ones(5)):
+    for counts in (distributions.onesided_frequencies(32, 13), distributions.laplace_frequencies(3, 6), np.ones(5)):
         frequencies = np.diff(cumulative(counts.tolist()))
         np.testing.assert_allclose(distributions.code_lengths(counts), 24 - np.log2(frequencies), rtol=1e-12)

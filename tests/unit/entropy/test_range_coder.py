@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pillow_inr.entropy.distributions import Model, laplace, onesided, shaped, uniform
+from pillow_inr.entropy.distributions import Model, generalized_normal, laplace, onesided, uniform
 from pillow_inr.entropy.range_coder import Decoder, Encoder, MeteredDecoder
 from pillow_inr.errors import FormatError
 from pillow_inr.models.pyramid import frequency_tables
@@ -12,23 +12,23 @@ from pillow_inr.models.pyramid import frequency_tables
 def test_integers_come_back_in_order() -> None:
     symbols = np.array([[-7, 0, 3], [1, 7, -2]], np.int32)
     encoder = Encoder()
-    encoder.put(11, uniform(16))
-    encoder.put(symbols, laplace(20, 3))
-    encoder.put(np.zeros(0, np.int32), laplace(20, 3))
-    encoder.put(5, onesided(20, 3))
+    encoder.encode(11, uniform(16))
+    encoder.encode(symbols, laplace(20, 3))
+    encoder.encode(np.zeros(0, np.int32), laplace(20, 3))
+    encoder.encode(5, onesided(20, 3))
     decoder = Decoder(encoder.to_bytes())
-    assert decoder.take_one(uniform(16)) == 11
-    taken = decoder.take(laplace(20, 3), 6)
+    assert decoder.decode_one(uniform(16)) == 11
+    taken = decoder.decode(laplace(20, 3), 6)
     assert taken.dtype == np.int32
     assert taken.tolist() == symbols.ravel().tolist()
-    assert decoder.take(laplace(20, 3), 0).tolist() == []
-    assert decoder.take_one(onesided(20, 3)) == 5
+    assert decoder.decode(laplace(20, 3), 0).tolist() == []
+    assert decoder.decode_one(onesided(20, 3)) == 5
     decoder.finish()
 
 
 def test_words_that_no_encoder_writes_are_refused() -> None:
     with pytest.raises(FormatError, match="does not fit"):
-        Decoder(b"\xff" * 8).take(uniform(16), 1)
+        Decoder(b"\xff" * 8).decode(uniform(16), 1)
     with pytest.raises(FormatError, match="data is left"):
         Decoder(bytes(range(1, 13))).finish()
 
@@ -37,7 +37,7 @@ small = st.integers(1, 6)
 scales = st.integers(0, 63)
 # A model, the lowest and the highest of its integers.
 models = st.one_of(
-    st.builds(lambda j, m, h: (shaped(j, m, h), 1 - 2**m, 2**m - 1), scales, small, st.integers(0, 4)),
+    st.builds(lambda j, m, h: (generalized_normal(j, m, h), 1 - 2**m, 2**m - 1), scales, small, st.integers(0, 4)),
     st.builds(lambda j, m: (onesided(j, m), 0, 2**m - 1), scales, small),
     st.integers(2, 16).map(lambda n: (uniform(n), 0, n - 1)),
 )
@@ -48,16 +48,16 @@ runs = models.flatmap(lambda model: st.tuples(st.just(model[0]), st.lists(st.int
 def test_any_integers_under_any_models_come_back(parts: list[tuple[Model, list[int]]], rest: bytes) -> None:
     encoder = Encoder()
     for model, values in parts:
-        encoder.put(np.array(values, np.int32), model)
+        encoder.encode(np.array(values, np.int32), model)
     data = encoder.to_bytes()
     assert len(data) % 4 == 0
     for decoder in (Decoder(data), MeteredDecoder(data)):
         for model, values in parts:
-            assert decoder.take(model, len(values)).tolist() == values
+            assert decoder.decode(model, len(values)).tolist() == values
         decoder.finish()
     decoder = Decoder(data + b"\xff" * 8 + rest[: len(rest) // 4 * 4])
     for model, values in parts:
-        decoder.take(model, len(values))
+        decoder.decode(model, len(values))
     with pytest.raises(FormatError, match="data is left"):
         decoder.finish()
 
@@ -68,10 +68,10 @@ def test_any_integers_under_any_models_come_back(parts: list[tuple[Model, list[i
 def test_rows_of_counts_come_back_in_any_parts(symbols: list[tuple[int, int]], cut: int) -> None:
     rows, bins = np.array(symbols, np.int32).T
     encoder = Encoder()
-    encoder.put_rows(bins, frequency_tables.counts()[rows])
+    encoder.encode_rows(bins, frequency_tables.frequencies()[rows])
     decoder = Decoder(encoder.to_bytes())
     parts = [part for part in (rows[:cut], rows[cut:]) if len(part)]
-    taken = [decoder.take_rows(frequency_tables.counts()[part]) for part in parts]
+    taken = [decoder.decode_rows(frequency_tables.frequencies()[part]) for part in parts]
     assert np.concatenate(taken).tolist() == bins.tolist()
     decoder.finish()
 
@@ -81,7 +81,7 @@ def test_any_words_are_integers_or_refused(data: bytes, chosen: list[tuple[Model
     decoder = Decoder(data)
     try:
         for model, low, high in chosen:
-            assert low <= decoder.take_one(model) <= high
+            assert low <= decoder.decode_one(model) <= high
         decoder.finish()
     except FormatError:
         pass

@@ -22,7 +22,7 @@ def test_lengths_are_those_of_the_exact_counts(magnitude: int, shape: int) -> No
     assert lengths.shape == (2, 64)
     assert not lengths[1].any()
     for index in range(64):
-        exact = _exact_bits(symbols, distributions.shaped_counts(index, magnitude, shape), -high)
+        exact = _exact_bits(symbols, distributions.generalized_normal_frequencies(index, magnitude, shape), -high)
         assert lengths[0, index] == pytest.approx(exact, rel=1e-3)
 
 
@@ -46,7 +46,7 @@ def test_gaussian_symbols_get_the_gaussian_shape() -> None:
 def test_onesided_scale_is_the_best_of_all() -> None:
     values = np.abs(np.rint(np.random.default_rng(3).laplace(0, 5, 300))).astype(np.int32)
     magnitude = int(values.max()).bit_length()
-    lengths = [_exact_bits(values, distributions.onesided_counts(index, magnitude), 0) for index in range(64)]
+    lengths = [_exact_bits(values, distributions.onesided_frequencies(index, magnitude), 0) for index in range(64)]
     assert scale_search.onesided_scale(values, magnitude) == int(np.argmin(lengths))
 
 

@@ -36,7 +36,7 @@ headers = st.builds(
         samples=None if isinstance(pixels, int) else pixels,
         encoding=container.ENCODING_FOURIER if fourier else container.ENCODING_NONE,
         frequencies=fourier[0] if fourier else 0,
-        growth=fourier[1] if fourier else 100,
+        frequency_ratio=fourier[1] if fourier else 100,
         **fields,
     ),
     pixels=st.integers(0, 3) | st.sampled_from(container.DTYPES).flatmap(_sample_formats),
@@ -56,7 +56,7 @@ def test_smallest_file_byte_by_byte() -> None:
         pixel_format=0,
         encoding=container.ENCODING_NONE,
         frequencies=0,
-        growth=100,
+        frequency_ratio=100,
         width=1,
         depth=1,
         payload_bytes=4,
@@ -276,7 +276,7 @@ def test_header_of_a_pyramid_byte_by_byte() -> None:
     st.integers(0, 3) | st.sampled_from(container.DTYPES).flatmap(_sample_formats),
     st.tuples(st.integers(1, 4096), st.integers(1, 4096), st.just(0))
     | st.tuples(st.integers(1, 2**24 - 1), st.integers(1, 2**24 - 1), st.integers(8, 12)),
-    st.integers(0, container.PRIOR_COUNT - 1),
+    st.integers(0, container.BASE_WEIGHTS_COUNT - 1),
 )
 def test_header_of_a_pyramid_round_trip(
     pixels: int | container.SampleFormat, shape: tuple[int, int, int], prior: int
@@ -290,7 +290,7 @@ def test_header_of_a_pyramid_round_trip(
     ("position", "value", "match"),
     [
         (11, container.PRESET_COUNT, "preset .*upgrade"),
-        (12, container.PRIOR_COUNT, "prior .*upgrade"),
+        (12, container.BASE_WEIGHTS_COUNT, "prior .*upgrade"),
         (14, 1, "coding 1.*upgrade"),
     ],
 )

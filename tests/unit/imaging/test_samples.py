@@ -61,7 +61,7 @@ def test_every_16_bit_sample_survives_network_values(values: list[int]) -> None:
     sample_format = format_of(array)[1]
     assert sample_format is not None
     scale = Scale("uint16", 1, sample_format.ranges)
-    network = scale.to_values(array[..., np.newaxis])
+    network = scale.to_normalized(array[..., np.newaxis])
     assert network.dtype == np.float32
     assert 0 <= network.min() <= network.max() <= 1
     np.testing.assert_array_equal(scale.to_samples(network)[..., 0], array)
@@ -78,7 +78,7 @@ def test_floats_keep_their_range(a: float, b: float) -> None:
     assert ends.dtype == np.float32
     # Exactly but for the rounding of one sum in double precision.
     np.testing.assert_allclose(ends.ravel(), [low, high], rtol=0, atol=(high - low) * 2.0**-52)
-    back = scale.to_values(np.array([[low], [high]], np.float32)).ravel().tolist()
+    back = scale.to_normalized(np.array([[low], [high]], np.float32)).ravel().tolist()
     assert back == ([0.0, 1.0] if low < high else [0.0, 0.0])
 
 
@@ -91,7 +91,7 @@ def test_8_bit_levels_are_rounded_once_ties_to_even() -> None:
 def test_a_difference_of_large_numbers_keeps_its_precision() -> None:
     array = np.array([[16_777_000.0], [16_777_001.0], [16_777_003.0]], np.float32)
     scale = Scale("float32", 1, ((16_777_000.0, 16_777_003.0),))
-    np.testing.assert_allclose(scale.to_values(array).ravel(), [0, 1 / 3, 1], rtol=1e-6)
+    np.testing.assert_allclose(scale.to_normalized(array).ravel(), [0, 1 / 3, 1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("values", [[np.inf, 0], [np.nan, 0], [np.inf, -np.inf]])
@@ -122,7 +122,7 @@ def test_a_header_holds_the_format_of_any_samples(array: np.ndarray) -> None:
     low, high = np.array(samples.ranges if samples else ((0, 255),)).T
     assert (low <= channels).all()
     assert (channels <= high).all()
-    network = Scale.of(parsed).to_values(channels)
+    network = Scale.of(parsed).to_normalized(channels)
     assert network.dtype == np.float32
     assert (network >= 0).all()
     assert (network <= np.float32(1)).all()

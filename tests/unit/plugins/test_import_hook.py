@@ -351,7 +351,9 @@ def test_another_failure_is_one_warning(filters: str) -> None:
 
 
 def test_a_dependency_that_is_missing_is_told() -> None:
-    hide = _hidden("pillow_inr.plugins.registration", "ModuleNotFoundError('no', name='pillow_inr.plugins.registration')")
+    hide = _hidden(
+        "pillow_inr.plugins.registration", "ModuleNotFoundError('no', name='pillow_inr.plugins.registration')"
+    )
     assert "failed" in fresh_warnings(f"{INSTALL}{hide}import PIL.Image", "always")[1]
 
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from ....encoding.progress import Report
 from ....errors import FitError
-from ....imaging.metrics import is_lost, psnr_db
+from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
 from ...siren.training.fit import device_name
 from .. import latent_coding, structure
 from ..context import SYMBOL_MAX
-from ..latent_coding import Delta, delta_bits
+from ..latent_coding import WeightResidual, weight_residual_bits
 from ..structure import LEVELS, as_floats
 from . import initial_latents
-from .rounding import round_to_prior
+from .rounding import round_weight_residuals
 from .soap import Soap, Tensors
 from .trainer import NOISE_OFFSETS, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
 
@@ -46,7 +46,7 @@ TUNING_RATE = 0.1
 NETWORK_CLIP = 0.1
 # Of a tensor's differences from the prior: the smallest mean magnitude, and where the pull towards zero bends.
 SMALLEST_SCALE = 2.0**-9
-NETWORK_RATE_WEIGHT = 1.0
+NETWORK_RD_WEIGHT = 1.0
 # Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
 # their rounding thresholds, for a tenth of the rate and more (docs/experiments.md section 11).
 ADAM = (0.7, 0.92)
@@ -65,7 +65,7 @@ REPORT_EVERY = 0.2
 class Fitted:
     """A fitted pyramid, ready to be coded."""
 
-    deltas: dict[str, Delta]
+    weight_residuals: dict[str, WeightResidual]
     """Of every tensor."""
     grids: list[NDArray[np.int32]]
     """Symbols, finest first."""
@@ -79,22 +79,22 @@ def fit(
     *,
     scale: Scale,
     preset: int,
-    prior: int,
-    rate_weight: float,
+    base_index: int,
+    rd_lambda: float,
     steps: int,
     seed: int = 0,
     deadline: float | None = None,
     device: str | None = None,
     report: Report | None = None,
 ) -> Fitted:
-    """Fit a pyramid to an image under mean squared error + rate_weight * bits per pixel.
+    """Fit a pyramid to an image under mean squared error + rd_lambda * bits per pixel.
 
     Args:
         image: shape (height, width, channels).
         scale: makes network values of the samples; their mean squared error is the distortion.
         preset: index into `pyramid.PRESETS`.
         prior: number of the prior that the networks start from and are coded against.
-        rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
+        rd_lambda: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
         steps: passes over the image, >= 1; fewer are made when the deadline comes first.
         seed: of the noise.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
@@ -108,26 +108,26 @@ def fit(
     height, width, channels = image.shape
     with tf.device(device_name(device)):
         trainer = shared_trainer(preset, channels, device)
-        values = scale.to_values(image)
-        first = trainer.latents(_first_latents(values, prior, steps))
+        values = scale.to_normalized(image)
+        first = trainer.latents(_first_latents(values, base_index, steps))
         target = trainer.image(values)
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
-        base = structure.prior(preset, prior, channels)
-        for caution in ATTEMPTS:
-            run = _Run(trainer, target, first, base, rate_weight, seed, caution)
+        base = structure.base_index(preset, base_index, channels)
+        for learning_rate_divisor in ATTEMPTS:
+            run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_divisor)
             schedule = _Schedule(steps, deadline)
             run.train(schedule, report)
             fitted = run.result()
-            if fitted is not None and not is_lost(fitted.psnr_db, variance, rate_weight / (width * height)):
+            if fitted is not None and not is_failed_fit(fitted.psnr_db, variance, rd_lambda / (width * height)):
                 if report is not None:
                     report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
                 return fitted
     raise FitError(f"the fit diverged {len(ATTEMPTS)} times; try another seed or a lower quality")
 
 
-def _first_latents(values: NDArray[np.float32], prior: int, steps: int) -> list[NDArray[np.float32]]:
+def _first_latents(values: NDArray[np.float32], base_index: int, steps: int) -> list[NDArray[np.float32]]:
     if steps < FILTERED_STEPS:
-        return initial_latents.analyse(values, prior)
+        return initial_latents.analyse(values, base_index)
     height, width, _ = values.shape
     return [np.zeros(shape, np.float32) for shape in structure.grid_sizes((width, height))]
 
@@ -174,22 +174,22 @@ class _Run:
         image: Image,
         latents: Latents,
         base: dict[str, NDArray[np.int64]],
-        rate_weight: float,
+        rd_lambda: float,
         seed: int,
-        caution: float,
+        learning_rate_divisor: float,
     ) -> None:
         self.trainer = trainer
         self.image = image
         self.base = base
-        self.caution = caution
+        self.learning_rate_divisor = learning_rate_divisor
         height, width = image.size.numpy()
         channels = image.values.shape[1]
         self.pixels = int(height * width)
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
-        self.bit_weight = rate_weight * channels
-        usual = LATENT_RATE * math.pow(rate_weight / 1e-3, LATENT_RATE_POWER)
-        self.latent_rate = caution * min(usual, LATENT_RATE_MAX)
+        self.lambda_per_bit = rd_lambda * channels
+        usual = LATENT_RATE * math.pow(rd_lambda / 1e-3, LATENT_RATE_POWER)
+        self.latent_rate = learning_rate_divisor * min(usual, LATENT_RATE_MAX)
         self.random = np.random.default_rng(seed)
         self.start = _floats(base)
         self.weights = dict(self.start)
@@ -210,9 +210,9 @@ class _Run:
                     self._fix_symbols()
                     optimizer = Soap(self.weights, NETWORK_CLIP)
                 assert self.symbols is not None
-                outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.bit_weight)
+                outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.lambda_per_bit)
                 rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
-            self._move(optimizer, outcome, rate * self.caution)
+            self._move(optimizer, outcome, rate * self.learning_rate_divisor)
             schedule.advance()
             if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
@@ -225,7 +225,7 @@ class _Run:
             deviation=_float(_between(DEVIATIONS, position)),
             rates=tf.constant(rates, tf.float32),
             decays=tf.constant([*ADAM, *(decay ** (step + 1) for decay in ADAM)], tf.float32),
-            bit_weight=_float(self.bit_weight),
+            lambda_per_bit=_float(self.lambda_per_bit),
             offsets=tf.constant(self.random.integers(0, NOISE_OFFSETS, self.image.places.shape[0], np.int32)),
         )
         self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told)
@@ -245,7 +245,7 @@ class _Run:
         difference = self.weights[name] - self.start[name]
         magnitude = np.abs(difference)
         scale = max(float(magnitude.mean()), SMALLEST_SCALE)
-        worth = np.float32(NETWORK_RATE_WEIGHT * self.bit_weight / (scale * math.log(2.0)))
+        worth = np.float32(NETWORK_RD_WEIGHT * self.lambda_per_bit / (scale * math.log(2.0)))
         gradient: NDArray[np.float32] = worth * difference / (magnitude + np.float32(SMALLEST_SCALE))
         return gradient
 
@@ -268,16 +268,16 @@ class _Run:
 
         def cost(weights: Tensors) -> float:
             squared_error, bits = self.trainer.quality(symbols, self.image, weights)
-            return float(squared_error + self.bit_weight * bits)
+            return float(squared_error + self.lambda_per_bit * bits)
 
-        deltas = round_to_prior(self.weights, self.base, self.bit_weight, cost)
-        rounded = _floats(latent_coding.apply(self.base, deltas))
+        weight_residuals = round_weight_residuals(self.weights, self.base, self.lambda_per_bit, cost)
+        rounded = _floats(latent_coding.apply(self.base, weight_residuals))
         squared_error, bits = self.trainer.quality(symbols, self.image, rounded)
         return Fitted(
-            deltas,
+            weight_residuals,
             [grid.numpy().astype(np.int32) for grid in symbols],
             psnr_db(squared_error / self.samples),
-            bits + sum(map(delta_bits, deltas.values())),
+            bits + sum(map(weight_residual_bits, weight_residuals.values())),
         )
 
 

@@ -54,7 +54,7 @@ def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -
         patches: symbols of each grid in the tile and MARGIN cells around it, continued beyond the image's edges.
     Source: docs/format.md section 9; Cool-chic 5 (Orange), synthesis and upsampling.
     """
-    margin = preset.residuals
+    margin = preset.residual_convolutions
     features = patches[-1][None]
     for level in range(LEVELS - 2, -1, -1):
         kernel = weights["up"][level]
@@ -64,8 +64,10 @@ def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -
     flat = tf.reshape(features, [LEVELS, -1])
     hidden = tf.nn.relu(weights["s1"] @ flat + weights["s1b"][:, None])
     values = weights["s2"] @ hidden + weights["s2b"][:, None] + weights["ss"] @ flat
-    for index in range(preset.residuals):
-        values = _residual(values, TILE + 2 * (margin - index), weights, index, index + 1 < preset.residuals)
+    for index in range(preset.residual_convolutions):
+        values = _residual(
+            values, TILE + 2 * (margin - index), weights, index, index + 1 < preset.residual_convolutions
+        )
     return values
 
 

@@ -21,7 +21,7 @@ FEATURES = _COLOURS * ((2 * _REACH + 1) ** 2 + (2 * _COARSE_REACH + 1) ** 2)
 _FILE = Path(__file__).with_name("initial_latents.npy")
 
 
-def analyse(values: NDArray[np.float32], prior: int) -> list[NDArray[np.float32]]:
+def analyse(values: NDArray[np.float32], base_index: int) -> list[NDArray[np.float32]]:
     """Latents that are likely for an image.
 
     Args:
@@ -31,7 +31,7 @@ def analyse(values: NDArray[np.float32], prior: int) -> list[NDArray[np.float32]
         Of each level, finest first, what its symbols will be about, in the shape of its grid.
     """
     latents = []
-    for (bias, *weights), planes in zip(_filters()[prior], features(values), strict=True):
+    for (bias, *weights), planes in zip(_filters()[base_index], features(values), strict=True):
         total = np.float32(bias)
         for weight, plane in zip(weights, planes, strict=True):
             total = total + weight * plane

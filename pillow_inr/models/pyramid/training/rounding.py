@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ....entropy.quantization import SYMBOL_MAX
 from .. import structure
-from ..latent_coding import Delta, delta_bits
+from ..latent_coding import WeightResidual, weight_residual_bits
 from ..structure import as_floats
 from .soap import Tensors
 
@@ -23,44 +23,46 @@ SYNTHESIS_EXPONENT = 5
 EXPONENT_MAX = 15
 
 
-def round_to_prior(weights: Tensors, base: structure.Tensors, bit_weight: float, cost: Cost) -> dict[str, Delta]:
+def round_weight_residuals(
+    weights: Tensors, base: structure.Tensors, lambda_per_bit: float, cost: Cost
+) -> dict[str, WeightResidual]:
     """Choose for each tensor the step of its differences from the prior; the coarsest is to have none at all.
 
     Args:
         weights: as trained, float32; shapes as `pyramid.shapes` lists them.
         base: the prior's networks, as `pyramid.prior` gives them.
-        bit_weight: squared error that a bit is worth.
+        lambda_per_bit: squared error that a bit is worth.
         cost: measures weights; it is asked some four times for each tensor.
     """
     wanted = {name: _integers(name, weights[name]) - base[name] for name in base}
-    deltas = {name: _delta(wanted[name], _first_exponent(name)) for name in base}
-    rounded = {name: as_floats(name, deltas[name].added_to(base[name])) for name in base}
+    weight_residuals = {name: _weight_residual(wanted[name], _first_exponent(name)) for name in base}
+    rounded = {name: as_floats(name, weight_residuals[name].added_to(base[name])) for name in base}
     for name in base:
 
-        def total(delta: Delta, name: str = name) -> float:
-            changed = {**rounded, name: as_floats(name, delta.added_to(base[name]))}
-            return cost(changed) + bit_weight * delta_bits(delta)
+        def total(weight_residual: WeightResidual, name: str = name) -> float:
+            changed = {**rounded, name: as_floats(name, weight_residual.added_to(base[name]))}
+            return cost(changed) + lambda_per_bit * weight_residual_bits(weight_residual)
 
-        deltas[name] = _best(wanted[name], deltas[name], total)
-        rounded[name] = as_floats(name, deltas[name].added_to(base[name]))
-    return deltas
+        weight_residuals[name] = _best(wanted[name], weight_residuals[name], total)
+        rounded[name] = as_floats(name, weight_residuals[name].added_to(base[name]))
+    return weight_residuals
 
 
-def _best(wanted: NDArray[np.int64], first: Delta, total: Callable[[Delta], float]) -> Delta:
+def _best(wanted: NDArray[np.int64], first: WeightResidual, total: Callable[[WeightResidual], float]) -> WeightResidual:
     """From a first step on, coarser or else finer ones as long as they pay; and no differences if these do."""
     best, least = first, total(first)
     for direction in (1, -1):
         exponent = first.exponent + direction
         while 0 <= exponent <= EXPONENT_MAX and best.symbols.any():
-            delta = _delta(wanted, exponent)
-            measured = total(delta)
+            weight_residual = _weight_residual(wanted, exponent)
+            measured = total(weight_residual)
             if measured >= least:
                 break
-            best, least = delta, measured
+            best, least = weight_residual, measured
             exponent += direction
         if best is not first:
             break
-    none = Delta(0, np.zeros_like(first.symbols))
+    none = WeightResidual(0, np.zeros_like(first.symbols))
     return none if best.symbols.any() and total(none) <= least else best
 
 
@@ -68,9 +70,9 @@ def _first_exponent(name: str) -> int:
     return CONTEXT_EXPONENT if structure.is_context(name) else SYNTHESIS_EXPONENT
 
 
-def _delta(wanted: NDArray[np.int64], exponent: int) -> Delta:
+def _weight_residual(wanted: NDArray[np.int64], exponent: int) -> WeightResidual:
     symbols = np.clip(np.rint(np.ldexp(wanted.astype(np.float64), -exponent)), -SYMBOL_MAX, SYMBOL_MAX)
-    return Delta(exponent, symbols.astype(np.int32))
+    return WeightResidual(exponent, symbols.astype(np.int32))
 
 
 def _integers(name: str, weights: NDArray[np.float32]) -> NDArray[np.int64]:

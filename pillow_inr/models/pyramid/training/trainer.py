@@ -59,7 +59,7 @@ class Step(NamedTuple):
     """Learning rate of each grid, in symbols, shape (LEVELS,)."""
     decays: tf.Tensor
     """Adam's two, and what is left of the initial zeros: shape (4,)."""
-    bit_weight: tf.Tensor
+    lambda_per_bit: tf.Tensor
     """Squared error, summed over samples, that a bit is worth."""
     offsets: tf.Tensor
     """Where in the pool each tile's noise begins, shape (tiles,), int32."""
@@ -133,9 +133,9 @@ class Trainer:
         moved, found = self._train(latents, image, self._constants(weights), step)
         return moved, self._outcome(found)
 
-    def gradients(self, grids: Grids, image: Image, weights: Tensors, bit_weight: float) -> Outcome:
+    def gradients(self, grids: Grids, image: Image, weights: Tensors, lambda_per_bit: float) -> Outcome:
         """How the networks should move while the symbols stay."""
-        found = self._tune(grids, image, self._constants(weights), tf.constant(bit_weight, tf.float32))
+        found = self._tune(grids, image, self._constants(weights), tf.constant(lambda_per_bit, tf.float32))
         return self._outcome(found)
 
     def quality(self, grids: Grids, image: Image, weights: Tensors) -> tuple[float, float]:
@@ -156,19 +156,19 @@ class Trainer:
     ) -> tuple[Latents, tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
         def gradients(tile: _Tile, offset: tf.Tensor) -> Any:
             noise = tf.slice(self.pool, [offset], [TILE_NOISE]) * step.deviation
-            return self._tile_gradients(tile, weights, step.bit_weight, step.temperature, noise)
+            return self._tile_gradients(tile, weights, step.lambda_per_bit, step.temperature, noise)
 
         pulls, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
         return _adam(latents, pulls, _tiles(image.size), step), _summed(*found)
 
     def _tuned(
-        self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], bit_weight: tf.Tensor
+        self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], lambda_per_bit: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         # Soft rounding leaves whole numbers alone: at no noise this is what the symbols themselves do.
         warm, silence = tf.constant(0.1), tf.zeros([TILE_NOISE])
 
         def gradients(tile: _Tile) -> Any:
-            return self._tile_gradients(tile, weights, bit_weight, warm, silence)
+            return self._tile_gradients(tile, weights, lambda_per_bit, warm, silence)
 
         _, *found = self._over_tiles(gradients, grids, image, self.results)
         return _summed(*found)
@@ -206,7 +206,7 @@ class Trainer:
         self,
         tile: _Tile,
         weights: dict[str, tf.Tensor],
-        bit_weight: tf.Tensor,
+        lambda_per_bit: tf.Tensor,
         temperature: tf.Tensor,
         noise: tf.Tensor,
     ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
@@ -222,7 +222,7 @@ class Trainer:
             # No clamp here: it would leave bright pixels without a gradient.
             error = synthesize(self.preset, weights, patches) - tile.values
             squared_error = _inside_sum(tile, tf.square(error))
-            loss = squared_error + bit_weight * bits
+            loss = squared_error + lambda_per_bit * bits
         return *tape.gradient(loss, (tile.patches, weights)), squared_error, bits
 
     def _quality_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:

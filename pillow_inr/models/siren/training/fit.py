@@ -41,7 +41,7 @@ CONTROLS = 100
 # Response of log(lambda) to the logarithm of the relative error of the size, at each call; and its bounds.
 PROPORTIONAL_GAIN = 4.0
 INTEGRAL_GAIN = 0.5
-RATE_WEIGHT_SPAN = 7.0
+RD_LAMBDA_SPAN = 7.0
 # Part of the bits per weight that are wanting by which steps are refined at each call; its bound; and when that ends.
 PUSH_GAIN = 0.5
 PUSH_MAX = 0.2
@@ -65,7 +65,7 @@ def fit(
     *,
     scale: Scale,
     steps: int,
-    rate_weight: float,
+    rd_lambda: float,
     seed: int = 0,
     deadline: float | None = None,
     initial: Sequence[NDArray[np.float32]] | None = None,
@@ -74,19 +74,19 @@ def fit(
     budget: Budget | None = None,
     report: Report | None = None,
 ) -> Fitted:
-    """Fit a SIREN to an image under mean squared error + rate_weight * bits per pixel.
+    """Fit a SIREN to an image under mean squared error + rd_lambda * bits per pixel.
 
     Args:
         image: shape (height, width, channels).
         scale: makes network values of the samples; their mean squared error is the distortion.
         steps: optimizer steps, >= 1; fewer are made when the deadline comes first.
-        rate_weight: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
+        rd_lambda: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         initial: weights to start from, as `Architecture.shapes` lists them; by default drawn by `seed`.
         device: a TensorFlow device name such as "CPU:0" or "GPU:1"; by default TensorFlow's choice, the first GPU
             when there is one.
         overhead_bytes: what the file will hold beside coded weights; only the reported bits per pixel need it.
-        budget: a size for the coded weights, towards which lambda is moved from `rate_weight`.
+        budget: a size for the coded weights, towards which lambda is moved from `rd_lambda`.
         report: called about five times a second.
     Raises:
         BackendError: Keras runs on another back end than TensorFlow, or there is no such device.
@@ -96,9 +96,9 @@ def fit(
     with tf.device(device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
         rate = peak_rate(architecture.width)
         for attempt in range(ATTEMPTS):
-            caution = 2.0**attempt
-            slow, decay = rate / math.sqrt(caution), WEIGHT_DECAY * caution
-            trainer.start(image, scale, architecture.growth, rate_weight, seed, slow, decay, initial)
+            learning_rate_divisor = 2.0**attempt
+            slow, decay = rate / math.sqrt(learning_rate_divisor), WEIGHT_DECAY * learning_rate_divisor
+            trainer.start(image, scale, architecture.frequency_ratio, rd_lambda, seed, slow, decay, initial)
             call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // CONTROLS + 1)
             schedule = _Schedule(steps, call_steps, deadline)
             patient = attempt == ATTEMPTS - 1
@@ -113,7 +113,7 @@ def fit(
 _idle: dict[tuple[Architecture, int, int, str | None], Trainer] = {}
 IDLE_MAX = 8
 # Nothing compiled depends on it.
-ANY_GROWTH = 100
+ANY_FREQUENCY_RATIO = 100
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def _borrowed_trainer(image: Samples, architecture: Architecture, device: str | 
     height, width, _ = image.shape
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
-    alike = replace(architecture, growth=ANY_GROWTH)
+    alike = replace(architecture, frequency_ratio=ANY_FREQUENCY_RATIO)
     key = alike, batch, longest_side, device
     trainer = _idle.pop(key, None) or Trainer(alike, batch, longest_side)
     try:
@@ -186,7 +186,7 @@ def _run(
 ) -> Fitted | None:
     """Run the schedule to its end; None when the fit diverged or, unless `patient`, got nowhere."""
     judged = patient
-    control = _RateControl(budget, trainer.rate_weight) if budget else None
+    control = _RateControl(budget, trainer.rd_lambda) if budget else None
     in_rate_phase = False
     mse, rate_bits = math.inf, 0.0
     while schedule.position < 1.0:
@@ -202,7 +202,7 @@ def _run(
             return None
         if not judged and schedule.position >= JUDGED_AT and schedule.step >= JUDGED_STEPS:
             judged = True
-            if trainer.stuck(mse):
+            if trainer.has_not_learned(mse):
                 return None
         if control is not None and in_rate_phase:
             control.steer(trainer, trainer.result(mse, rate_bits), schedule.position)
@@ -219,9 +219,9 @@ class _RateControl:
     end, where the weights could not follow.
     """
 
-    def __init__(self, budget: Budget, rate_weight: float) -> None:
+    def __init__(self, budget: Budget, rd_lambda: float) -> None:
         self.budget = budget
-        self.usual = rate_weight
+        self.usual = rd_lambda
         self.integral = 0.0
         self.measured = -1.0
         self.correction = 1.0
@@ -234,8 +234,8 @@ class _RateControl:
         bits = max(fitted.rate_bits * self.correction, 8.0)
         aim = 8 * BUDGET_AIM * self.budget.bytes
         error = min(max(math.log(bits / aim), -0.5), 0.5)
-        self.integral = min(max(self.integral + INTEGRAL_GAIN * error, -RATE_WEIGHT_SPAN), RATE_WEIGHT_SPAN)
-        trainer.rate_weight = self.usual * math.exp(self.integral + PROPORTIONAL_GAIN * error)
+        self.integral = min(max(self.integral + INTEGRAL_GAIN * error, -RD_LAMBDA_SPAN), RD_LAMBDA_SPAN)
+        trainer.rd_lambda = self.usual * math.exp(self.integral + PROPORTIONAL_GAIN * error)
         if position < LAST_PUSH:
             wanting = (aim - bits) / trainer.architecture.weight_count
             trainer.refine_steps(min(max(PUSH_GAIN * wanting, -PUSH_MAX), PUSH_MAX))

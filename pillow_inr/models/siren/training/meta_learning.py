@@ -85,7 +85,7 @@ def _learn(
             position = max(position, (time.perf_counter() - started) / time_limit)
         if position >= 1.0:
             break
-        trainer.start(next(images), scale, architecture.growth, 0.0, seed + index, rate, WEIGHT_DECAY, initial)
+        trainer.start(next(images), scale, architecture.frequency_ratio, 0.0, seed + index, rate, WEIGHT_DECAY, initial)
         if initial is None:
             # What all fits of the first seed would start from, apart from the image's mean colour.
             initial = trainer.result(1.0, 0.0).weights

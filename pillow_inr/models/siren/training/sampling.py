@@ -56,7 +56,7 @@ class Sampler:
     def _draw(self) -> Draw:
         index = self.starts + np.stack([next(self.offsets) for _ in range(self.steps)])
         rows, columns = np.divmod(index, self.width)
-        return columns.astype(np.int32), rows.astype(np.int32), self.scale.to_values(self.samples[index])
+        return columns.astype(np.int32), rows.astype(np.int32), self.scale.to_normalized(self.samples[index])
 
     def _offsets(self) -> Iterator[NDArray[np.int64]]:
         """Place of the pixel in each run, step by step: one order for all, from a start of each run's own."""

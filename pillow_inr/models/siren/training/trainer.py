@@ -35,7 +35,7 @@ WEIGHT_DECAY = 1.5
 ADAM_RATIO = 0.25
 WARMUP_STEPS = 30
 # Mean squared error, relative to the samples' variance, above which a network is no good yet.
-STUCK = 0.6
+NOT_LEARNED = 0.6
 # Where the schedule ends, relative to its peak.
 FINAL_RATE = 0.001
 # First quantization step of a tensor relative to the standard deviation of its weights.
@@ -85,7 +85,7 @@ class _Call(NamedTuple):
     across: tf.Tensor
     """Features of every column, shape (longest_side, axis features), float32; `down` of every row."""
     down: tf.Tensor
-    bit_weight: tf.Tensor
+    lambda_per_bit: tf.Tensor
     """lambda divided by the image's pixels."""
     rate: tf.Tensor
     """Peak learning rate."""
@@ -146,8 +146,8 @@ class Trainer:
         self,
         image: Samples,
         scale: Scale,
-        growth: int,
-        rate_weight: float,
+        frequency_ratio: int,
+        rd_lambda: float,
         seed: int,
         rate: float,
         decay: float,
@@ -162,14 +162,14 @@ class Trainer:
         self.pixels = width * height
         self.release()
         self.sampler = Sampler(image, scale, self.batch, self.call_steps, seed)
-        self.tables = [self._feature_table(length, max(width, height), growth) for length in (width, height)]
+        self.tables = [self._feature_table(length, max(width, height), frequency_ratio) for length in (width, height)]
         self.rate = tf.constant(rate, tf.float32)
         self.decay = tf.constant(decay, tf.float32)
-        self.rate_weight = rate_weight
+        self.rd_lambda = rd_lambda
         fresh = initial or build_model(self.architecture, seed).trainable_variables
         for variable, value in (*zip(self.weights, fresh, strict=True), *self.fresh_state):
             variable.assign(value)
-        sample = scale.to_values(image.reshape(-1, channels)[:: max(1, self.pixels // 65536)])
+        sample = scale.to_normalized(image.reshape(-1, channels)[:: max(1, self.pixels // 65536)])
         self.variance = float(sample.var(axis=0).mean())
         self.layers[-1].bias.assign(sample.mean(axis=0))
         self.initial = None if initial is None else list(initial)
@@ -178,8 +178,10 @@ class Trainer:
         for in_rate_phase in (False, True):
             self.advance(0, 0, 0.0, 0.0, in_rate_phase)
 
-    def _feature_table(self, length: int, longer: int, growth: int) -> tf.Tensor:
-        features = encode_axis(Axis.of_pixels(length, longer).positions(), self.architecture.frequencies, growth)
+    def _feature_table(self, length: int, longer: int, frequency_ratio: int) -> tf.Tensor:
+        features = encode_axis(
+            Axis.of_pixels(length, longer).positions(), self.architecture.frequencies, frequency_ratio
+        )
         return tf.constant(np.pad(features, ((0, self.longest_side - length), (0, 0))))
 
     def diverged(self, step: int, mse: float, rate_bits: float) -> bool:
@@ -189,13 +191,13 @@ class Trainer:
             return True
         return step > 4 * WARMUP_STEPS and mse > 1.5 * self.variance + 1e-3
 
-    def stuck(self, mse: float) -> bool:
+    def has_not_learned(self, mse: float) -> bool:
         """Whether the network has hardly learned more than the image's mean colour.
 
         Noise explains that, or a network thrown about by its updates: large flat areas with sharp edges, such as
         screenshots of text, take a slower pace.
         """
-        return mse > STUCK * self.variance + 1e-4
+        return mse > NOT_LEARNED * self.variance + 1e-4
 
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
@@ -250,7 +252,7 @@ class Trainer:
             values=tf.constant(values),
             across=across,
             down=down,
-            bit_weight=tf.constant(self.rate_weight / self.pixels, tf.float32),
+            lambda_per_bit=tf.constant(self.rd_lambda / self.pixels, tf.float32),
             rate=self.rate,
             decay=self.decay,
             step=tf.constant(step),
@@ -285,7 +287,7 @@ class Trainer:
             with tf.GradientTape() as tape:
                 rounded, rate_bits = self._quantized(self.log_steps)
                 mse = self._distortion(features, call.values[index], rounded)
-                loss = mse + call.bit_weight * rate_bits
+                loss = mse + call.lambda_per_bit * rate_bits
             gradients = tape.gradient(loss, variables)
             self.optimizer.apply(gradients[:-1], self.weights)
             self.step_optimizer.apply(gradients[-1:], [self.log_steps])

@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pillow_inr.models.pyramid import context, latent_coding, structure
-from pillow_inr.models.pyramid.context import ContextNetwork, Grid, Predictions, decode_grid, fronts, predict_grid
+from pillow_inr.models.pyramid.context import ContextNetwork, Grid, Predictions, decode_grid, predict_grid, wavefronts
 from tests.support import plain_pyramid
-from tests.support.pyramids import draw_deltas, draw_grids
+from tests.support.pyramids import draw_grids, draw_weight_residuals
 
 
 def _tensors(seed: int = 0) -> dict[str, np.ndarray]:
-    return latent_coding.apply(structure.prior(0, 0, 3), draw_deltas(np.random.default_rng(seed), 3, 30))
+    return latent_coding.apply(structure.base_index(0, 0, 3), draw_weight_residuals(np.random.default_rng(seed), 3, 30))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2), (4, 7), (7, 4), (3, 3)])
 def test_fronts_cover_a_grid_in_order(shape: tuple[int, int]) -> None:
-    seen = [(row, front - 2 * row) for front, rows in enumerate(fronts(shape)) for row in range(*rows)]
+    seen = [(row, wavefront - 2 * row) for wavefront, rows in enumerate(wavefronts(shape)) for row in range(*rows)]
     assert sorted(seen) == [(row, column) for row in range(shape[0]) for column in range(shape[1])]
 
 
@@ -67,7 +67,13 @@ def test_wavefronts_see_what_the_whole_grid_sees(rows: int, columns: int, level:
         ((*grids[1:3], None, None)[0], None) if seed % 2 else (grids[1], grids[2])
     )
     expected = predict_grid(network, level, grids[0], coarser)
-    order = iter([(row, front - 2 * row) for front, span in enumerate(fronts((rows, columns))) for row in range(*span)])
+    order = iter(
+        [
+            (row, wavefront - 2 * row)
+            for wavefront, span in enumerate(wavefronts((rows, columns)))
+            for row in range(*span)
+        ]
+    )
 
     def take(predicted: Predictions) -> np.ndarray:
         places = [next(order) for _ in predicted.means]

@@ -18,7 +18,7 @@ from pillow_inr.format.metadata import Metadata, read_psnr
 from pillow_inr.models import reader
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.pyramid import plan as pyramid_plan
-from pillow_inr.options import EncodeOptions, rate_weight
+from pillow_inr.options import EncodeOptions, rd_lambda
 from tests.support.checks import gradient, psnr
 from tests.support.pyramid_checks import FakeFit
 
@@ -61,7 +61,7 @@ def test_files_of_all_samples(name: str, fake: FakeFit) -> None:
     if image.dtype == np.uint8:
         assert read_psnr(chunks) == pytest.approx(max(psnr(image, decoded), 0.0), abs=0.006)
     assert fake.calls[0]["shape"] == (*image.shape[:2], header.channels)
-    assert fake.calls[0]["scale"].to_values(image.reshape(*image.shape[:2], -1)).max() <= 1
+    assert fake.calls[0]["scale"].to_normalized(image.reshape(*image.shape[:2], -1)).max() <= 1
 
 
 def test_metadata_go_along(fake: FakeFit) -> None:
@@ -71,16 +71,16 @@ def test_metadata_go_along(fake: FakeFit) -> None:
 
 def test_bits_of_tiny_images_are_not_as_dear(fake: FakeFit) -> None:
     codec.encode(gradient(16, 32), pyramid(quality=50))
-    assert fake.calls[0]["rate_weight"] == pytest.approx(1e-3 / 8)
+    assert fake.calls[0]["rd_lambda"] == pytest.approx(1e-3 / 8)
 
 
 def test_quality_effort_and_seed_reach_the_fit(fake: FakeFit) -> None:
     codec.encode(gradient(80, 70), EncodeOptions(model="pyramid", quality=100, effort=3, seed=9, device="CPU:0"))
     call = fake.calls[0]
-    assert call["rate_weight"] == pytest.approx(5e-5)
+    assert call["rd_lambda"] == pytest.approx(5e-5)
     assert (call["seed"], call["device"], call["deadline"], call["report"]) == (9, "CPU:0", None, None)
     assert call["steps"] == round(20_000 / (100 * pyramid_plan.SMALL_PIXELS / 1e6))
-    assert call["prior"] == pyramid_plan.prior_for(5e-5)
+    assert call["prior"] == pyramid_plan.base_index_for(5e-5)
 
 
 def _least_bytes(image: NDArray[Any]) -> int:
@@ -109,9 +109,7 @@ def test_a_budget_is_used(fake: FakeFit) -> None:
 
 
 def test_a_psnr_is_searched_for(fake: FakeFit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        Picture, "psnr_db", lambda picture, data: 30 - 2.5 * np.log(fake.calls[-1]["rate_weight"] / 1e-3)
-    )
+    monkeypatch.setattr(Picture, "psnr_db", lambda picture, data: 30 - 2.5 * np.log(fake.calls[-1]["rd_lambda"] / 1e-3))
     for goal in (26.0, 30.0, 35.0):
         data = codec.encode(gradient(40, 30), pyramid(psnr=goal))
         assert goal <= (read_psnr(container.unpack(data)[2]) or 0) + 0.005 < goal + 0.6
@@ -281,5 +279,5 @@ def test_auto_fits_both_models_to_a_small_image() -> None:
     for model in ("pyramid", "siren", "auto"):
         data = codec.encode(image, EncodeOptions(model=model, **options))
         error = 10 ** (-psnr(image, pillow_inr.decode(data)) / 10)
-        cost.append(error + rate_weight(EncodeOptions(**options), 3) * 8 * len(data) / (40 * 30))
+        cost.append(error + rd_lambda(EncodeOptions(**options), 3) * 8 * len(data) / (40 * 30))
     assert cost[2] == pytest.approx(min(cost[:2]))

@@ -8,7 +8,7 @@ from pillow_inr.models.pyramid.frequency_tables import DECAYS, SCALE_MAX, SCALE_
 
 
 def _row(scale: int, fraction: int) -> np.ndarray:
-    return frequency_tables.counts()[(scale - SCALE_MIN) * 16 + fraction + 8]
+    return frequency_tables.frequencies()[(scale - SCALE_MIN) * 16 + fraction + 8]
 
 
 def test_decays_are_those_of_the_scales() -> None:
@@ -33,11 +33,11 @@ def test_a_row_by_hand() -> None:
 
 
 def test_rows_are_whole_positive_and_sum_to_one() -> None:
-    counts = frequency_tables.counts()
-    assert counts.shape == (73 * 16, 35)
-    assert (counts >= 1).all()
-    assert (counts == np.rint(counts)).all()
-    assert ((counts.sum(axis=1) >= 2**32) & (counts.sum(axis=1) <= 2**32 + 35)).all()
+    frequencies = frequency_tables.frequencies()
+    assert frequencies.shape == (73 * 16, 35)
+    assert (frequencies >= 1).all()
+    assert (frequencies == np.rint(frequencies)).all()
+    assert ((frequencies.sum(axis=1) >= 2**32) & (frequencies.sum(axis=1) <= 2**32 + 35)).all()
 
 
 @pytest.mark.parametrize("scale", [-8, 0, 16])
@@ -51,8 +51,8 @@ def test_rows_follow_the_quantized_laplace_distribution(scale: int) -> None:
 
 
 def test_code_lengths_are_those_of_the_counts() -> None:
-    counts = frequency_tables.counts()
-    expected = -np.log2(counts / counts.sum(axis=1, keepdims=True))
-    likely = counts > 2**16
+    frequencies = frequency_tables.frequencies()
+    expected = -np.log2(frequencies / frequencies.sum(axis=1, keepdims=True))
+    likely = frequencies > 2**16
     np.testing.assert_allclose(frequency_tables.bits()[likely], expected[likely], atol=0.02)
     assert frequency_tables.bits().max() <= 24

@@ -6,7 +6,7 @@ from PIL import Image
 
 from pillow_inr.models.pyramid import structure
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
-from pillow_inr.models.pyramid.structure import LEVELS, PRIORS, grid_sizes
+from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, LEVELS, grid_sizes
 from pillow_inr.models.pyramid.training import initial_latents
 from pillow_inr.models.pyramid.training.initial_latents import FEATURES, analyse, features
 from tests.support.checks import SAMPLES, psnr
@@ -21,13 +21,13 @@ def test_latents_have_the_grids_shapes(width: int, height: int, channels: int) -
     assert all(latent.dtype == np.float32 for latent in latents)
 
 
-@pytest.mark.parametrize("prior", range(PRIORS))
-def test_of_a_photograph_they_show_something_like_it(prior: int) -> None:
+@pytest.mark.parametrize("prior", range(BASE_WEIGHTS_COUNT))
+def test_of_a_photograph_they_show_something_like_it(base_index: int) -> None:
     """With the prior's own networks, before any step of a fit."""
     with Image.open(SAMPLES / "kodim15.png") as opened:
         image = np.asarray(opened.crop((300, 100, 492, 228)))
-    latents = analyse(image.astype(np.float32) / 255, prior)
-    shown = pyramid_synthesis.synthesize(structure.prior(0, prior, 3), latents, (192, 128), 3, 0)  # type: ignore[arg-type]
+    latents = analyse(image.astype(np.float32) / 255, base_index)
+    shown = pyramid_synthesis.synthesize(structure.base_index(0, base_index, 3), latents, (192, 128), 3, 0)  # type: ignore[arg-type]
     flat = np.broadcast_to(image.mean(axis=(0, 1)), image.shape)
     assert psnr(image, np.rint(255 * shown.clip(0, 1))) > psnr(image, flat) + 2
 
@@ -58,5 +58,5 @@ def test_features_are_the_image_around_a_cell() -> None:
 
 def test_the_filters_are_whole() -> None:
     filters = initial_latents._filters()
-    assert filters.shape == (PRIORS, LEVELS, 1 + FEATURES)
+    assert filters.shape == (BASE_WEIGHTS_COUNT, LEVELS, 1 + FEATURES)
     assert np.isfinite(filters).all()

@@ -10,14 +10,14 @@ from pillow_inr.entropy.distributions import uniform
 from pillow_inr.entropy.range_coder import Encoder
 from pillow_inr.errors import FormatError
 from pillow_inr.models.pyramid import latent_coding, structure
-from pillow_inr.models.pyramid.latent_coding import Delta
+from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from tests.support.checks import fresh
-from tests.support.pyramids import draw_deltas, draw_grids, draw_stream
+from tests.support.pyramids import draw_grids, draw_stream, draw_weight_residuals
 
 
-def _none(channels: int) -> dict[str, Delta]:
+def _none(channels: int) -> dict[str, WeightResidual]:
     """No differences at all."""
-    return {name: Delta(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
+    return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
 
 
 @settings(max_examples=40)
@@ -35,10 +35,10 @@ def test_decoding_undoes_encoding(
     """Any symbols, with escapes up to the largest; grids that are all zero; any network."""
     rng = np.random.default_rng(seed)
     grids = [grid * flag for grid, flag in zip(draw_grids(rng, size, spread), coded, strict=True)]
-    deltas = draw_deltas(rng, channels, change)
-    data = latent_coding.encode(0, 0, channels, deltas, grids)
+    weight_residuals = draw_weight_residuals(rng, channels, change)
+    data = latent_coding.encode(0, 0, channels, weight_residuals, grids)
     decoded = latent_coding.decode(data, 0, 0, channels, size)
-    expected = latent_coding.apply(structure.prior(0, 0, channels), deltas)
+    expected = latent_coding.apply(structure.base_index(0, 0, channels), weight_residuals)
     assert list(decoded.tensors) == list(expected)
     assert all((decoded.tensors[name] == values).all() for name, values in expected.items())
     for found, grid in zip(decoded.grids, grids, strict=True):
@@ -49,11 +49,11 @@ def test_decoding_undoes_encoding(
 
 def test_the_furthest_escapes() -> None:
     """Means at one end of the range and symbols at the other."""
-    deltas = _none(3)
+    weight_residuals = _none(3)
     bias = np.zeros((2, 7), np.int32)
-    bias[0] = (structure.CONTEXT_LIMIT - 1 - np.abs(structure.prior(0, 0, 3)["a3b"]).max()) // 32
+    bias[0] = (structure.CONTEXT_LIMIT - 1 - np.abs(structure.base_index(0, 0, 3)["a3b"]).max()) // 32
     for sign in (-1, 1):
-        changed = {**deltas, "a3b": Delta(5, sign * bias)}
+        changed = {**weight_residuals, "a3b": WeightResidual(5, sign * bias)}
         grids = [np.full(shape, -sign * 4095, np.int32) for shape in structure.grid_sizes((9, 5))]
         data = latent_coding.encode(0, 0, 3, changed, grids)
         decoded = latent_coding.decode(data, 0, 0, 3, (9, 5))
@@ -71,29 +71,29 @@ def test_an_empty_pyramid_is_a_few_words() -> None:
 @pytest.mark.parametrize("spread", [0.5, 3.0, 60.0])
 def test_code_lengths_are_those_of_the_stream(spread: float) -> None:
     rng = np.random.default_rng(0)
-    deltas, grids = draw_deltas(rng, 3), draw_grids(rng, (97, 70), spread)
-    tensors = latent_coding.apply(structure.prior(0, 0, 3), deltas)
+    weight_residuals, grids = draw_weight_residuals(rng, 3), draw_grids(rng, (97, 70), spread)
+    tensors = latent_coding.apply(structure.base_index(0, 0, 3), weight_residuals)
     bits = latent_coding.grid_bits(tensors, grids)
     empty = [0 * grid for grid in grids]
-    networks = 8 * len(latent_coding.encode(0, 0, 3, deltas, empty))
+    networks = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, empty))
     for level, grid in enumerate(grids):
         alone = [grid if other == level else empty[other] for other in range(7)]
-        taken = 8 * len(latent_coding.encode(0, 0, 3, deltas, alone)) - networks
+        taken = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, alone)) - networks
         assert abs(latent_coding.grid_bits(tensors, alone)[level] - taken) <= 40
-    whole = 8 * len(latent_coding.encode(0, 0, 3, deltas, grids)) - networks
+    whole = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, grids)) - networks
     assert abs(sum(bits) - whole) <= 40
     assert latent_coding.grid_bits(tensors, empty) == [0.0] * 7
-    alike = sum(map(latent_coding.delta_bits, deltas.values()))
+    alike = sum(map(latent_coding.weight_residual_bits, weight_residuals.values()))
     assert abs(alike - networks) <= 0.02 * networks + 64
 
 
 def test_streams_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    deltas, grids = draw_deltas(rng, 3), draw_grids(rng, (30, 21), 30.0)
-    expected = latent_coding.encode(0, 0, 3, deltas, grids)
+    weight_residuals, grids = draw_weight_residuals(rng, 3), draw_grids(rng, (30, 21), 30.0)
+    expected = latent_coding.encode(0, 0, 3, weight_residuals, grids)
     for batch in (1, 7, 100):
         monkeypatch.setattr(latent_coding, "_BATCH", batch)
-        assert latent_coding.encode(0, 0, 3, deltas, grids) == expected
+        assert latent_coding.encode(0, 0, 3, weight_residuals, grids) == expected
 
 
 _DECODE = """
@@ -125,10 +125,10 @@ def test_symbols_and_exponents_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match=r"-4095\.\.4095"):
         latent_coding.encode(0, 0, 3, _none(3), grids)
     grids[1][0, 0] = 0
-    large = Delta(15, np.full((24, 24), 32767, np.int32))
+    large = WeightResidual(15, np.full((24, 24), 32767, np.int32))
     with pytest.raises(FormatError, match="tensor a2"):
         latent_coding.encode(0, 0, 3, {**_none(3), "a2": large}, grids)
-    exponent = Delta(16, np.ones((24, 24), np.int32))
+    exponent = WeightResidual(16, np.ones((24, 24), np.int32))
     with pytest.raises(ValueError, match=r"exponent .* 0\.\.15"):
         latent_coding.encode(0, 0, 3, {**_none(3), "a2": exponent}, grids)
 
@@ -143,9 +143,9 @@ def test_a_stream_that_goes_on_is_refused() -> None:
 
 def test_scale_indices_outside_their_range_are_refused() -> None:
     encoder = Encoder()
-    encoder.put(3, uniform(16))
-    encoder.put(0, uniform(16))
-    encoder.put(40, latent_coding.laplace(22, 8))
+    encoder.encode(3, uniform(16))
+    encoder.encode(0, uniform(16))
+    encoder.encode(40, latent_coding.laplace(22, 8))
     with pytest.raises(FormatError, match=r"scale index is 64, expected 0\.\.63"):
         latent_coding.decode(encoder.to_bytes(), 0, 0, 3, (1, 1))
 

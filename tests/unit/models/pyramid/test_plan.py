@@ -2,18 +2,18 @@ import math
 
 import pytest
 
-from pillow_inr.format.container import PRIOR_COUNT, TILE_NONE
+from pillow_inr.format.container import BASE_WEIGHTS_COUNT, TILE_NONE
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.pyramid.plan import (
+    BASE_RD_LAMBDAS,
     EFFORT_SECONDS,
     EFFORT_STEPS,
     LARGE_STEPS,
-    PRIOR_RATE_WEIGHTS,
-    RATE_WEIGHT_RANGE,
+    RD_LAMBDA_RANGE,
     TILE,
+    base_index_for,
     make_plan,
-    prior_for,
-    rate_weight_for,
+    rd_lambda_for,
 )
 from pillow_inr.options import EncodeOptions
 
@@ -51,10 +51,10 @@ def test_given_steps_and_time_limits_replace_the_effort() -> None:
 
 
 def test_the_nearest_prior_is_taken() -> None:
-    assert len(PRIOR_RATE_WEIGHTS) == PRIOR_COUNT
-    assert [prior_for(weight) for weight in PRIOR_RATE_WEIGHTS] == list(range(PRIOR_COUNT))
-    assert prior_for(1.0) == 0
-    assert prior_for(1e-9) == PRIOR_COUNT - 1
+    assert len(BASE_RD_LAMBDAS) == BASE_WEIGHTS_COUNT
+    assert [base_index_for(weight) for weight in BASE_RD_LAMBDAS] == list(range(BASE_WEIGHTS_COUNT))
+    assert base_index_for(1.0) == 0
+    assert base_index_for(1e-9) == BASE_WEIGHTS_COUNT - 1
 
 
 def test_large_images_are_tiled() -> None:
@@ -69,7 +69,7 @@ def test_large_images_are_tiled() -> None:
 
 
 def test_the_first_lambda_falls_with_the_bits() -> None:
-    weights = [rate_weight_for(2.0**power) for power in range(-30, 30)]
+    weights = [rd_lambda_for(2.0**power) for power in range(-30, 30)]
     assert weights == sorted(weights, reverse=True)
-    assert (weights[-1], weights[0]) == RATE_WEIGHT_RANGE
-    assert rate_weight_for(pyramid_plan.BITS_AT_1E3) == pytest.approx(1e-3)
+    assert (weights[-1], weights[0]) == RD_LAMBDA_RANGE
+    assert rd_lambda_for(pyramid_plan.BITS_AT_1E3) == pytest.approx(1e-3)

@@ -1,12 +1,12 @@
 import numpy as np
 
 from pillow_inr.models.pyramid import latent_coding, structure
-from pillow_inr.models.pyramid.latent_coding import delta_bits
+from pillow_inr.models.pyramid.latent_coding import weight_residual_bits
 from pillow_inr.models.pyramid.structure import as_floats
-from pillow_inr.models.pyramid.training.rounding import round_to_prior
+from pillow_inr.models.pyramid.training.rounding import round_weight_residuals
 from pillow_inr.models.pyramid.training.soap import Tensors
 
-BASE = structure.prior(0, 0, 3)
+BASE = structure.base_index(0, 0, 3)
 
 
 def floats() -> Tensors:
@@ -19,15 +19,15 @@ def distance(wanted: Tensors, weight: float, weights: Tensors) -> float:
 
 def test_the_prior_itself_takes_no_differences() -> None:
     wanted = floats()
-    deltas = round_to_prior(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
-    assert not any(delta.symbols.any() for delta in deltas.values())
+    weight_residuals = round_weight_residuals(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
+    assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
 def test_differences_that_do_not_pay_are_dropped() -> None:
     wanted = floats()
     wanted["s1"] = wanted["s1"] + np.float32(0.01)
-    deltas = round_to_prior(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
-    assert not any(delta.symbols.any() for delta in deltas.values())
+    weight_residuals = round_weight_residuals(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
+    assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
 def test_the_dearer_an_error_the_finer_the_steps() -> None:
@@ -36,11 +36,13 @@ def test_the_dearer_an_error_the_finer_the_steps() -> None:
     wanted["s1"] = wanted["s1"] + rng.normal(0, 0.05, wanted["s1"].shape).astype(np.float32)
     exponents, bits = [], []
     for weight in (1e4, 1e6, 1e8):
-        deltas = round_to_prior(wanted, BASE, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights))
-        exponents.append(deltas["s1"].exponent)
-        bits.append(delta_bits(deltas["s1"]))
-        rounded = latent_coding.apply(BASE, deltas)
-        step = 2.0 ** (deltas["s1"].exponent - structure.SYNTHESIS_BITS)
+        weight_residuals = round_weight_residuals(
+            wanted, BASE, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights)
+        )
+        exponents.append(weight_residuals["s1"].exponent)
+        bits.append(weight_residual_bits(weight_residuals["s1"]))
+        rounded = latent_coding.apply(BASE, weight_residuals)
+        step = 2.0 ** (weight_residuals["s1"].exponent - structure.SYNTHESIS_BITS)
         assert np.abs(as_floats("s1", rounded["s1"]) - wanted["s1"]).max() <= 0.51 * step + 2.0**-14
     assert exponents == sorted(exponents, reverse=True) and len(set(exponents)) == 3
     assert bits == sorted(bits)
@@ -49,5 +51,5 @@ def test_the_dearer_an_error_the_finer_the_steps() -> None:
 def test_weights_beyond_the_format_come_back_within_it() -> None:
     wanted = floats()
     wanted["a1"] = wanted["a1"] + np.float32(1e6)
-    deltas = round_to_prior(wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
-    latent_coding.apply(BASE, deltas)  # checks the limits
+    weight_residuals = round_weight_residuals(wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
+    latent_coding.apply(BASE, weight_residuals)  # checks the limits

@@ -7,7 +7,7 @@ import pytest
 
 from pillow_inr.errors import FormatError
 from pillow_inr.models.pyramid import structure
-from pillow_inr.models.pyramid.structure import PRESETS, PRIORS
+from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, PRESETS
 
 
 def test_shapes_of_the_first_preset_by_hand() -> None:
@@ -41,22 +41,22 @@ def test_sums_stay_exact(preset: int) -> None:
 
 def test_the_first_priors_are_those_of_the_format() -> None:
     stored = Path(structure.__file__).with_name("base_weights.bin").read_bytes()
-    digest = hashlib.sha256(stored[: 4 * len(stored) // PRIORS]).hexdigest()
+    digest = hashlib.sha256(stored[: 4 * len(stored) // BASE_WEIGHTS_COUNT]).hexdigest()
     assert digest in (Path(__file__).parents[4] / "docs" / "format.md").read_text()
 
 
 def test_the_priors_file_holds_all_priors() -> None:
     count = sum(math.prod(shape) for shape in structure.shapes(0, 3).values())
-    assert (Path(structure.__file__).parent / "base_weights.bin").stat().st_size == 2 * PRIORS * count
+    assert (Path(structure.__file__).parent / "base_weights.bin").stat().st_size == 2 * BASE_WEIGHTS_COUNT * count
 
 
-@pytest.mark.parametrize("number", range(PRIORS))
+@pytest.mark.parametrize("number", range(BASE_WEIGHTS_COUNT))
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 64])
 def test_priors_of_any_number_of_channels(number: int, channels: int) -> None:
-    tensors = structure.prior(0, number, channels)
+    tensors = structure.base_index(0, number, channels)
     assert {name: values.shape for name, values in tensors.items()} == structure.shapes(0, channels)
     structure.check_tensors(tensors)
-    stored = structure.prior(0, number, 3)
+    stored = structure.base_index(0, number, 3)
     assert (tensors["a1"] == stored["a1"]).all()
     if channels == 4:
         assert (tensors["s2"][:3] == stored["s2"]).all()
@@ -73,7 +73,7 @@ def test_priors_of_any_number_of_channels(number: int, channels: int) -> None:
 
 def test_a_prior_is_shared_and_so_cannot_be_written_to() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        structure.prior(0, 0, 1)["s2"][0] = 1
+        structure.base_index(0, 0, 1)["s2"][0] = 1
 
 
 @pytest.mark.parametrize(("name", "limit"), [("a2", 1 << 20), ("s2", 1 << 24)])

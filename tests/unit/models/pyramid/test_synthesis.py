@@ -5,12 +5,12 @@ from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
 from pillow_inr.models.pyramid.synthesis import Region, synthesize
 from tests.support import plain_pyramid
-from tests.support.pyramids import draw_deltas, draw_grids
+from tests.support.pyramids import draw_grids, draw_weight_residuals
 
 
 def _drawn(size: tuple[int, int], channels: int = 3) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     rng = np.random.default_rng(0)
-    tensors = latent_coding.apply(structure.prior(0, 0, channels), draw_deltas(rng, channels, 60))
+    tensors = latent_coding.apply(structure.base_index(0, 0, channels), draw_weight_residuals(rng, channels, 60))
     return tensors, draw_grids(rng, size)
 
 

@@ -14,7 +14,7 @@ def _network(seed: int, architecture: Architecture) -> list[np.ndarray]:
 
 
 def _architecture(depth: int) -> Architecture:
-    return Architecture(width=6, depth=depth, channels=3, frequencies=2, growth=200)
+    return Architecture(width=6, depth=depth, channels=3, frequencies=2, frequency_ratio=200)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))

@@ -94,7 +94,7 @@ def test_the_least_size_is_exact_and_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_budget_holds_the_chunk_of_an_initialization_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, growth=140)
+    architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, frequency_ratio=140)
     rng = np.random.default_rng(1)
     init = Initialization(architecture, tuple(rng.normal(0, 0.1, shape) for shape in architecture.shapes))
     monkeypatch.setattr(initialization, "_registered", {init.identity: init})
@@ -108,7 +108,7 @@ def test_a_budget_holds_the_chunk_of_an_initialization_too(monkeypatch: pytest.M
 
 
 def test_what_fits_is_coded_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, growth=140)
+    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, frequency_ratio=140)
     fitted = FakeFit(3).fit(gradient(4, 4), architecture)
     usual = siren_encoder._coded(fitted)
     assert siren_encoder._coded_within(fitted, None, len(usual)) == usual
@@ -117,7 +117,7 @@ def test_what_fits_is_coded_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     shorter = siren_encoder._coded_within(fitted, None, len(usual) - 4)
     assert 0.95 * len(usual) < len(shorter) < len(usual)
     before, after = (
-        list(weight_coding.decode_tensors(payload, architecture.shapes, container.CODING_SHAPED))
+        list(weight_coding.decode_tensors(payload, architecture.shapes, container.CODING_GENERALIZED_NORMAL))
         for payload in (usual, shorter)
     )
     assert [tensor.step_index for tensor in before] == [tensor.step_index for tensor in after]
@@ -128,7 +128,7 @@ def test_what_fits_is_coded_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rounding_and_coarser_steps_shorten() -> None:
-    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, growth=140)
+    architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, frequency_ratio=140)
     fitted = FakeFit(4).fit(gradient(4, 4), architecture)
     rounded = [len(siren_encoder._coded(fitted, rounding=rounding)) for rounding in (0.5, 0.6, 0.7, 0.8, 1.0)]
     assert rounded == sorted(rounded, reverse=True)
@@ -265,7 +265,7 @@ def test_simple_pictures_take_narrow_networks_first(monkeypatch: pytest.MonkeyPa
     fits: list[tuple[int, int]] = []
 
     def encode_plan(picture: Picture, plan: Any, options: EncodeOptions, deadline: float | None) -> Any:
-        assert plan.rate_weight == 1e-3
+        assert plan.rd_lambda == 1e-3
         fits.append((plan.width, plan.steps))
         # 100 bytes, whose bits are worth 0.4 here, and the rest as an error.
         error = losses[fits[-1]] - 1e-3 * 800 / picture.pixels

@@ -22,7 +22,7 @@ from tests.support.checks import VECTORS
 
 pytestmark = pytest.mark.decoding
 
-SMALL = Architecture(width=4, depth=1, channels=3, frequencies=1, growth=100)
+SMALL = Architecture(width=4, depth=1, channels=3, frequencies=1, frequency_ratio=100)
 
 
 def example(architecture: Architecture = SMALL, seed: int = 0) -> Initialization:

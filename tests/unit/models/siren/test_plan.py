@@ -12,14 +12,14 @@ from pillow_inr.models.siren.plan import (
     FULL_BATCH,
     HIGHEST_FREQUENCY,
     QUALITY_WIDTHS,
-    RATE_WEIGHT,
+    RD_LAMBDA,
     STEPS_PER_SECOND_MAX,
     TARGET_WIDTHS,
     WEIGHTS_PER_PIXEL,
     make_plan,
     plan_for_weights,
 )
-from pillow_inr.options import EncodeOptions, rate_weight
+from pillow_inr.options import EncodeOptions, rd_lambda
 from tests.unit.test_options import KODAK, initialization
 
 
@@ -36,7 +36,11 @@ def test_given_shape_is_taken_exactly() -> None:
 def test_weights_are_counted_as_the_architecture_does(channels: int, options: dict) -> None:
     plan = make_plan(EncodeOptions(**options), KODAK, channels)
     architecture = Architecture(
-        width=plan.width, depth=plan.depth, channels=channels, frequencies=plan.frequencies, growth=plan.growth
+        width=plan.width,
+        depth=plan.depth,
+        channels=channels,
+        frequencies=plan.frequencies,
+        frequency_ratio=plan.frequency_ratio,
     )
     # A plan's count is approximate: it leaves out the output layer's biases.
     assert plan.weights == architecture.weight_count - channels
@@ -44,23 +48,28 @@ def test_weights_are_counted_as_the_architecture_does(channels: int, options: di
 
 def test_kodak_gets_twelve_frequencies() -> None:
     plan = make_plan(EncodeOptions(), KODAK, 3)
-    assert (plan.frequencies, plan.growth) == (12, 155)
+    assert (plan.frequencies, plan.frequency_ratio) == (12, 155)
     plain = make_plan(EncodeOptions(encoding="none"), KODAK, 3)
-    assert (plain.frequencies, plain.growth) == (0, 100)
+    assert (plain.frequencies, plain.frequency_ratio) == (0, 100)
 
 
 def test_highest_frequency_follows_the_resolution() -> None:
     for longer in (1, 3, 32, 500, 4000):
         plan = make_plan(EncodeOptions(), (longer, 1), 3)
-        periods = (plan.growth / 100) ** (plan.frequencies - 1)
+        periods = (plan.frequency_ratio / 100) ** (plan.frequencies - 1)
         # Rounding the ratio to hundredths moves the highest frequency by at most 6 %.
         assert plan.frequencies == FREQUENCIES
         assert periods == pytest.approx(max(1.0, HIGHEST_FREQUENCY * longer), rel=0.06)
-        assert make_plan(EncodeOptions(), (1, longer), 3).growth == plan.growth
-    growths = [make_plan(EncodeOptions(), (longer, 1), 3).growth for longer in range(1, FREQUENCY_SIDE_MAX, 50)]
+        assert make_plan(EncodeOptions(), (1, longer), 3).frequency_ratio == plan.frequency_ratio
+    growths = [
+        make_plan(EncodeOptions(), (longer, 1), 3).frequency_ratio for longer in range(1, FREQUENCY_SIDE_MAX, 50)
+    ]
     assert growths == sorted(growths)
     assert growths[0] == 100
-    assert make_plan(EncodeOptions(), (10**6, 1), 3).growth == make_plan(EncodeOptions(), (4096, 1), 3).growth
+    assert (
+        make_plan(EncodeOptions(), (10**6, 1), 3).frequency_ratio
+        == make_plan(EncodeOptions(), (4096, 1), 3).frequency_ratio
+    )
 
 
 @pytest.mark.parametrize("fixed", [{}, {"width": 64}, {"depth": 2}, {"encoding": "none"}])
@@ -70,7 +79,7 @@ def test_quality_is_monotone_and_bounded(size: tuple[int, int], fixed: dict) -> 
     widths = [plan.width for plan in plans]
     assert widths == sorted(widths)
     assert QUALITY_WIDTHS[0] <= widths[0] <= widths[-1] <= QUALITY_WIDTHS[1]
-    weights = [plan.rate_weight for plan in plans]
+    weights = [plan.rd_lambda for plan in plans]
     assert all(finer < coarser for coarser, finer in pairwise(weights))
 
 
@@ -79,22 +88,22 @@ def test_lambda_is_that_of_the_quality(channels: int) -> None:
     for quality in (1, 15, 50, 100):
         options = EncodeOptions(quality=quality)
         plan = make_plan(options, KODAK, channels)
-        assert plan.rate_weight == pytest.approx(rate_weight(options, channels))
+        assert plan.rd_lambda == pytest.approx(rd_lambda(options, channels))
 
 
 def test_weights_follow_lambda_as_measured() -> None:
     # 15.3 is where lambda is RATE_WEIGHT; the largest network that quality chooses is for about 40.
     plan = make_plan(EncodeOptions(quality=15), KODAK, 3)
-    assert plan.rate_weight == pytest.approx(RATE_WEIGHT, rel=0.05)
+    assert plan.rd_lambda == pytest.approx(RD_LAMBDA, rel=0.05)
     assert plan.weights == pytest.approx(WEIGHTS_PER_PIXEL * math.prod(KODAK), rel=0.05)
     assert make_plan(EncodeOptions(quality=33), KODAK, 3).weights == pytest.approx(6 * plan.weights, rel=0.2)
     assert make_plan(EncodeOptions(quality=100), KODAK, 3).width == QUALITY_WIDTHS[1]
 
 
 def test_bits_cost_less_where_a_network_is_larger_than_the_image_asks_for() -> None:
-    weights = [make_plan(EncodeOptions(width=width), KODAK, 3).rate_weight for width in (48, 64, 96, 128)]
+    weights = [make_plan(EncodeOptions(width=width), KODAK, 3).rd_lambda for width in (48, 64, 96, 128)]
     assert weights == sorted(weights, reverse=True)
-    icons = [make_plan(EncodeOptions(), (side, side), 3).rate_weight for side in (1, 8, 32, 64, 200)]
+    icons = [make_plan(EncodeOptions(), (side, side), 3).rd_lambda for side in (1, 8, 32, 64, 200)]
     assert icons == sorted(icons)
 
 
@@ -148,7 +157,7 @@ def test_plan_for_weights_has_about_so_many() -> None:
     plans = [plan_for_weights(EncodeOptions(), KODAK, 3, 1.1**power) for power in range(150)]
     for before, after in pairwise(plans):
         assert before.width <= after.width
-        assert before.rate_weight > after.rate_weight
+        assert before.rd_lambda > after.rd_lambda
     assert plan_for_weights(EncodeOptions(depth=1), KODAK, 3, 540).width == 10
 
 
@@ -157,6 +166,6 @@ def test_an_initialization_fixes_the_network() -> None:
     shape = init.architecture
     plan = make_plan(EncodeOptions(init=init, target_bytes=200), KODAK, shape.channels)
     assert (plan.width, plan.depth) == (shape.width, shape.depth)
-    assert (plan.frequencies, plan.growth) == (shape.frequencies, shape.growth)
+    assert (plan.frequencies, plan.frequency_ratio) == (shape.frequencies, shape.frequency_ratio)
     with pytest.raises(ValueError, match="channels"):
         make_plan(EncodeOptions(init=init), KODAK, shape.channels % 4 + 1)

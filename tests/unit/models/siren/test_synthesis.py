@@ -12,8 +12,8 @@ from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.runtime import threads
 from tests.support.checks import synthesize
 
-PLAIN = Architecture(width=3, depth=2, channels=2, frequencies=0, growth=100)
-ENCODED = Architecture(width=6, depth=3, channels=3, frequencies=4, growth=150)
+PLAIN = Architecture(width=3, depth=2, channels=2, frequencies=0, frequency_ratio=100)
+ENCODED = Architecture(width=6, depth=3, channels=3, frequencies=4, frequency_ratio=150)
 
 
 def _weights(architecture: Architecture, seed: int = 0) -> list[np.ndarray]:
@@ -27,7 +27,9 @@ def _level(architecture: Architecture, weights: list[np.ndarray], column: int, r
     values = []
     for index, length in ((column, size[0]), (row, size[1])):
         position = (2 * index + 1 - length) / longer
-        angles = [position * math.pi * (architecture.growth / 100) ** i for i in range(architecture.frequencies)]
+        angles = [
+            position * math.pi * (architecture.frequency_ratio / 100) ** i for i in range(architecture.frequencies)
+        ]
         values += [position, *map(math.sin, angles), *map(math.cos, angles)]
     for layer in range(architecture.depth + 1):
         kernel, bias = weights[2 * layer], weights[2 * layer + 1]
@@ -44,7 +46,7 @@ def test_shapes_and_count_by_hand() -> None:
     assert PLAIN.shapes == ((2, 3), (3,), (3, 3), (3,), (3, 2), (2,))
     assert PLAIN.weight_count == 6 + 3 + 9 + 3 + 6 + 2
     # Kodak's usual network: 66 features, 4 layers of 48, 3 colours.
-    kodak = Architecture(width=48, depth=4, channels=3, frequencies=16, growth=140)
+    kodak = Architecture(width=48, depth=4, channels=3, frequencies=16, frequency_ratio=140)
     assert kodak.weight_count == 66 * 48 + 3 * 48 * 48 + 48 * 3 + 4 * 48 + 3 == 10419
 
 

@@ -18,7 +18,7 @@ from pillow_inr.errors import FormatError
 from pillow_inr.models.siren import weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.canonical import normalize
-from pillow_inr.models.siren.weight_coders import FirstKernel, Kernel, PredictedIndex, Shaped, SineBias
+from pillow_inr.models.siren.weight_coders import DeltaCodedIndex, FirstKernel, GeneralizedNormal, Kernel, SineBias
 from pillow_inr.models.siren.weight_coding import CodedTensor, decode_tensors, encode_tensors
 from tests.support import any_choice, coding0
 
@@ -29,7 +29,9 @@ SMALL = [(2, 2), (2,), (2, 1), (1,)]
 
 
 def _shapes(width: int = 4, depth: int = 2, channels: int = 3, frequencies: int = 2) -> tuple[tuple[int, ...], ...]:
-    return Architecture(width=width, depth=depth, channels=channels, frequencies=frequencies, growth=200).shapes
+    return Architecture(
+        width=width, depth=depth, channels=channels, frequencies=frequencies, frequency_ratio=200
+    ).shapes
 
 
 @st.composite
@@ -98,7 +100,7 @@ def test_smallest_stream_of_coding_0_by_hand() -> None:
     # Magnitude: the first of sixteen intervals of 2^20. The coder keeps one word if a number with 32 zero bits below
     # lies inside.
     by_hand = _ByHand()
-    by_hand.narrow(distributions.laplace_counts(22, 8).tolist(), 255)
+    by_hand.narrow(distributions.laplace_frequencies(22, 8).tolist(), 255)
     assert by_hand.length == (2**40 - 1) * 2575531
     by_hand.narrow([1] * 16, 0)
     payload = coding0.encode_tensors([CodedTensor(np.zeros(1, np.int32), 144)])
@@ -111,7 +113,7 @@ def test_small_stream_of_coding_1_by_hand() -> None:
     tensors = [CodedTensor(np.zeros(shape, np.int32), 144) for shape in _shapes(4, 1, 1, 0)]
     tensors[1].symbols[3] = 1
     by_hand = _ByHand()
-    indices = distributions.laplace_counts(22, 8).tolist()
+    indices = distributions.laplace_frequencies(22, 8).tolist()
     for magnitude in (0, 1, 0, 0):
         by_hand.narrow(indices, 255)  # difference 0 of the step index
         by_hand.narrow([1] * 16, magnitude)
@@ -174,8 +176,8 @@ def test_data_after_the_last_tensor_is_refused(coding: int) -> None:
 def _begin(magnitude: int) -> Encoder:
     """A stream whose first tensor has the predicted step index."""
     encoder = Encoder()
-    encoder.put(0, laplace(22, 8))
-    encoder.put(magnitude, uniform(16))
+    encoder.encode(0, laplace(22, 8))
+    encoder.encode(magnitude, uniform(16))
     return encoder
 
 
@@ -183,7 +185,7 @@ def _begin(magnitude: int) -> Encoder:
 @pytest.mark.parametrize("difference", [-145, 112])
 def test_a_step_index_outside_its_range_is_refused(coding: int, difference: int) -> None:
     encoder = Encoder()
-    encoder.put(difference, laplace(22, 8))
+    encoder.encode(difference, laplace(22, 8))
     with pytest.raises(FormatError, match=rf"step index is {144 + difference}, expected 0\.\.255"):
         list(decode_tensors(encoder.to_bytes(), SMALL, coding))
 
@@ -192,7 +194,7 @@ def test_a_step_index_outside_its_range_is_refused(coding: int, difference: int)
 @pytest.mark.parametrize("difference", [-25, 40])
 def test_a_scale_index_outside_its_range_is_refused(coding: int, difference: int) -> None:
     encoder = _begin(1)
-    encoder.put(difference, laplace(22, 8))
+    encoder.encode(difference, laplace(22, 8))
     with pytest.raises(FormatError, match=rf"scale index is {24 + difference}, expected 0\.\.63"):
         list(decode_tensors(encoder.to_bytes(), SMALL, coding))
 
@@ -200,9 +202,9 @@ def test_a_scale_index_outside_its_range_is_refused(coding: int, difference: int
 @pytest.mark.parametrize("differences", [[40, 0], [-25, 25]])
 def test_a_scale_index_of_a_frequency_outside_its_range_is_refused(differences: list[int]) -> None:
     encoder = _begin(1)
-    encoder.put(0, laplace(22, 8))
-    encoder.put(0, uniform(5))
-    encoder.put(np.array(differences, np.int32), laplace(14, 6))
+    encoder.encode(0, laplace(22, 8))
+    encoder.encode(0, uniform(5))
+    encoder.encode(np.array(differences, np.int32), laplace(14, 6))
     with pytest.raises(FormatError, match="scale index is"):
         list(decode_tensors(encoder.to_bytes(), _shapes(frequencies=2), 1))
 
@@ -210,14 +212,14 @@ def test_a_scale_index_of_a_frequency_outside_its_range_is_refused(differences: 
 @pytest.mark.parametrize("last", [0, 1])
 def test_biases_up_to_32767(last: int) -> None:
     encoder = _begin(0)
-    encoder.put(0, laplace(22, 8))
-    encoder.put(15, uniform(16))
-    encoder.put(1, uniform(2))
-    encoder.put(55, laplace(22, 8))
-    encoder.put(np.array([32767, last], np.int32), onesided(63, 15))
+    encoder.encode(0, laplace(22, 8))
+    encoder.encode(15, uniform(16))
+    encoder.encode(1, uniform(2))
+    encoder.encode(55, laplace(22, 8))
+    encoder.encode(np.array([32767, last], np.int32), onesided(63, 15))
     for _ in range(2):
-        encoder.put(0, laplace(22, 8))
-        encoder.put(0, uniform(16))
+        encoder.encode(0, laplace(22, 8))
+        encoder.encode(0, uniform(16))
     if last:
         with pytest.raises(FormatError, match=r"bias is 32768, expected 0\.\.32767"):
             list(decode_tensors(encoder.to_bytes(), SMALL, 1))
@@ -239,27 +241,30 @@ def test_any_bytes_decode_or_are_refused(coding: int, payload: bytes) -> None:
 def test_the_slowest_stream_takes_seconds() -> None:
     """As many different models of the largest magnitude as a stream can name, and hardly a symbol for each."""
     encoder = _begin(15)
-    encoder.put(-24, laplace(22, 8))
-    encoder.put(4, uniform(5))
-    encoder.put(np.full(32, 1, np.int32), laplace(14, 6))
+    encoder.encode(-24, laplace(22, 8))
+    encoder.encode(4, uniform(5))
+    encoder.encode(np.full(32, 1, np.int32), laplace(14, 6))
     shapes = _shapes(15, 15, 4, 32)
     for row in range(130):
-        encoder.put(np.zeros(15, np.int32), distributions.shaped(([0, *range(1, 33), *range(1, 33)] * 2)[row], 15, 4))
+        encoder.encode(
+            np.zeros(15, np.int32),
+            distributions.generalized_normal(([0, *range(1, 33), *range(1, 33)] * 2)[row], 15, 4),
+        )
     for position in range(1, 32):
-        encoder.put(0, laplace(22, 8))
+        encoder.encode(0, laplace(22, 8))
         kernel = position % 2 == 0
-        encoder.put(15 if kernel else 0, uniform(16))
+        encoder.encode(15 if kernel else 0, uniform(16))
         if kernel:
             scale = 2 * position
-            encoder.put(2 * position - 24 if position == 2 else 4, laplace(22, 8))
-            encoder.put(position % 5, uniform(5))
-            encoder.put(1, uniform(2))
+            encoder.encode(2 * position - 24 if position == 2 else 4, laplace(22, 8))
+            encoder.encode(position % 5, uniform(5))
+            encoder.encode(1, uniform(2))
             offsets = np.arange(-7, 8, dtype=np.int32)[: shapes[position][1]]
-            encoder.put(offsets, laplace(10, 3))
+            encoder.encode(offsets, laplace(10, 3))
             for offset in offsets.tolist():
-                model = distributions.shaped(min(63, max(0, scale + 3 * offset)), 15, position % 5)
-                encoder.put(np.zeros(shapes[position][0], np.int32), model)
-    distributions.shaped.cache_clear()
+                model = distributions.generalized_normal(min(63, max(0, scale + 3 * offset)), 15, position % 5)
+                encoder.encode(np.zeros(shapes[position][0], np.int32), model)
+    distributions.generalized_normal.cache_clear()
     start = time.process_time()
     assert len(list(decode_tensors(encoder.to_bytes(), shapes, 1))) == 32
     assert time.process_time() - start < 30
@@ -288,19 +293,19 @@ layout_symbols = st.sampled_from([1, 3, 300, 32767]).flatmap(
 )
 
 
-@pytest.mark.parametrize("layout", [FirstKernel, Kernel, SineBias, Shaped])
+@pytest.mark.parametrize("layout", [FirstKernel, Kernel, SineBias, GeneralizedNormal])
 @settings(max_examples=30)
 @given(st.lists(layout_symbols, min_size=1, max_size=3), st.booleans())
 def test_each_layout_takes_what_it_put(layout: type, tensors: list[np.ndarray], rising: bool) -> None:
     """Of one tensor after another: the scale of the next is predicted from that of the last."""
-    if layout in (SineBias, Shaped):
+    if layout in (SineBias, GeneralizedNormal):
         tensors = [np.sort(np.abs(tensor.ravel())) if rising else tensor.ravel() for tensor in tensors]
     writer, reader, encoder = layout(), layout(), Encoder()
     for tensor in tensors:
-        writer.put(encoder, tensor)
+        writer.encode(encoder, tensor)
     decoder = Decoder(encoder.to_bytes())
     for tensor in tensors:
-        taken = reader.take(decoder, tensor.shape)
+        taken = reader.decode(decoder, tensor.shape)
         assert taken.dtype == np.int32
         np.testing.assert_array_equal(taken, tensor)
     decoder.finish()
@@ -309,9 +314,9 @@ def test_each_layout_takes_what_it_put(layout: type, tensors: list[np.ndarray], 
 @given(st.lists(st.integers(0, 63), max_size=20), st.integers(0, 63))
 def test_predicted_indices_round_trip(indices: list[int], first: int) -> None:
     encoder = Encoder()
-    writer, reader = PredictedIndex("index", first, 63), PredictedIndex("index", first, 63)
+    writer, reader = DeltaCodedIndex("index", first, 63), DeltaCodedIndex("index", first, 63)
     for index in indices:
-        writer.put(encoder, index)
+        writer.encode(encoder, index)
     decoder = Decoder(encoder.to_bytes())
-    assert [reader.take(decoder) for _ in indices] == indices
+    assert [reader.decode(decoder) for _ in indices] == indices
     decoder.finish()
