@@ -64,7 +64,7 @@ def drawn_pyramid(size: tuple[int, int], tile: int = 0, **fields: Any) -> bytes:
     """A file of grids of random symbols; all tiles of one size are the same."""
     given = {"pixel_format": 2, "chunks_bytes": 0, "coding": 0, **fields}
     header = Header(size=size, model=container.MODEL_PYRAMID, tile=tile, payload_bytes=0, **given)
-    base_index = structure.base_index(0, 0, header.channels)
+    base_index = structure.base_weights(0, 0, header.channels)
     unchanged = {
         name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base_index.items()
     }

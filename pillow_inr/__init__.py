@@ -12,9 +12,11 @@ Opening needs NumPy and constriction; only saving imports TensorFlow.
 from typing import TYPE_CHECKING, Any
 
 from . import limits
+from ._version import __version__ as __version__
 from .plugins import imageio_support, registration
 
 if TYPE_CHECKING:
+    from . import cost
     from .api import decode, encode, read_header, register_initialization, save, to_keras
     from .errors import (
         BackendError,
@@ -25,10 +27,8 @@ if TYPE_CHECKING:
         MissingInitializationError,
         UnsupportedFileError,
     )
-    from .format.container import FORMAT_VERSION, Header
+    from .format.header import FORMAT_VERSION, Header
     from .options import EncodeOptions
-
-__version__ = "0.1.0"
 
 __all__ = [
     "FORMAT_VERSION",
@@ -41,6 +41,7 @@ __all__ = [
     "LimitError",
     "MissingInitializationError",
     "UnsupportedFileError",
+    "cost",
     "decode",
     "encode",
     "limits",
@@ -70,11 +71,12 @@ if not TYPE_CHECKING:  # where it would turn every misspelt name into Any
     def __getattr__(name: str) -> Any:
         """Import the public names when the first is used: programs that only open files with Pillow need none."""
         if name in __all__:
-            from . import api, errors
-            from . import options as options_module
-            from .format import container
+            from . import api, cost, errors, options
+            from .format import header
 
-            for module in (api, options_module, container, errors):
+            if name == "cost":
+                return cost
+            for module in (api, options, header, errors):
                 if hasattr(module, name):
                     return globals().setdefault(name, getattr(module, name))
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,19 +7,21 @@ from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
-from .errors import BackendError, FormatError
-from .format import container, metadata
-from .format.metadata import Metadata
+from .errors import FormatError
+from .format.header import HEADER_MAX_BYTES, Box, Header, ModelHeader, Size
+from .format.metadata import NAMES, Metadata
+from .imaging.pillow import check_pixels, metadata_of, to_samples
+from .imaging.region import check_box, check_size
+from .models import reader
 from .options import EncodeOptions
-from .plugins import pillow
 from .storage import atomic
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .encoding.source_image import Encoded, SourceImage
     from .imaging.samples import Samples
-    from .models.reader import Box, Size
     from .models.siren.initialization import Initialization
     from .models.siren.keras_model import ImageModel
 
@@ -39,28 +41,49 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
             comment, dpi, which are those of a Pillow image unless given; None leaves them out.
     Raises:
         TypeError: there is no such option, or the image is a path or bytes.
-        ValueError: an option's value or the array is not allowed.
-        OSError: an .inr file cannot hold the image's mode.
-        BackendError: TensorFlow is not there or not usable.
+        ValueError: the value of an option or the array is not allowed.
+        OSError: an .inr file cannot hold the image's mode, or the file of `init` cannot be read.
+        BackendError: TensorFlow is missing or not usable.
         FitError: the fit diverged.
     """
-    named = {name: options.pop(name) for name in metadata.NAMES if name in options}
+    metadata = {name: options.pop(name) for name in NAMES if name in options}
     checked = EncodeOptions(**{name: value for name, value in options.items() if value is not None})
+    return encode_source(source_image(image, metadata), checked).data
+
+
+def source_image(image: "ImageLike", metadata: dict[str, Any]) -> "SourceImage":
+    """Convert an image to what encoders work on.
+
+    Args:
+        image: as for `encode`.
+        metadata: exif, icc_profile, xmp, comment, dpi, as for `encode`.
+    Raises:
+        TypeError, ValueError, OSError: as `encode`, of the image and its metadata.
+    """
     if isinstance(image, str | bytes | os.PathLike):
         raise TypeError(f"image must be a Pillow image or an array, got {image!r:.80}: open it first")
-    from . import codec
+    from .encoding.source_image import SourceImage
+    from .imaging.samples import as_samples
 
     if isinstance(image, Image.Image):
-        return codec.encode(pillow.to_samples(image), checked, pillow.metadata_of(image, named))
+        return SourceImage.of(as_samples(to_samples(image)), metadata_of(image, metadata))
     import numpy as np
 
-    return codec.encode(np.asarray(image), checked, Metadata.of(named, {}))
+    return SourceImage.of(as_samples(np.asarray(image)), Metadata.of(metadata, {}))
 
 
-def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = None) -> "Samples":
+def encode_source(source: "SourceImage", options: EncodeOptions) -> "Encoded":
+    """As `encode`, of a converted image and checked options; the file comes with its PSNR and its model."""
+    from . import codec
+
+    return codec.encode_source(source, options)
+
+
+def decode(source: Source, *, size: Size | None = None, box: Box | None = None) -> "Samples":
     """Decode an .inr file, or a region of it at any resolution, to an array; needs no TensorFlow.
 
     Args:
+        source: the file.
         size: width and height of the result; by default one pixel for each of the image's in the box.
         box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
     Returns:
@@ -72,18 +95,16 @@ def decode(source: Source, *, size: "Size | None" = None, box: "Box | None" = No
         ValueError: the size is not two positive integers or larger than Pillow's limit, or the box is not a region
             within the image.
     """
-    from .models import reader
-
     data = _read(source)
-    header, _ = container.read_header(data)
-    region = reader.check_box(box, header.size)
-    chosen = reader.check_size(size, region)
+    header = reader.read_header(data)
+    region = check_box(box, header.size)
+    chosen = check_size(size, region)
     try:
-        pillow.check_pixels(chosen, header.channels)
+        check_pixels(chosen, header.channels)
     except ValueError as error:
         # The whole image: it is the file that asks for too much.
         raise (FormatError(f"header: {error}") if size is None and box is None else error) from error
-    samples = reader.decode(data, chosen, region)
+    samples = reader.decode(data, header, chosen, region)
     return samples.reshape(samples.shape[:2] + header.shape[2:])
 
 
@@ -93,26 +114,9 @@ def to_keras(source: Source) -> "ImageModel":
     Raises:
         ValueError: the file holds a pyramid, which is no function of position.
         FormatError: the file is damaged, or not an .inr file that this release reads.
-        BackendError: TensorFlow is not there, or Keras runs on another back end.
+        BackendError: TensorFlow is missing, or Keras runs on another back end.
     """
-    try:
-        from .models.siren import keras_model
-    except ImportError as error:
-        raise BackendError(
-            f"a Keras model needs Keras on TensorFlow, which cannot be imported here: {error}"
-        ) from error
-    from .imaging.samples import Scale
-    from .models import reader
-
-    network = reader.read_network(_read(source))
-    if isinstance(network, reader.PyramidNetwork):
-        raise ValueError(
-            "the file holds a pyramid, grids of symbols that are no function of position: encode with model='siren' "
-            "for a Keras model"
-        )
-    scale = Scale.of(network.header)
-    limits = () if network.header.samples is None else (scale.low.tolist(), (scale.low + scale.span).tolist())
-    return keras_model.image_model(network.architecture, network.weights, network.header.size, *limits)
+    return reader.open_model(reader.read_file(_read(source))).to_keras()
 
 
 def register_initialization(source: "str | os.PathLike[str] | Initialization") -> "Initialization":
@@ -124,18 +128,18 @@ def register_initialization(source: "str | os.PathLike[str] | Initialization") -
         OSError: the file cannot be read.
         ValueError: it is not an initialization.
     """
-    from .models.siren import initialization
+    from .models.siren import reference_store
 
-    return initialization.register(source)
+    return reference_store.register(source)
 
 
-def read_header(source: Source) -> container.Header:
+def read_header(source: Source) -> Header[ModelHeader]:
     """The header of an .inr file, without decoding it.
 
     Raises:
         FormatError: not an .inr file that this release reads.
     """
-    return container.read_header(_read(source, container.HEADER_MAX_BYTES))[0]
+    return reader.read_header(_read(source, HEADER_MAX_BYTES))
 
 
 def _read(source: Source, count: int = -1) -> bytes:

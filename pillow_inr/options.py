@@ -1,4 +1,4 @@
-"""What a caller may ask of an encode, checked once; `siren_plan` and `pyramid_plan` make it definite for an image.
+"""What a caller may ask of an encode, checked once; each model's `plan` makes it definite for an image.
 
 Standard library only: importing the package and checking options stays cheap.
 """
@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from .format.container import DEPTH_MAX, WIDTH_MAX
+from .format.ranges import DEPTH_MAX, WIDTH_MAX
+from .models.registry import AUTO, model_names
 
 if TYPE_CHECKING:
     from .models.siren.initialization import Initialization
 
 ENCODINGS = ("fourier", "none")
-MODELS = ("auto", "siren", "pyramid")
 EFFORT_MAX = 9
 DEFAULT_EFFORT = 5
 DEFAULT_QUALITY = 50
@@ -25,10 +25,10 @@ STEPS_MAX = 10_000_000
 # lambda of mean squared error + lambda * bits per pixel, samples in 0..1, at qualities 0 and 100; between them its
 # logarithm is linear in quality. One scale for both models.
 RD_LAMBDAS = (2e-2, 5e-5)
-# Channels beyond a picture's own: bands of a stack are alike, so that as many times a picture's bits would be too much
-# and the same for all of them too little. lambda falls by the root of their ratio.
+# Above this number of channels lambda is divided by sqrt(channels / PICTURE_CHANNELS): the bands of a stack are alike,
+# and need more bits than one picture but fewer than as many pictures.
 PICTURE_CHANNELS = 4
-# An image of fewer pixels has bits as dear, in all, as one of so many.
+# Below this number of pixels lambda shrinks with the pixel count, so that a tiny image is not starved of bits.
 SHARED_PIXELS = 4096
 
 ProgressCallback = Callable[[int, int, float, float], object]
@@ -41,37 +41,36 @@ class EncodeOptions:
 
     Raises:
         ValueError: a value is outside its range; the message names the option, the value and what is allowed.
-        OSError: the file of `init` cannot be read.
     """
 
-    model: str = "auto"
-    """"siren", "pyramid", or "auto": the pyramid, the better of both for small images, and the SIREN where `width`,
-    `depth`, `encoding` or `init` say how it is to be."""
+    model: str = AUTO
+    """"siren", "pyramid" or "auto". "auto" means the SIREN if `width`, `depth`, `encoding` or `init` is given, the
+    better of both for small and simple images, else the pyramid."""
     width: int | None = None
     """Units of each sine layer, 1..1024; by default chosen from `quality` and the image's size."""
     depth: int | None = None
     """Number of sine layers, 1..15; by default 4."""
     quality: int | None = None
-    """1..100: how dear a bit is against an error, on one scale for both models; 50 by default."""
+    """1..100, by default 50: higher means better quality and a larger file; one scale for both models."""
     target_bytes: int | None = None
-    """Size in bytes that the file must not exceed, and comes near to, instead of `quality`."""
+    """Size in bytes, instead of `quality`: the file comes near it and never exceeds it."""
     bpp: float | None = None
-    """The same in bits per pixel."""
+    """Size in bits per pixel, instead of `quality`: as `target_bytes`."""
     psnr: float | None = None
-    """PSNR in dB to reach, instead of `quality`; several fits may be made, and a warning says when none reached it."""
+    """PSNR in dB to reach, instead of `quality`, in several fits; a warning says if none reached it."""
     effort: int | None = None
-    """0..9: how long to fit, from seconds to minutes; by default 5, on 4 cores about a minute for the pyramid of a
-    768x512 image and 20 seconds for a SIREN, or what `time_limit` leaves time for."""
+    """0..9: how long to fit, from seconds to minutes. By default 5, about a minute for the pyramid of a 768x512 image
+    and 20 seconds for a SIREN on 4 cores; or, if only `time_limit` is given, as long as that allows."""
     steps: int | None = None
-    """Optimizer steps, instead of those of `effort`; a pyramid's are passes over the image."""
+    """Optimizer steps, instead of `effort`; a step of a pyramid is a pass over the image."""
     time_limit: float | None = None
-    """Seconds for the encode; with `effort` or `steps` it may end sooner."""
+    """Seconds for the whole encode; with `effort` or `steps` it may end sooner."""
     seed: int = 0
-    """Of the initial weights and the drawn pixels, 0..2147483647."""
+    """Random seed of the initial weights, the drawn pixels and the noise, 0..2147483647."""
     encoding: str | None = None
-    """A SIREN's input: "fourier", by default, or "none" for plain coordinates."""
+    """Input of a SIREN: "fourier", by default, or "none" for plain coordinates."""
     init: "str | os.PathLike[str] | Initialization | None" = None
-    """Learned weights to start from, or the path of their .npz file; they fix width, depth and encoding."""
+    """Initialization of a SIREN, or the path of its .npz file; it fixes width, depth and encoding."""
     device: str | None = None
     """TensorFlow device, such as "CPU:0" or "GPU:0"; by default the first GPU if there is one, else the CPU."""
     progress: bool | ProgressCallback = False
@@ -93,14 +92,17 @@ class EncodeOptions:
             raise ValueError(f"{' and '.join(goals)} exclude each other: give one of them")
         if self.psnr is not None and not (self.width is None and self.init is None):
             raise ValueError("psnr chooses the width itself: give psnr, or else width or init")
-        if self.model not in MODELS:
-            raise ValueError(f"model must be 'auto', 'siren' or 'pyramid', got {self.model!r}")
+        if self.model not in model_names():
+            *others, last = map(repr, model_names())
+            raise ValueError(f"model must be {', '.join(others)} or {last}, got {self.model!r}")
         if self.encoding not in (None, *ENCODINGS):
             raise ValueError(f"encoding must be 'fourier' or 'none', got {self.encoding!r}")
-        if self.init is not None:
-            _initialization(self)
-        if self.model == "pyramid" and self._of_siren:
-            raise ValueError(f"model is 'pyramid', which has no {' or '.join(self._of_siren)}: those are a SIREN's")
+        if self.model not in (AUTO, "siren") and self._of_siren:
+            raise ValueError(
+                f"model is {self.model!r}, which has no {' or '.join(self._of_siren)}: those are a SIREN's"
+            )
+        if not (self.init is None or isinstance(self.init, str | os.PathLike) or hasattr(self.init, "architecture")):
+            raise ValueError(f"init must be an Initialization or the path of one, got {self.init!r}")
         if not (self.device is None or (isinstance(self.device, str) and self.device)):
             raise ValueError(f"device must be the name of a TensorFlow device such as 'GPU:0', got {self.device!r}")
         if not (isinstance(self.progress, bool) or callable(self.progress)):
@@ -108,38 +110,19 @@ class EncodeOptions:
 
     @property
     def _of_siren(self) -> list[str]:
-        """The options given that a SIREN alone has."""
+        """Names of the given options that only a SIREN has."""
         return [name for name in ("width", "depth", "encoding", "init") if getattr(self, name) is not None]
 
     @property
     def chosen_model(self) -> str:
-        """The model that the options ask for; "auto" where the image decides."""
+        """Name of the model that the options ask for; "auto" if the image decides."""
         return "siren" if self._of_siren else self.model
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any]) -> "EncodeOptions":
-        """Take the options out of a writer's keywords; others, and those that are None, are left alone."""
+        """Take the options out of the keywords of a save; other keywords, and those that are None, are ignored."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in keywords.items() if name in names and value is not None})
-
-
-def _initialization(options: EncodeOptions) -> None:
-    """Store the initialization itself, loaded if need be, once the options agree with it."""
-    from .models.siren.initialization import Initialization, load
-
-    init = options.init
-    if isinstance(init, str | os.PathLike):
-        init = load(init)
-        object.__setattr__(options, "init", init)
-    if not isinstance(init, Initialization):
-        raise ValueError(f"init must be an Initialization or the path of one, got {init!r}")
-    shape = init.architecture
-    for name, learned in (("width", shape.width), ("depth", shape.depth)):
-        value = getattr(options, name)
-        if value not in (None, learned):
-            raise ValueError(f"{name} is {value}, but the initialization is for a network of {name} {learned}")
-    if options.encoding == "none" and shape.frequencies:
-        raise ValueError("encoding is 'none', but the initialization is for 'fourier'")
 
 
 def _integer(options: EncodeOptions, name: str, low: int, high: int) -> None:
@@ -170,27 +153,31 @@ def _optional(options: EncodeOptions, name: str, low: int, high: int) -> None:
 
 
 def rd_lambda(options: EncodeOptions, channels: int) -> float:
-    """lambda of mean squared error + lambda * bits per pixel, samples in 0..1, that the options' quality stands for."""
+    """lambda of the loss MSE + lambda * bits per pixel, samples in 0..1, for the options' quality q.
+
+    lambda = 0.02 * (5e-5 / 0.02)^(q / 100) / lambda_divisor(channels)
+    """
     low, high = RD_LAMBDAS
     quality = DEFAULT_QUALITY if options.quality is None else options.quality
     return low * math.pow(high / low, quality / 100) / lambda_divisor(channels)
 
 
 def image_rd_lambda(options: EncodeOptions, channels: int, pixels: int) -> float:
-    """The same for an image of so many pixels: less for a tiny one.
+    """`rd_lambda` * min(1, pixels / SHARED_PIXELS): smaller for an image of few pixels.
 
-    Most of its file is frame and network. With so few pixels to share them, a bit would cost more than any colour.
+    Most of a tiny image's file is header and network. At the full lambda one bit of them would cost more than any
+    colour is worth.
     """
     return rd_lambda(options, channels) * min(1.0, pixels / SHARED_PIXELS)
 
 
 def lambda_divisor(channels: int) -> float:
-    """By how much lambda is lower for so many channels than for a picture's."""
+    """sqrt(max(1, channels / PICTURE_CHANNELS)): what lambda is divided by for a stack of many channels."""
     return math.sqrt(max(1.0, channels / PICTURE_CHANNELS))
 
 
 def budget_bytes(options: EncodeOptions, size: tuple[int, int]) -> int | None:
-    """The size that the file must not exceed, of an image of so many pixels; None if the options name none."""
+    """Size that the file of an image of this width and height must not exceed; None if the options name none."""
     if options.bpp is not None:
         return max(1, int(options.bpp * size[0] * size[1] / 8))
     return options.target_bytes

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from .. import __version__
+from .._version import __version__
 from ..errors import BackendError
 from ..storage import remote
 from . import cluster_worker, worker

@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from .. import __version__
+from .._version import __version__
 from ..errors import BackendError
 from ..storage import remote
 from . import worker

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from .. import __version__
+from .._version import __version__
 from ..format.signature import EXTENSION
 from ..inputs import sources
 from ..options import EncodeOptions

@@ -12,33 +12,24 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
-from .. import __version__
+from .. import api
+from .._version import __version__
 from ..errors import BackendError
 from ..format import metadata
 from ..inputs import sources
+from ..options import EncodeOptions
 from ..runtime.threads import limit_cores
 from ..storage import atomic, remote
 from .manifest import DONE, FAILED, Record
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ..imaging.samples import Samples, Scale
+    from ..encoding.source_image import Encoded, SourceImage
 
 writing = threading.Lock()
 """Held while a file is written: who would end the process waits for it."""
-
-# MS-SSIM has windows of 11 pixels on an image halved four times. Of an image of more samples it takes more memory than
-# the fit, some 60 bytes each: larger ones are measured in bands of rows, and the figure is the mean over these.
-MS_SSIM_SIDE = 176
-MS_SSIM_SAMPLES = 6 << 20
 
 # A library that is imported later looks here for the number of its threads.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -116,84 +107,53 @@ def recorded_options(task: Task) -> dict[str, Any]:
 
 
 def _done(task: Task) -> Record:
-    from .. import api
-
     data = read(task.source)
     image = sources.read(io.BytesIO(data), PurePosixPath(task.source).suffix, upright=task.strip)
-    if "init" in task.options:
-        api.register_initialization(task.options["init"])  # to decode what it was used for
+    source = api.source_image(image, dict.fromkeys(metadata.STRIPPED) if task.strip else {})
     started = time.perf_counter()
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        encoded = api.encode(image, **task.options, **(dict.fromkeys(metadata.STRIPPED) if task.strip else {}))
+        encoded = api.encode_source(source, EncodeOptions(**task.options))
     seconds = time.perf_counter() - started
-    figures = _figures(image, encoded)
+    figures = _figures(source, encoded)
     if remote.is_url(task.output):
-        remote.write(task.output, encoded)
+        remote.write(task.output, encoded.data)
     else:
         output = Path(task.output)
         output.parent.mkdir(parents=True, exist_ok=True)
         with writing:
-            atomic.write_atomically(output, encoded)
+            atomic.write_atomically(output, encoded.data)
     return Record(
         status=DONE,
         sha256=hashlib.sha256(data).hexdigest(),
         source_bytes=len(data),
-        bytes=len(encoded),
+        bytes=len(encoded.data),
         seconds=round(seconds, 3),
-        output_sha256=hashlib.sha256(encoded).hexdigest(),
+        output_sha256=hashlib.sha256(encoded.data).hexdigest(),
         warning="; ".join(str(note.message) for note in notes) or None,
         **figures,
         **_named(task),
     )
 
 
-def _figures(image: "Image.Image | NDArray[np.generic]", encoded: bytes) -> dict[str, Any]:
-    """Fields of the record that the two images have."""
-    import numpy as np
+def _figures(source: "SourceImage", encoded: "Encoded") -> dict[str, Any]:
+    """Fields of the record that compare the whole decoded image with its source."""
+    from ..imaging import metrics
+    from ..imaging.ms_ssim import ms_ssim
 
-    from .. import api
-    from ..imaging import metrics, samples
-    from ..plugins import pillow
-
-    header = api.read_header(encoded)
-    array = pillow.to_samples(image) if isinstance(image, Image.Image) else np.asarray(image)
-    shape = (*header.size[::-1], header.channels)
-    original, decoded = samples.as_samples(array).reshape(shape), api.decode(encoded).reshape(shape)
-    scale = samples.Scale.of(header)
-    mse = metrics.mse(original, decoded, scale.to_normalized)
+    decoded = encoded.model.pixels()
+    mse = metrics.mse(source.samples, decoded, source.scale.to_normalized)
     return {
-        "width": header.size[0],
-        "height": header.size[1],
-        "channels": header.channels,
-        "dtype": header.dtype,
-        "bpp": metrics.bits_per_pixel(len(encoded), *header.size),
+        "width": source.size[0],
+        "height": source.size[1],
+        "channels": source.channels,
+        "dtype": source.samples.dtype.name,
+        "bpp": metrics.bits_per_pixel(len(encoded.data), *source.size),
         "psnr": round(metrics.psnr_db(mse), 4) if mse else None,
         "exact": not mse,
-        "ms_ssim": ms_ssim(original, decoded, scale) if min(header.size) >= MS_SSIM_SIDE else None,
+        "ms_ssim": ms_ssim(source.samples, decoded, source.scale),
     }
-
-
-def ms_ssim(original: "Samples", decoded: "Samples", scale: "Scale") -> float:
-    """Multi-scale structural similarity, the mean over channels: TensorFlow's.
-
-    Args:
-        original: shape (height, width, channels), as `decoded`; neither side is shorter than `MS_SSIM_SIDE`.
-        scale: the range of the samples that stands for 0..1.
-    Source: Wang, Simoncelli and Bovik 2003.
-    """
-    import tensorflow as tf
-
-    height = len(original)
-    bands = max(1, min(-(-original.size // MS_SSIM_SAMPLES), height // MS_SSIM_SIDE))
-    edges = [height * band // bands for band in range(bands + 1)]
-    total = 0.0
-    with tf.device("CPU:0"):  # a GPU's memory is the fit's
-        for top, bottom in pairwise(edges):
-            both = (scale.to_normalized(samples[top:bottom]) for samples in (original, decoded))
-            total += float(tf.image.ssim_multiscale(*both, 1.0).numpy())
-    return round(total / bands, 6)
 
 
 def limit_threads(threads: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from .. import __version__
+from .._version import __version__
 from . import running
 from .autoload import group as autoload_group
 from .batch import batch_command

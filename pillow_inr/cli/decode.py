@@ -10,18 +10,20 @@ from PIL.PngImagePlugin import PngInfo
 from rich.markup import escape
 
 from .. import api
-from ..format import container
 from ..format.metadata import NAMES
+from ..format.pixel_format import DTYPES, MODES
+from ..format.signature import EXTENSION, FORMAT
+from ..imaging.pillow import upright
 from ..inputs import sources
 from ..inputs.sources import ARRAY_SUFFIXES, Item
-from ..plugins import pillow
+from ..plugins.pillow import InrImageFile
 from ..storage import atomic
 from . import files, running
 from .files import Outputs
 from .running import Run
 
 if TYPE_CHECKING:
-    from ..models.reader import Box, Size
+    from ..format.header import Box, Size
 
 # Tags of TIFF for what Pillow takes under a name of its own in other formats.
 _TIFF_XMP = 700
@@ -96,7 +98,7 @@ def decode(
 
     def decode_one(item: Item) -> None:
         target = outputs.target(item)
-        if target.suffix.lower() == pillow.EXTENSION:
+        if target.suffix.lower() == EXTENSION:
             raise OSError(f"{target} would be fitted anew: use encode for that")
         if not _writes(target.suffix):
             raise OSError(_unknown(target.suffix))
@@ -140,12 +142,12 @@ def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None"
 
 def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str]:
     header = api.read_header(source)
-    if header.channels > len(container.MODES):
+    if header.channels > len(MODES):
         raise OSError(f"{header.channels} channels of {header.dtype}, for which Pillow has no mode: use --format npy")
-    with Image.open(source, formats=[pillow.FORMAT]) as opened:
-        assert isinstance(opened, pillow.InrImageFile)
+    with Image.open(source, formats=[FORMAT]) as opened:
+        assert isinstance(opened, InrImageFile)
         image = opened.render(size, box)
-    image = pillow.upright(image)
+    image = upright(image)
     return _save(
         image, Image.registered_extensions()[target.suffix.lower()]
     ), f"{image.width}×{image.height} {image.mode}"
@@ -198,6 +200,6 @@ def _metadata(image: Image.Image, file_format: str) -> dict[str, Any]:
 def _lost(source: Path) -> str:
     """What Pillow's modes cannot hold of a file."""
     header = api.read_header(source)
-    if header.dtype == container.DTYPES[0] or header.channels == 1:
+    if header.dtype == DTYPES[0] or header.channels == 1:
         return ""
     return f"8 bits a sample are left of its {header.dtype}, for which Pillow has no mode: --format npy keeps all"

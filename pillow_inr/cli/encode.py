@@ -7,19 +7,18 @@ import click
 from PIL import Image
 from rich.markup import escape
 
-from ..format import container
-from ..format.metadata import STRIPPED, read_psnr
+from ..format.metadata import STRIPPED
+from ..format.signature import EXTENSION
 from ..imaging import metrics
 from ..inputs import sources
 from ..inputs.sources import Item
-from ..plugins import pillow
 from ..storage import atomic
 from . import files, fitting, running
 from .files import Outputs
 from .running import Run
 
 if TYPE_CHECKING:
-    pass
+    from ..encoding.source_image import Encoded
 
 
 @click.command(epilog="Example: pillow-inr encode photos --out small --quality 40")
@@ -37,7 +36,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
     """
     options = fitting.checked(keywords)
     items = sources.find(inputs, sources.opens_as_image, "image")
-    outputs = Outputs(out, pillow.EXTENSION, items, force)
+    outputs = Outputs(out, EXTENSION, items, force)
     console = running.console(quiet)
     run = Run(items)
     written = 0
@@ -46,19 +45,20 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
     def encode_one(item: Item) -> None:
         nonlocal written
         target = outputs.target(item)
-        if target.suffix.lower() != pillow.EXTENSION:
-            raise ValueError(f"{target} does not end in {pillow.EXTENSION}: other programs would not know it")
+        if target.suffix.lower() != EXTENSION:
+            raise ValueError(f"{target} does not end in {EXTENSION}: other programs would not know it")
         image = sources.read(item.source, item.source.suffix, upright=strip)
         if isinstance(image, Image.Image) and (frames := sources.frame_count(item.source)) > 1:
             console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
         start = time.perf_counter()
         title = f"{run.count}{item.source.name}"
-        data = fitting.fit(image, options, title=title, console=console, **(dict.fromkeys(STRIPPED) if strip else {}))
+        left_out = STRIPPED if strip else ()
+        encoded = fitting.fit(image, options, title=title, console=console, left_out=left_out)
         seconds = time.perf_counter() - start
-        atomic.write_atomically(target, data)
+        atomic.write_atomically(target, encoded.data)
         outputs.made(target, item)
-        written += len(data)
-        console.print(f"{run.count}{escape(str(target))}  {_figures(data)}  {seconds:.1f} s")
+        written += len(encoded.data)
+        console.print(f"{run.count}{escape(str(target))}  {_figures(encoded)}  {seconds:.1f} s")
 
     run.each(encode_one)
     if len(items) > 1:
@@ -66,11 +66,9 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
     run.exit()
 
 
-def _figures(data: bytes) -> str:
-    header, _, chunks = container.unpack(data)
-    psnr_db = read_psnr(chunks)
-    quality = "" if psnr_db is None else f"  {psnr_db:.2f} dB"
-    return f"{len(data):,} bytes  {metrics.bits_per_pixel(len(data), *header.size):.3f} bpp{quality}"
+def _figures(encoded: "Encoded") -> str:
+    rate = metrics.bits_per_pixel(len(encoded.data), *encoded.model.header.size)
+    return f"{len(encoded.data):,} bytes  {rate:.3f} bpp  {metrics.psnr_text(encoded.psnr_db)}"
 
 
 def _duration(started: float) -> str:

@@ -5,8 +5,9 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,14 +17,18 @@ from rich.markup import escape
 
 from .. import api
 from ..encoding import progress
-from ..format.container import DEPTH_MAX, WIDTH_MAX
-from ..options import EFFORT_MAX, ENCODINGS, MODELS, EncodeOptions
+from ..format.ranges import DEPTH_MAX, WIDTH_MAX
+from ..models.registry import model_names
+from ..models.siren import reference_store
+from ..options import EFFORT_MAX, ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
 from . import running
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from ..encoding.source_image import Encoded
 
 # What is left of a title before a bar: more would leave no room for the bar on 80 columns.
 TITLE_LENGTH = 22
@@ -53,7 +58,7 @@ def encode_options(command: _Command) -> _Command:
             click.option(
                 "-m",
                 "--model",
-                type=click.Choice(MODELS),
+                type=click.Choice(model_names()),
                 default="auto",
                 show_default=True,
                 help="The pyramid, a SIREN, or what suits the image.",
@@ -91,12 +96,9 @@ def encode_options(command: _Command) -> _Command:
 def checked(keywords: Mapping[str, Any]) -> EncodeOptions:
     """The options as given; bad ones end the command with code 2."""
     try:
-        options = EncodeOptions.from_keywords(keywords)
+        return reference_store.resolved(EncodeOptions.from_keywords(keywords))
     except (OSError, ValueError) as error:
         raise click.UsageError(str(error)) from error
-    if options.init is not None:
-        api.register_initialization(options.init)  # to decode what it was used for
-    return options
 
 
 def fit(
@@ -105,13 +107,16 @@ def fit(
     *,
     title: str,
     console: Console,
-    **metadata: None,
-) -> bytes:
-    """Encode an image under a bar, which a terminal alone shows.
+    left_out: Sequence[str] = (),
+) -> "Encoded":
+    """Encode an image under a bar, which only a terminal shows.
 
     Args:
+        image: an image or an array.
+        options: of the encode.
         title: stands before the bar and before warnings.
-        metadata: names of metadata to leave out, as None.
+        console: where messages go.
+        left_out: names of metadata that are not stored.
     """
     bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
@@ -121,10 +126,11 @@ def fit(
         warnings.catch_warnings(record=True) as notes,
     ):
         warnings.simplefilter("always", UserWarning)
-        data = in_background(lambda: api.encode(image, **{**vars(options), "progress": report}, **metadata))
+        source = api.source_image(image, dict.fromkeys(left_out))
+        encoded = in_background(lambda: api.encode_source(source, replace(options, progress=report)))
     for note in notes:
         console.print(f"{escape(title)}: {escape(str(note.message))}", style="yellow")
-    return data
+    return encoded
 
 
 def in_background(work: Callable[[], _T]) -> _T:

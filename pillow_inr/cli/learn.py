@@ -15,12 +15,12 @@ from rich.markup import escape
 
 from ..encoding import progress
 from ..errors import BackendError
+from ..imaging.pillow import upright
 from ..inputs import sources
 from ..inputs.sources import Item
 from ..models.siren.architecture import Architecture
 from ..models.siren.plan import make_plan
 from ..options import ENCODINGS
-from ..plugins import pillow
 from ..runtime.native_log import capture_native_stderr
 from ..storage import atomic
 from . import files, fitting, running
@@ -142,4 +142,4 @@ def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
     order = random.Random(seed)
     while True:
         for path in order.sample(paths, len(paths)):
-            yield np.asarray(pillow.upright(sources.load(path)).convert("RGB"))
+            yield np.asarray(upright(sources.load(path)).convert("RGB"))

@@ -24,7 +24,7 @@ from .files import Outputs
 from .running import Run
 
 if TYPE_CHECKING:
-    from ..models.reader import Network, PyramidNetwork
+    from ..models.base import StoredModel
     from ..report.compare import Result
 
 _OURS = "pillow_inr"
@@ -87,8 +87,7 @@ def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, conso
 
     if inr is None:
         start = time.perf_counter()
-        bare = dict.fromkeys(NAMES)
-        data = fitting.fit(original, options, title="fitting", console=console, **bare)
+        data = fitting.fit(original, options, title="fitting", console=console, left_out=NAMES).data
         seconds = time.perf_counter() - start
         return comparison.measure(
             original, data, label=_OURS, setting=_setting(options) or "quality=50", seconds=seconds
@@ -149,17 +148,16 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
         from ..models import reader
         from ..report import breakdown, plots
 
-        data = item.source.read_bytes()
-        taken_apart = breakdown.dissect(data)
-        network = reader.read_network(data)
-        pixels = originals.upright_pixels(network, whole=original is not None)
+        file = reader.read_file(item.source.read_bytes())
+        model = reader.open_model(file)
+        pixels = originals.upright_pixels(model, whole=original is not None)
         reference = None
         if original is not None:
             try:
                 reference = originals.read_original(Path(original), pixels.shape)
             except FILE_ERRORS as error:
                 raise ValueError(f"{original}: {reason(error)}") from error
-        plot = plots.view(taken_apart, pixels, reference, title=_title(item.source, network))
+        plot = plots.view(breakdown.of_file(file), pixels, reference, title=_title(item.source, model))
         atomic.write_atomically(target, plot)
         console.print(f"{escape(str(target))}")
 
@@ -167,12 +165,12 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
     run.exit()
 
 
-def _title(path: Path, network: "Network | PyramidNetwork") -> str:
-    header = network.header
-    psnr_db = read_psnr(network.chunks)
+def _title(path: Path, model: "StoredModel") -> str:
+    header = model.header
+    psnr_db = read_psnr(model.chunks)
     name = click.format_filename(path, shorten=True)
     return (
         f"{name}: {header.size[0]}×{header.size[1]} pixels, {header.channels} × {header.dtype}, "
-        f"{header.file_bytes:,} bytes, {metrics.bits_per_pixel(header.file_bytes, *header.size):.3f} bits per pixel"
+        f"{header.file_bytes:,} bytes, {header.bits_per_pixel:.3f} bits per pixel"
         + ("" if psnr_db is None else ", no error" if psnr_db == math.inf else f", {psnr_db:.2f} dB")
     )

@@ -1,38 +1,54 @@
-"""What is to be stored, whichever model stores it: samples, their format, metadata; and the file around a payload."""
+"""The image to be stored, whichever model stores it: samples, their format, metadata; and the file around a payload."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..format import container
+from ..format import file as file_format
+from ..format.chunks import Chunk, pack_chunks
+from ..format.file import File
+from ..format.header import CRC_BYTES, Box, F, Header, Size
 from ..format.metadata import Metadata, psnr_chunk
+from ..format.pixel_format import SampleFormat
 from ..imaging import metrics, samples
-from ..imaging.coordinates import Axis
 from ..imaging.resampling import Resampling
 from ..imaging.samples import Samples, Scale
-from ..models.reader import Network, PyramidNetwork, read_network
-from ..models.siren.synthesis import Grid
 
-# Pixels on which a SIREN's PSNR is measured at most: that of a larger image comes from every n-th row and column.
-PSNR_PIXELS = 1 << 19
-# Side of the regions in which a pyramid's is measured.
-PSNR_SIDE = 1024
+# Side of the regions in which a large image is compared with its source.
+_REGION_SIDE = 1024
 
 
 class BudgetError(ValueError):
     """No file is as short as the caller asks for."""
 
 
+class DecodedModel(Protocol):
+    """A model that can be compared with its source (`models.base.StoredModel`)."""
+
+    @property
+    def header(self) -> Header[Any]:
+        """The header of its file."""
+
+    def pixels(self, size: Size | None = None, box: Box | None = None) -> Samples:
+        """Evaluate a region of the image at a resolution."""
+
+    def sampled_mse(self, source: "SourceImage") -> float:
+        """Mean squared error against the source, where all pixels are too dear on some of them."""
+
+
 class Encoded(NamedTuple):
-    """An image, packed."""
+    """A file, and what was found out about it while it was made."""
 
     data: bytes
     psnr_db: float
+    """As the file states it: of a SIREN above half a megapixel, on every n-th row and column."""
+    model: DecodedModel
+    """The file's model, opened from the payload."""
 
     def loss(self, rd_lambda: float, pixels: int) -> float:
         """Mean squared error + lambda * bits per pixel."""
@@ -40,18 +56,18 @@ class Encoded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What is to be stored."""
+class SourceImage:
+    """The image to be stored."""
 
     samples: Samples
     """Shape (height, width, channels)."""
     pixel_format: int
-    sample_format: container.SampleFormat | None
+    sample_format: SampleFormat | None
     metadata: Metadata
 
     @classmethod
-    def of(cls, array: Samples, metadata: Metadata) -> "Picture":
-        """The picture in an array from `samples.as_samples`."""
+    def of(cls, array: Samples, metadata: Metadata) -> "SourceImage":
+        """The image in an array from `samples.as_samples`."""
         pixel_format, sample_format = samples.format_of(array)
         return cls(array.reshape(*array.shape[:2], -1), pixel_format, sample_format, metadata)
 
@@ -78,69 +94,55 @@ class Picture:
 
     @property
     def scale(self) -> Scale:
-        """What makes network values of its samples."""
+        """The map between its samples and normalized ones."""
         ranges = self.sample_format.ranges if self.sample_format else ((0.0, 255.0),)
         return Scale(self.samples.dtype.name, self.channels, ranges)
 
-    def header(self, fields: Mapping[str, Any], payload_bytes: int = 0, chunks_bytes: int = 0) -> container.Header:
-        """The header of its file.
-
-        Args:
-            fields: those of a model.
-        """
-        return container.Header(
+    def header(self, model: F, payload_bytes: int = 0, chunks_bytes: int = 0) -> Header[F]:
+        """The header of its file."""
+        return Header(
             size=self.size,
             pixel_format=self.pixel_format,
             samples=self.sample_format,
+            model=model,
             payload_bytes=payload_bytes,
             chunks_bytes=chunks_bytes,
-            **fields,
         )
 
-    def pack(self, fields: Mapping[str, Any], payload: bytes, chunks: Sequence[container.Chunk] = ()) -> Encoded:
-        """The file of a payload, with the metadata and the PSNR that was measured on it.
+    def pack(
+        self, model: F, payload: bytes, chunks: Sequence[Chunk], open_model: Callable[[File[Any]], DecodedModel]
+    ) -> Encoded:
+        """Make the file of a payload, with the metadata and the PSNR that is measured on it.
 
         Args:
-            fields: those of a model in the header.
+            model: the model's header fields.
+            payload: the coded model.
             chunks: what the payload needs beside it.
+            open_model: opens the model again, as a reader will.
         """
-        psnr_db = self.psnr_db(self._file(fields, payload, chunks))
+        stored = open_model(File(self.header(model, len(payload)), payload, tuple(chunks)))
+        psnr_db = metrics.psnr_db(stored.sampled_mse(self))
         beside = [*chunks, *self.metadata.to_chunks(), psnr_chunk(psnr_db)]
-        return Encoded(self._file(fields, payload, beside), psnr_db)
+        header = self.header(model, len(payload), len(pack_chunks(beside)))
+        return Encoded(file_format.pack(header, payload, beside), psnr_db, stored)
 
-    def _file(self, fields: Mapping[str, Any], payload: bytes, chunks: Sequence[container.Chunk]) -> bytes:
-        packed = container.pack_chunks(chunks)
-        return container.pack(self.header(fields, len(payload), len(packed)), payload, packed)
-
-    def frame_bytes(self, fields: Mapping[str, Any], chunks: Sequence[container.Chunk], longest: int) -> int:
-        """What its file holds beside a payload of at most `longest` bytes, at most."""
-        beside = container.pack_chunks([*chunks, *self.metadata.to_chunks(), psnr_chunk(0.0)])
-        header = self.header(fields, longest // 4 * 4, len(beside))
-        return len(header.pack()) + len(beside) + container.CRC_BYTES
+    def frame_bytes(self, model: F, chunks: Sequence[Chunk], longest: int) -> int:
+        """Upper bound of what its file holds beside a payload of at most `longest` bytes."""
+        beside = pack_chunks([*chunks, *self.metadata.to_chunks(), psnr_chunk(0.0)])
+        header = self.header(model, longest // 4 * 4, len(beside))
+        return header.header_bytes + len(beside) + CRC_BYTES
 
     def too_small(self, least: int, budget: int) -> BudgetError:
-        """What to raise for a budget that nothing fits into."""
-        metadata_bytes = len(container.pack_chunks(self.metadata.to_chunks()))
+        """The error for a budget that no file fits into."""
+        metadata_bytes = len(pack_chunks(self.metadata.to_chunks()))
         hint = f", {metadata_bytes} of them metadata (exif=None and so on leave it out)" if metadata_bytes else ""
         return BudgetError(f"this image takes at least {least} bytes{hint}, got a target of {budget}")
 
-    def psnr_db(self, data: bytes) -> float:
-        """PSNR of a file against this picture, relative to the range of the samples."""
-        network = read_network(data)
-        if isinstance(network, PyramidNetwork):
-            return metrics.psnr_db(self._pyramid_mse(network))
-        return metrics.psnr_db(self._siren_mse(network))
-
-    def _siren_mse(self, network: Network) -> float:
-        every = math.ceil(math.sqrt(self.pixels / PSNR_PIXELS))
-        across, down = (Axis.of_pixels(length, max(self.size)).every(every) for length in self.size)
-        decoded = network.evaluate(Grid(across, down))
-        return metrics.mse(self.samples[::every, ::every], decoded, self.scale.to_normalized)
-
-    def _pyramid_mse(self, network: PyramidNetwork) -> float:
+    def mse(self, stored: DecodedModel) -> float:
+        """Mean squared error of a model over the whole image, normalized samples."""
         total = 0.0
-        for left, top, right, bottom in self.regions(PSNR_SIDE):
-            decoded = network.pixels(box=(left, top, right, bottom))
+        for left, top, right, bottom in self.regions(_REGION_SIDE):
+            decoded = stored.pixels(box=(left, top, right, bottom))
             part = self.samples[top:bottom, left:right]
             total += metrics.mse(part, decoded, self.scale.to_normalized) * part.size
         return total / self.samples.size
@@ -152,8 +154,8 @@ class Picture:
             for left in range(0, width, side):
                 yield left, top, min(left + side, width), min(top + side, height)
 
-    def reduced(self, size: tuple[int, int]) -> "Picture":
-        """The same picture with fewer pixels, each the mean over its area; without metadata."""
+    def reduced(self, size: tuple[int, int]) -> "SourceImage":
+        """The same image with fewer pixels, each the mean over its area; without metadata."""
         width, height = self.size
         across, down = Resampling(width, 0, width, size[0]), Resampling(height, 0, height, size[1])
         horizontal = across.weights((0, size[0]), (0, width))
@@ -166,19 +168,22 @@ class Picture:
         return replace(self, samples=self.scale.to_samples(values), metadata=Metadata())
 
     def is_failed_fit(self, file: Encoded, rd_lambda: float) -> bool:
-        """Whether a file shows the picture worse than a single colour would, fitted with this lambda."""
-        bit = rd_lambda / self.pixels
-        # Beyond that of a flat picture no file is; the variance takes a pass over all samples.
-        return metrics.is_failed_fit(file.psnr_db, 0.0, bit) and metrics.is_failed_fit(file.psnr_db, self.variance, bit)
+        """Whether a file shows the image worse than a single colour would, fitted with this lambda."""
+        lambda_per_bit = rd_lambda / self.pixels
+        # The cheap test first: the variance takes a pass over all samples.
+        return metrics.is_failed_fit(file.psnr_db, 0.0, lambda_per_bit) and metrics.is_failed_fit(
+            file.psnr_db, self.variance, lambda_per_bit
+        )
 
     def mean(self) -> NDArray[np.float64]:
-        """The mean colour in network values, shape (channels,)."""
-        values = self.scale.to_normalized
-        mean: NDArray[np.float64] = sum(values(row).sum(axis=0, dtype="f8") for row in self.samples) / self.pixels
+        """The mean colour as normalized samples, shape (channels,)."""
+        normalized = self.scale.to_normalized
+        total = sum(normalized(row).sum(axis=0, dtype="f8") for row in self.samples)
+        mean: NDArray[np.float64] = total / self.pixels
         return mean
 
     @cached_property
     def variance(self) -> float:
-        """Mean squared error of the mean colour, in network values."""
-        values, mean = self.scale.to_normalized, self.mean()
-        return float(sum(((values(row) - mean) ** 2).sum() for row in self.samples) / self.samples.size)
+        """Mean squared error of the mean colour, normalized samples."""
+        normalized, mean = self.scale.to_normalized, self.mean()
+        return float(sum(((normalized(row) - mean) ** 2).sum() for row in self.samples) / self.samples.size)

@@ -13,14 +13,17 @@ from typing import Any
 
 from .. import limits
 from ..errors import FormatError
-from .container import CHUNK_PREVIEW, Chunk
+from .chunks import (
+    CHUNK_COMMENT,
+    CHUNK_DPI,
+    CHUNK_EXIF,
+    CHUNK_ICC_PROFILE,
+    CHUNK_PSNR,
+    CHUNK_XMP,
+    Chunk,
+    first_chunk,
+)
 
-CHUNK_EXIF = 2
-CHUNK_ICC_PROFILE = 3
-CHUNK_XMP = 4
-CHUNK_COMMENT = 5
-CHUNK_DPI = 6
-CHUNK_PSNR = 7
 # PSNR in hundredths of a dB; the last number stands for a file without any error.
 _EXACT = 0xFFFF
 _COMPRESSED = {"exif": CHUNK_EXIF, "icc_profile": CHUNK_ICC_PROFILE, "xmp": CHUNK_XMP, "comment": CHUNK_COMMENT}
@@ -28,10 +31,6 @@ _TEXTS = ("xmp", "comment")
 NAMES = (*_COMPRESSED, "dpi")
 STRIPPED = tuple(name for name in NAMES if name != "icc_profile")
 """What is dropped when metadata are: all but the colour profile, without which the colours would be others."""
-CHUNK_NAMES = {1: "initialization", **{kind: name for name, kind in _COMPRESSED.items()}, CHUNK_DPI: "dpi"} | {
-    CHUNK_PSNR: "psnr",
-    CHUNK_PREVIEW: "preview",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,19 +76,12 @@ class Metadata:
         Raises:
             FormatError: a chunk holds no such data.
         """
-        first = _first_by_kind(chunks)
         texts: dict[str, bytes] = {}
         for name, kind in _COMPRESSED.items():
-            if kind in first:
-                texts[name] = _inflate(name, first[kind], limits.METADATA_MAX - sum(map(len, texts.values())))
-        dpi = None
-        if CHUNK_DPI in first:
-            if len(first[CHUNK_DPI]) != 8:
-                raise FormatError(f"chunks: dpi has {len(first[CHUNK_DPI])} bytes, expected 8")
-            dpi = struct.unpack("<ff", first[CHUNK_DPI])
-            if not all(0 < number < math.inf for number in dpi):
-                raise FormatError(f"chunks: dpi is {dpi}, expected two positive numbers")
-        return cls(**texts, dpi=dpi)
+            data = first_chunk(chunks, kind)
+            if data is not None:
+                texts[name] = _inflate(name, data, limits.METADATA_MAX - sum(map(len, texts.values())))
+        return cls(**texts, dpi=_read_dpi(first_chunk(chunks, CHUNK_DPI)))
 
     def to_chunks(self) -> list[Chunk]:
         """The chunks of a file (docs/format.md section 8)."""
@@ -119,7 +111,7 @@ def read_psnr(chunks: Sequence[Chunk]) -> float | None:
     Raises:
         FormatError: the chunk holds no such number.
     """
-    data = _first_by_kind(chunks).get(CHUNK_PSNR)
+    data = first_chunk(chunks, CHUNK_PSNR)
     if data is None:
         return None
     if len(data) != 2:
@@ -128,8 +120,15 @@ def read_psnr(chunks: Sequence[Chunk]) -> float | None:
     return math.inf if number == _EXACT else number / 100
 
 
-def _first_by_kind(chunks: Sequence[Chunk]) -> dict[int, bytes]:
-    return {chunk.kind: chunk.data for chunk in reversed(chunks)}
+def _read_dpi(data: bytes | None) -> tuple[float, float] | None:
+    if data is None:
+        return None
+    if len(data) != 8:
+        raise FormatError(f"chunks: dpi has {len(data)} bytes, expected 8")
+    horizontal, vertical = struct.unpack("<ff", data)
+    if not (0 < horizontal < math.inf and 0 < vertical < math.inf):
+        raise FormatError(f"chunks: dpi is {(horizontal, vertical)}, expected two positive numbers")
+    return horizontal, vertical
 
 
 def _bytes(name: str, value: Any) -> bytes:

@@ -9,31 +9,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Beyond the error of its mean colour, a picture's error at which a fit has failed: by this factor and 30 dB, for a few
-# steps and rounding may end as far from it; and by as many bits as a colour takes, which may be dearer than the colour.
+# A fit failed if MSE > FAILED_FACTOR * (variance + COLOUR_BITS * lambda / pixels) + FAILED_MSE. The slack covers short
+# fits, rounding, and the bits of a file that shows one colour.
 FAILED_FACTOR = 1.25
 FAILED_MSE = 1e-3
 COLOUR_BITS = 512
 
 
 def psnr_db(mse: float, peak: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB of a mean squared error, for samples in 0..peak; inf for no error.
+    """Peak signal-to-noise ratio, 10 * log10(peak^2 / MSE) dB, for samples in 0..peak; inf for no error.
 
-    An error that is infinite or no number has -inf: a fit that diverged must not look like one without any error.
+    An MSE that is infinite or NaN gives -inf: a fit that diverged must not look like one without any error.
     """
     if mse == 0:
         return math.inf
     return 10.0 * math.log10(peak * peak / mse) if math.isfinite(mse) else -math.inf
 
 
-def is_failed_fit(psnr_db_reached: float, variance: float, bit: float = 0.0) -> bool:
-    """Whether a fit came out worse than a single colour would be.
+def psnr_text(psnr_db: float) -> str:
+    """A PSNR as it is shown, such as "31.02 dB"; "exact" for no error."""
+    return "exact" if psnr_db == math.inf else f"{psnr_db:.2f} dB"
+
+
+def is_failed_fit(psnr_db_reached: float, variance: float, lambda_per_bit: float = 0.0) -> bool:
+    """Whether a fit came out worse than a single colour would be: MSE > 1.25 * (variance + 512 * lambda_per_bit) + 1e-3.
 
     Args:
-        variance: mean squared error of the picture's mean colour, for samples in 0..1.
-        bit: mean squared error that a bit was worth.
+        psnr_db_reached: PSNR of the fit.
+        variance: mean squared error of the image's mean colour, samples in 0..1.
+        lambda_per_bit: lambda / pixels, the mean squared error that a bit is worth.
     """
-    return psnr_db_reached < psnr_db(FAILED_FACTOR * (variance + COLOUR_BITS * bit) + FAILED_MSE)
+    return psnr_db_reached < psnr_db(FAILED_FACTOR * (variance + COLOUR_BITS * lambda_per_bit) + FAILED_MSE)
 
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:

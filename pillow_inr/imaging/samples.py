@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..format.container import CHANNELS_MAX, DTYPES, MODES, PIXEL_FORMAT_SAMPLES, Header, SampleFormat
+from ..format.header import Header, ModelHeader
+from ..format.pixel_format import DTYPES, MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
+from ..format.ranges import CHANNELS_MAX
 
 Samples = NDArray[Any]
 """Arrays of the types that a file can hold: uint8, uint16, float32."""
@@ -74,9 +76,9 @@ class Scale:
         self.span = np.broadcast_to(bounds[1], channels) - self.low
 
     @classmethod
-    def of(cls, header: Header) -> "Scale":
+    def of(cls, header: Header[ModelHeader]) -> "Scale":
         """The map of a file."""
-        return cls(header.dtype, header.channels, header.samples.ranges if header.samples else ((0.0, 255.0),))
+        return cls(header.dtype, header.channels, header.ranges)
 
     def to_normalized(self, samples: Samples) -> NDArray[np.float32]:
         """Network values of samples, shape (..., channels); 0 in a channel that does not vary."""

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import BackendError, FitError
 from ..format.signature import EXTENSION
-from ..plugins import pillow
+from ..imaging.pillow import upright as turned_upright
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +133,7 @@ def read(file: Path | IO[bytes], suffix: str, upright: bool) -> "Image.Image | N
     if suffix.lower() in ARRAY_SUFFIXES:
         return load_array(file)
     image = load(file)
-    return pillow.upright(image) if upright else image
+    return turned_upright(image) if upright else image
 
 
 def frame_count(source: Path) -> int:

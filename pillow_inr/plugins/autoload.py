@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from .. import __version__
+from .._version import __version__
 from ..storage import atomic
 from .import_hook import KILL_SWITCH
 

@@ -17,14 +17,15 @@ from PIL import ExifTags
 
 from .. import api
 from ..errors import BackendError, FitError, FormatError
-from ..format import container
-from ..format.info import facts as facts_of
+from ..format.header import Box, Size
+from ..format.info import file_info
 from ..format.metadata import Metadata
+from ..format.pixel_format import MODES
 from ..format.signature import EXTENSION, MAGIC
+from ..imaging.pillow import exif_tags, mode_of
 from ..imaging.samples import Samples
-from ..models.reader import Box, Size
+from ..models import reader
 from ..storage import atomic
-from . import pillow
 
 
 class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
@@ -42,7 +43,7 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             raise InitializationError("this is not an .inr file")
         self._data: bytes = request.get_file().read()
         try:
-            self._header, self._chunks = container.read_outline(BytesIO(self._data))
+            self._header, self._chunks = reader.read_outline(BytesIO(self._data))
         except FormatError as error:
             self._refuse(error)
 
@@ -139,10 +140,10 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             metadata = Metadata.from_chunks(self._chunks)
         except FormatError as error:
             self._refuse(error)
-        known = facts_of(self._header, self._chunks) | metadata.info() | {"shape": self._header.size}
-        if self._header.channels <= len(container.MODES):
-            known["mode"] = pillow.mode_of(self._header)
-        exif = pillow.exif_tags(metadata.exif)
+        known = file_info(self._header, self._chunks) | metadata.info() | {"shape": self._header.size}
+        if self._header.channels <= len(MODES):
+            known["mode"] = mode_of(self._header)
+        exif = exif_tags(metadata.exif)
         return known | {ExifTags.TAGS[tag]: value for tag, value in exif.items() if tag in ExifTags.TAGS}
 
     def _refuse(self, error: FormatError) -> NoReturn:

@@ -7,7 +7,7 @@ from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ensure_ndarray_like, ndarray_copy
 
 from .. import api
-from ..format.container import DTYPES
+from ..format.pixel_format import DTYPES
 from ..options import EncodeOptions
 
 

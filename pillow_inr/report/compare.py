@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..imaging import metrics
-from ..plugins import pillow
+from ..imaging.pillow import upright as turned_upright
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -125,7 +125,7 @@ def comparable(image: Image.Image) -> Image.Image:
     """
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"the other formats hold no samples as in mode {image.mode}: compare takes images of 8 bits")
-    upright = pillow.upright(image)
+    upright = turned_upright(image)
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     if upright.has_transparency_data:
         white = Image.new("RGBA", upright.size, "white")
@@ -253,8 +253,7 @@ def picture(original: Image.Image, results: Sequence[Result]) -> bytes:
 
 def _caption(entry: Result) -> str:
     mark = ", its smallest" if entry.too_large else ""
-    psnr = "exact" if entry.psnr_db == math.inf else f"{entry.psnr_db:.2f} dB"
-    return f"{entry.label}{mark}\n{entry.bytes:,} bytes, {psnr}"
+    return f"{entry.label}{mark}\n{entry.bytes:,} bytes, {metrics.psnr_text(entry.psnr_db)}"
 
 
 def _columns(panels: int, aspect: float) -> int:

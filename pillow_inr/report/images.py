@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..imaging.metrics import psnr_text
 from ..imaging.samples import Samples, as_samples
 from ..inputs import originals, sources
 from ..models import reader
@@ -70,8 +71,7 @@ def views_of(record: "Record", folder: Path, outputs: Path) -> Views:
     """
     shown = Views()
     data = _attempt(shown, ".inr file", lambda: _bytes(record.output, record.output_sha256, [outputs], shown))
-    network = None if data is None else _attempt(shown, ".inr file", lambda: reader.read_network(data))
-    decoded = None if network is None else _attempt(shown, ".inr file", lambda: originals.upright_pixels(network, True))
+    decoded = None if data is None else _attempt(shown, ".inr file", lambda: _decoded(data))
     original = _attempt(shown, "original", lambda: _original(record, folder, decoded, shown))
     pictures = [picture for picture in (original, decoded) if picture is not None]
     if pictures:
@@ -101,6 +101,10 @@ def _bytes(text: str, sha256: str | None, folders: list[Path], shown: Views) -> 
     if sha256 not in (None, hashlib.sha256(data).hexdigest()):
         shown.notes.append(f"{text} has changed since it was listed.")
     return data
+
+
+def _decoded(data: bytes) -> Samples:
+    return originals.upright_pixels(reader.open_model(reader.read_file(data)), whole=True)
 
 
 def _original(record: "Record", folder: Path, decoded: Samples | None, shown: Views) -> Samples:
@@ -166,7 +170,7 @@ def _fill(
         size = f"{record.source_bytes:,} bytes" if isinstance(record.source_bytes, int) else ""
         _add(shown, "original", "original", size, before)
     if after is not None:
-        psnr = "" if before is None or not levels.comparable else f", {_decibels(compare.psnr_db(before, after))}"
+        psnr = "" if before is None or not levels.comparable else f", {psnr_text(compare.psnr_db(before, after))}"
         _add(shown, "inr", ".inr", f"{len(data):,} bytes{psnr}", after)
     if before is not None and after is not None and levels.comparable:
         _attempt(shown, "JPEG", lambda: _add_jpeg(shown, before, len(data)))
@@ -177,12 +181,8 @@ def _fill(
 def _add_jpeg(shown: Views, original: Image.Image, limit: int) -> None:
     jpeg = compare.best_within(original, compare.JPEG, limit)
     smallest = ", its smallest file" if jpeg.too_large else ""
-    figures = f"{jpeg.bytes:,} bytes, {_decibels(jpeg.psnr_db)}, {jpeg.setting}{smallest}"
+    figures = f"{jpeg.bytes:,} bytes, {psnr_text(jpeg.psnr_db)}, {jpeg.setting}{smallest}"
     _add(shown, "jpeg", "JPEG", figures, jpeg.image, jpeg.data)
-
-
-def _decibels(psnr_db: float) -> str:
-    return "exact" if psnr_db == math.inf else f"{psnr_db:.2f} dB"
 
 
 def _add(shown: Views, key: str, label: str, figures: str, image: Image.Image, file: bytes | None = None) -> None:

@@ -2,12 +2,13 @@
 
 import io
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .breakdown import Anatomy
+from ..models.base import Histogram, Row
+from .breakdown import FileBreakdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +24,11 @@ COLOUR = "#31688e"
 
 
 def view(
-    file: Anatomy,
+    file: FileBreakdown,
     pixels: NDArray[Any],
     original: NDArray[Any] | None,
     *,
     title: str,
-    peak: float | None = None,
 ) -> bytes:
     """Draw a file.
 
@@ -36,7 +36,6 @@ def view(
         pixels: the decoded image, shape (height, width, channels); reduced where it is large.
         original: of the same shape, to show the error.
         title: stands at the top.
-        peak: largest error that the colours tell apart; by default the 99.5th percentile.
     Returns:
         A PNG.
     """
@@ -46,30 +45,30 @@ def view(
     rows, columns, _ = pixels.shape
     images = 1 if original is None else 2
     image_height = min(max(INCHES / images * rows / columns, IMAGE_INCHES[0]), IMAGE_INCHES[1])
-    histograms = _grid_histograms(file) if file.grids else _layer_histograms(file)
+    histograms = [row.histogram for row in file.model.rows if row.histogram is not None]
     weights_height = 2.0 * -(-len(histograms) // HISTOGRAM_COLUMNS)
     heights = [image_height + 0.4, weights_height + 0.3, 2.4]
     figure = Figure(figsize=(INCHES, sum(heights) + 0.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=12, parse_math=False)  # a name may hold dollars
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
-    _draw_images(top, pixels, original, peak)
+    _draw_images(top, pixels, original)
     _draw_histograms(middle, histograms)
-    middle.suptitle("symbols of the grids" if file.grids else "kernels: quantized weights", fontsize=10)
+    middle.suptitle(file.model.histograms_title, fontsize=10)
     _draw_bits(bottom, file)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
 
 
-def _draw_images(figure: "SubFigure", pixels: NDArray[Any], original: NDArray[Any] | None, peak: float | None) -> None:
+def _draw_images(figure: "SubFigure", pixels: NDArray[Any], original: NDArray[Any] | None) -> None:
     axes = figure.subplots(1, 1 if original is None else 2, squeeze=False)[0]
     shown, description = displayed(pixels)
     axes[0].imshow(shown, cmap="gray", vmin=0, vmax=1)
     axes[0].set_title(f"decoded{description}", fontsize=10)
     if original is not None:
         error = np.abs(pixels.astype(np.float64) - original).mean(axis=2)
-        top = peak or float(np.quantile(error, 0.995)) or 1.0
+        top = float(np.quantile(error, 0.995)) or 1.0
         drawn = axes[1].imshow(error, cmap="magma", vmin=0, vmax=top)
         unit = " in levels" if pixels.dtype.kind == "u" else ""
         mean = ", mean over channels" if pixels.shape[2] > 1 else ""
@@ -98,31 +97,7 @@ def displayed(pixels: NDArray[Any]) -> tuple[NDArray[np.float64], str]:
     return values[..., 0] if values.shape[2] == 1 else values, done
 
 
-class _Histogram(NamedTuple):
-    """What one is drawn of."""
-
-    title: str
-    axis: str
-    """What stands below."""
-    symbols: NDArray[np.int32]
-
-
-def _layer_histograms(file: Anatomy) -> list[_Histogram]:
-    names = ["sine layer"] * (len(file.layers) - 1) + ["linear layer"]
-    return [
-        _Histogram(f"{name} {number}", f"weight / step ({layer.kernel.step:.2g})", layer.kernel.symbols)
-        for number, (name, layer) in enumerate(zip(names, file.layers, strict=True), 1)
-    ]
-
-
-def _grid_histograms(file: Anatomy) -> list[_Histogram]:
-    return [
-        _Histogram(f"grid 1/{1 << grid.level}", f"{grid.nonzero:,} of {grid.symbols.size:,} are not 0", grid.symbols)
-        for grid in file.grids
-    ]
-
-
-def _draw_histograms(figure: "SubFigure", histograms: list[_Histogram]) -> None:
+def _draw_histograms(figure: "SubFigure", histograms: list[Histogram]) -> None:
     columns = min(len(histograms), HISTOGRAM_COLUMNS)
     axes = figure.subplots(-(-len(histograms) // columns), columns, squeeze=False).ravel()
     for axis in axes[len(histograms) :]:
@@ -144,16 +119,16 @@ def _draw_histogram(axis: "Axes", symbols: NDArray[np.int32]) -> None:
     axis.locator_params(axis="both", nbins=5, integer=True)
 
 
-def _draw_bits(figure: "SubFigure", file: Anatomy) -> None:
+def _draw_bits(figure: "SubFigure", file: FileBreakdown) -> None:
     axis = figure.subplots()
-    shares = _grid_shares(file) if file.grids else _layer_shares(file)
-    others = [part for part in file.parts if part.name not in ("weights", "pyramid")]
-    names = [*(name for name, _, _ in shares), *(part.label for part in others)]
-    amounts = [*(bits / 8 for _, bits, _ in shares), *(part.bytes for part in others)]
+    shares = [row for row in file.model.rows if row.share_label]
+    others = [part for part in file.parts if part.name != file.model.part]
+    names = [*(row.share_label for row in shares), *(part.label for part in others)]
+    amounts = [*(row.bits / 8 for row in shares), *(part.bytes for part in others)]
     bars = axis.bar(names, amounts, color=[COLOUR] * len(shares) + ["#8a8a8a"] * len(others))
     labels = [f"{amount:,.0f}" for amount in amounts]
     crowded = len(names) > 12
-    notes = [*(note for _, _, note in shares), *[""] * len(others)]
+    notes = [*(_note(row, file.model.element) for row in shares), *[""] * len(others)]
     texts = labels if crowded else ["\n".join(pair) for pair in zip(labels, notes, strict=True)]
     axis.bar_label(bars, texts, fontsize=8, padding=2)
     axis.margins(y=0.4)
@@ -163,17 +138,6 @@ def _draw_bits(figure: "SubFigure", file: Anatomy) -> None:
     axis.set_title(f"where the {file.header.file_bytes:,} bytes are", fontsize=10)
 
 
-def _layer_shares(file: Anatomy) -> list[tuple[str, float, str]]:
-    """Name, bits and a note of each part of a SIREN."""
-    return [
-        (f"layer {number}", layer.bits, f"{layer.bits / layer.weight_count:.1f} bits\na weight")
-        for number, layer in enumerate(file.layers, 1)
-    ]
-
-
-def _grid_shares(file: Anatomy) -> list[tuple[str, float, str]]:
-    """The same of a pyramid."""
-    grids = [
-        (f"1/{1 << grid.level}", grid.bits, f"{grid.bits / grid.symbols.size:.2g} bits\na cell") for grid in file.grids
-    ]
-    return [*grids, ("networks", file.network_bits, "")]
+def _note(row: Row, element: str) -> str:
+    """What stands above a bar: its bits per weight or cell."""
+    return f"{row.bits / row.elements:.2g} bits\na {element}" if row.elements else ""

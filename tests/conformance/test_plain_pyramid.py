@@ -103,7 +103,7 @@ def _outcomes(stream: bytes, size: tuple[int, int]) -> tuple[Any, Any]:
     except FormatError:
         ours = None
     try:
-        found = plain_pyramid.decode_pyramid(stream, 0, plain_pyramid.base_index(0, 0, 3, BASE_WEIGHTS_COUNT), *size)
+        found = plain_pyramid.decode_pyramid(stream, 0, plain_structure.base_weights(0, 0, 3, BASE_WEIGHTS_COUNT), *size)
         theirs = found.tensors, found.grids
     except plain_file.InvalidError:
         theirs = None

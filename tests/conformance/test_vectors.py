@@ -170,7 +170,7 @@ def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
     """The pyramids, without making pixels of them."""
     file = vector.file
-    base = plain_pyramid.base_index(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS_COUNT)
+    base = plain_structure.base_weights(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS_COUNT)
     network = read_network(vector.data)
     assert isinstance(network, PyramidNetwork)
     tiles = []

@@ -115,7 +115,7 @@ def siren_streams() -> Iterator[bytes]:
 
 def pyramid_streams() -> Iterator[bytes]:
     """Beginnings of pyramids' streams: nothing but zeros, some of them coded."""
-    base = structure.base_index(0, 0, 3)
+    base = structure.base_weights(0, 0, 3)
     zeros = {name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
     for size in ((16, 16), (256, 192), (1024, 1), (1024, 512)):
         for level in (None, *range(structure.LEVELS)):

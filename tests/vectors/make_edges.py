@@ -173,7 +173,7 @@ def no_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidu
 def limit_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
     """Exponents and magnitudes of 15, and integers one below their limits."""
     weight_residuals = tame_deltas(rng, channels)
-    base_index = structure.base_index(0, 1, channels)
+    base_index = structure.base_weights(0, 1, channels)
     weight_residuals["a2"] = WeightResidual(0, np.resize([32767, -32767], base_index["a2"].shape).astype(np.int32))
     weight_residuals["a1b"] = WeightResidual(15, np.resize([1, -1, 0], base_index["a1b"].shape).astype(np.int32))
     ends = np.zeros(base_index["a3b"].shape, np.int32)

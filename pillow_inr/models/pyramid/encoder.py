@@ -1,47 +1,55 @@
-"""Pixels -> the bytes of an .inr file that holds a pyramid: fit, code, tile by tile; reach a size or a PSNR."""
+"""Makes .inr files that hold a pyramid: fits and codes tile by tile; reaches a size or a PSNR by searching for lambda."""
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...encoding.deadline import Deadline
 from ...encoding.progress import Report, reporting
 from ...encoding.search import PROBE_SHARE, Goal, search
-from ...encoding.source_image import Encoded, Picture
-from ...errors import BackendError
-from ...format import container
+from ...encoding.source_image import Encoded, SourceImage
+from ...format import file as file_format
+from ...format.chunks import CHUNK_PREVIEW, Chunk
 from ...imaging import metrics
 from ...options import EncodeOptions, budget_bytes, image_rd_lambda
+from ...runtime.tensorflow import needs_keras
+from ..base import EncodeJob
 from . import latent_coding
+from .header import TILE_NONE
+from .latent_coding import WeightResidual
+from .model import FORMAT
 from .plan import BITS_POWER, RD_LAMBDA_RANGE, PyramidPlan, make_plan, rd_lambda_for, within
 from .structure import grid_sizes, shapes
 from .tiles import pack_streams
 
-# What of a time limit is kept for measuring the PSNR: seconds a megapixel on one slow core or several.
+if TYPE_CHECKING:
+    from .training.fit import Fitted
+
+# Part of a time limit that is kept for measuring the PSNR: seconds a megapixel, on one slow core or several.
 PSNR_SECONDS = 3.0
-# Of a budget: what is aimed at, and how far below it a file is near enough.
-BUDGET_AIM = 0.96
+# The search for a size aims at this part of the budget; a file is good enough if log(size) is this near to that.
+BUDGET_TARGET = 0.96
 BUDGET_TOLERANCE = 0.08
-# Of a PSNR in dB: the same above it, the usual fall for each unit of log(lambda), and what a full fit has beyond one of
-# a tenth of its steps (measured on photographs at 28 to 36 dB).
-PSNR_AIM = 0.15
+# The search for a PSNR aims this far above it, in dB, and is content this near to that. The usual slope over
+# log(lambda), and what a full fit gains over one of a tenth of its steps, on photographs at 28 to 36 dB.
+PSNR_MARGIN = 0.15
 PSNR_TOLERANCE = 0.3
 PSNR_SLOPE = -2.5
 PSNR_GAIN = 1.5
-# The logarithm of what such a fit's bytes shrink by.
+# log of the ratio of sizes of a full fit and one of a tenth of its steps.
 BYTES_GAIN = -0.18
-# By how much lambda rises from trial to trial when no size so far was small enough.
+# Factor by which lambda rises from trial to trial while no file is small enough.
 EMERGENCY_FACTOR = 16.0
-# Images of more pixels, whose tiles take seconds to decode, carry a preview; its longer side, and its steps at most.
+# Images of more pixels, whose tiles take seconds to decode, carry a preview with this longer side, fitted in at most
+# this many steps.
 PREVIEW_FROM = 1 << 22
 PREVIEW_SIDE = 256
 PREVIEW_STEPS = 200
-# dB that a pyramid must be above the mean colour, where they pay.
+# dB above the mean colour below which a fit has collapsed.
 COLLAPSE_DB = 3.0
 
 
@@ -53,59 +61,69 @@ class Trial:
     rd_lambda: float
 
 
-def encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Trial:
-    """Fit a pyramid to a picture and pack it.
+def encode(job: EncodeJob) -> Encoded:
+    """Fit a pyramid to an image and pack it (`models.base.Encoder`)."""
+    return fit_and_pack(job).file
 
-    Args:
-        deadline: reading of `time.perf_counter` at which the file should be there.
+
+def fit_and_pack(job: EncodeJob) -> Trial:
+    """Fit a pyramid to an image and pack it; once more with another seed if the first fit collapsed.
+
     Returns:
         The file; of a search for a PSNR the smallest that reached it, or else the best.
     Raises:
-        BudgetError: the options ask for a size that nothing fits into.
-        BackendError: TensorFlow is not there or not usable.
-        FitError: the fit diverged.
+        BudgetError, BackendError, FitError: as `models.base.Encoder`.
     """
-    found = _encode(picture, options, deadline)
-    if has_collapsed(picture, found) and not (deadline is not None and time.perf_counter() >= deadline):
-        again = _encode(picture, replace(options, seed=(options.seed + 1) % 2**31), deadline)
+    found = _fit_and_pack(job)
+    if has_collapsed(job.source, found) and not job.deadline.is_over:
+        other = replace(job.options, seed=(job.options.seed + 1) % 2**31)
+        again = _fit_and_pack(job._replace(options=other))
         found = max(found, again, key=lambda trial: trial.file.psnr_db)
     return found
 
 
-def has_collapsed(picture: Picture, trial: Trial) -> bool:
-    """Whether a fit got hardly beyond the mean colour, although that would pay.
+def has_collapsed(source: SourceImage, trial: Trial) -> bool:
+    """Whether a fit got hardly beyond the mean colour although more would pay: variance > lambda * channels.
 
-    It costs at most half a bit a sample to halve the error, of whatever image: that is of Gaussian noise.
+    To halve the error of any image costs at most half a bit a sample, which is what Gaussian noise costs.
     """
-    variance = picture.variance
+    variance = source.variance
     short = trial.file.psnr_db < metrics.psnr_db(variance) + COLLAPSE_DB
-    return short and variance > trial.rd_lambda * picture.channels
+    return short and variance > trial.rd_lambda * source.channels
 
 
-def _encode(picture: Picture, options: EncodeOptions, deadline: float | None) -> Trial:
-    if deadline is not None:
-        deadline -= picture.pixels / 1e6 * PSNR_SECONDS
-    fitting = _fitting()
-
-    def trial(rd_lambda: float, share: float, end: float | None) -> Trial:
-        plan = make_plan(options, picture.size, rd_lambda, float(fitting.MILLISECONDS_PER_MEGAPIXEL_STEP), share=share)
-        chunks = [_preview(picture, plan, options, fitting)] if picture.pixels > PREVIEW_FROM else []
-        payload = _fit_tiles(picture, plan, options, end, fitting)
-        return Trial(picture.pack(_fields(plan), payload, chunks), rd_lambda)
-
-    budget = budget_bytes(options, picture.size)
+def _fit_and_pack(job: EncodeJob) -> Trial:
+    source, options, _ = job
+    deadline = job.deadline.earlier(source.pixels / 1e6 * PSNR_SECONDS)
+    budget = budget_bytes(options, source.size)
     if budget is not None:
-        return _within_budget(picture, budget, trial, deadline)
+        return _within_budget(source, options, budget, deadline)
+    start = image_rd_lambda(options, source.channels, source.pixels)
     if options.psnr is not None:
-        start = within(image_rd_lambda(options, picture.channels, picture.pixels))
+        start = within(start)
+        trial = _trials(source, options, _preview(source, options, start))
         return search(trial, _psnr_goal(options.psnr), start, RD_LAMBDA_RANGE, deadline)
-    return trial(image_rd_lambda(options, picture.channels, picture.pixels), 1.0, deadline)
+    return _trials(source, options, _preview(source, options, start))(start, 1.0, deadline)
+
+
+def _trials(
+    source: SourceImage, options: EncodeOptions, chunks: Sequence[Chunk]
+) -> Callable[[float, float, Deadline], Trial]:
+    """Return the function that makes a trial of lambda, a part of the schedule and a deadline."""
+
+    def trial(rd_lambda: float, share: float, deadline: Deadline) -> Trial:
+        plan = make_plan(options, source.size, rd_lambda, share=share)
+        return Trial(
+            source.pack(plan.header, _fit_tiles(source, plan, options, deadline), chunks, FORMAT.open), rd_lambda
+        )
+
+    return trial
 
 
 def _psnr_goal(psnr_db: float) -> Goal[Trial]:
     return Goal(
         metric=lambda trial: min(trial.file.psnr_db, 200.0),  # a file without any error has an infinite one
-        target=psnr_db + PSNR_AIM,
+        target=psnr_db + PSNR_MARGIN,
         met=lambda trial: trial.file.psnr_db >= psnr_db,
         tolerance=PSNR_TOLERANCE,
         slope=PSNR_SLOPE,
@@ -114,26 +132,28 @@ def _psnr_goal(psnr_db: float) -> Goal[Trial]:
     )
 
 
-def _within_budget(
-    picture: Picture, budget: int, trial: Callable[[float, float, float | None], Trial], deadline: float | None
-) -> Trial:
+def _within_budget(source: SourceImage, options: EncodeOptions, budget: int, deadline: Deadline) -> Trial:
     """The best of a few files that are not too long; the shortest possible, if no other is so short."""
-    least = _blank(picture)
+    least = _blank(source)
     if len(least.file.data) > budget:
-        raise picture.too_small(len(least.file.data), budget)
-    # What every file has beside its grids does not answer to lambda.
-    fixed = len(least.file.data) - 4
+        raise source.too_small(len(least.file.data), budget)
+    start = rd_lambda_for(8 * (budget - len(least.file.data) + 4) / source.pixels)
+    preview = _preview(source, options, start)
+    # Header, chunks and base weights do not answer to lambda.
+    fixed = len(least.file.data) - 4 + sum(len(chunk.pack()) for chunk in preview)
+    if fixed >= budget:
+        fixed, preview = len(least.file.data) - 4, []
     goal: Goal[Trial] = Goal(
         metric=lambda trial: math.log(max(len(trial.file.data) - fixed, 1)),
-        target=math.log(max(BUDGET_AIM * (budget - fixed), 1)),
+        target=math.log(max(BUDGET_TARGET * (budget - fixed), 1)),
         met=lambda trial: len(trial.file.data) <= budget,
         tolerance=BUDGET_TOLERANCE,
         slope=BITS_POWER,
         gain=BYTES_GAIN,
         cost=lambda trial: -trial.file.psnr_db if len(trial.file.data) <= budget else float(len(trial.file.data)),
     )
-    start = rd_lambda_for(8 * (budget - fixed) / picture.pixels)
-    found = search(trial, goal, start, RD_LAMBDA_RANGE, deadline)
+    trial = _trials(source, options, preview)
+    found = search(trial, goal, rd_lambda_for(8 * (budget - fixed) / source.pixels), RD_LAMBDA_RANGE, deadline)
     rd_lambda = found.rd_lambda
     while not goal.met(found) and rd_lambda < RD_LAMBDA_RANGE[1]:
         rd_lambda = within(EMERGENCY_FACTOR * rd_lambda)
@@ -141,94 +161,81 @@ def _within_budget(
     return found if goal.met(found) else least
 
 
-def _blank(picture: Picture) -> Trial:
-    """The shortest file of a picture: the priors' networks, grids of zeros."""
-    plan = make_plan(EncodeOptions(steps=1), picture.size, RD_LAMBDA_RANGE[1], 1.0)
-    streams = [_blank_stream(picture, plan, region) for region in _regions(picture, plan)]
-    payload = pack_streams(picture.header(_fields(plan)), streams)
-    return Trial(picture.pack(_fields(plan), payload), plan.rd_lambda)
+def _blank(source: SourceImage) -> Trial:
+    """The shortest file of an image: base weights, grids of zeros, no preview."""
+    plan = make_plan(EncodeOptions(steps=1), source.size, RD_LAMBDA_RANGE[1])
+    streams = [_blank_stream(source.channels, plan, region) for region in _regions(source, plan)]
+    payload = pack_streams(plan.header, streams)
+    return Trial(source.pack(plan.header, payload, (), FORMAT.open), plan.rd_lambda)
 
 
-def _blank_stream(picture: Picture, plan: PyramidPlan, region: tuple[int, int, int, int]) -> bytes:
+def _blank_stream(channels: int, plan: PyramidPlan, region: tuple[int, int, int, int]) -> bytes:
     left, top, right, bottom = region
-    weight_residuals = {
-        name: latent_coding.WeightResidual(0, np.zeros(shape, np.int32))
-        for name, shape in shapes(plan.preset, picture.channels).items()
+    header = plan.header
+    residuals = {
+        name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in shapes(header.preset, channels).items()
     }
     grids = [np.zeros(shape, np.int32) for shape in grid_sizes((right - left, bottom - top))]
-    return latent_coding.encode(plan.preset, plan.base_index, picture.channels, weight_residuals, grids)
+    return latent_coding.encode(header.preset, header.base_index, channels, residuals, grids)
 
 
-def _fit_tiles(
-    picture: Picture, plan: PyramidPlan, options: EncodeOptions, deadline: float | None, fitting: ModuleType
-) -> bytes:
-    """The payload of a plan's fits, one after another: each uses all cores, and none but its own memory."""
-    regions = _regions(picture, plan)
+def _fit_tiles(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, deadline: Deadline) -> bytes:
+    """Fit and code the tiles one after another: each fit uses all cores, and the memory is that of one tile."""
+    fit, header = _load_fit(), plan.header
+    regions = _regions(source, plan)
     streams: list[bytes] = []
-    left_pixels = picture.pixels
+    left_pixels = source.pixels
     with reporting(options.progress) as report:
         for left, top, right, bottom in regions:
-            now = time.perf_counter()
             pixels = (right - left) * (bottom - top)
-            fitted = fitting.fit(
-                picture.samples[top:bottom, left:right],
-                scale=picture.scale,
-                preset=plan.preset,
-                base_index=plan.base_index,
+            fitted = fit(
+                source.samples[top:bottom, left:right],
+                scale=source.scale,
+                preset=header.preset,
+                base_index=header.base_index,
                 rd_lambda=plan.rd_lambda,
                 steps=plan.steps,
                 seed=options.seed,
-                deadline=None if deadline is None else now + (deadline - now) * pixels / left_pixels,
+                deadline=deadline.part(pixels / left_pixels).at,
                 device=options.device,
-                report=report and partial(_of_all, report, len(streams), len(regions)),
+                report=report and partial(_report_of_all, report, len(streams), len(regions)),
             )
             left_pixels -= pixels
             streams.append(
                 latent_coding.encode(
-                    plan.preset, plan.base_index, picture.channels, fitted.weight_residuals, fitted.grids
+                    header.preset, header.base_index, source.channels, fitted.weight_residuals, fitted.grids
                 )
             )
-    return pack_streams(picture.header(_fields(plan)), streams)
+    return pack_streams(header, streams)
 
 
-def _preview(picture: Picture, plan: PyramidPlan, options: EncodeOptions, fitting: ModuleType) -> container.Chunk:
-    """The picture as it serves thumbnails (docs/format.md section 9.8)."""
-    shrink = max(1.0, max(picture.size) / PREVIEW_SIDE)
+def _preview(source: SourceImage, options: EncodeOptions, rd_lambda: float) -> list[Chunk]:
+    """The chunk that shows a large image smaller, for thumbnails (docs/format.md section 9.8); none of a small one."""
+    if source.pixels <= PREVIEW_FROM:
+        return []
+    shrink = max(1.0, max(source.size) / PREVIEW_SIDE)
     # Rounded up, as sizes of drafts are, so that a thumbnail of the preview's width asks for no more rows than it has.
-    width, height = (math.ceil(side / shrink - 1e-9) for side in picture.size)
-    small = picture.reduced((width, height))
-    whole = replace(plan, tile=container.TILE_NONE, steps=min(plan.steps, PREVIEW_STEPS))
-    payload = _fit_tiles(small, whole, replace(options, progress=False), None, fitting)
-    header = small.header(_fields(whole), len(payload))
-    return container.Chunk(container.CHUNK_PREVIEW, container.pack(header, payload, b""))
+    width, height = (math.ceil(side / shrink - 1e-9) for side in source.size)
+    small = source.reduced((width, height))
+    plan = make_plan(options, source.size, rd_lambda)
+    plan = replace(plan, header=replace(plan.header, tile=TILE_NONE), steps=min(plan.steps, PREVIEW_STEPS))
+    payload = _fit_tiles(small, plan, replace(options, progress=False), Deadline())
+    return [Chunk(CHUNK_PREVIEW, file_format.pack(small.header(plan.header, len(payload)), payload))]
 
 
-def _of_all(report: Report, done: int, tiles: int, step: int, steps: int, psnr_db: float, bpp: float) -> None:
+def _report_of_all(
+    report: Report, done: int, tiles: int, step: int, steps: int, psnr_db: float, bits_per_pixel: float
+) -> None:
     """Report a step of one tile as one of all tiles."""
-    report(done * steps + step, tiles * steps, psnr_db, bpp)
+    report(done * steps + step, tiles * steps, psnr_db, bits_per_pixel)
 
 
-def _regions(picture: Picture, plan: PyramidPlan) -> list[tuple[int, int, int, int]]:
-    side = 1 << plan.tile if plan.tile else max(picture.size)
-    return list(picture.regions(side))
+def _regions(source: SourceImage, plan: PyramidPlan) -> list[tuple[int, int, int, int]]:
+    return list(source.regions(plan.header.tile_side or max(source.size)))
 
 
-def _fields(plan: PyramidPlan) -> dict[str, Any]:
-    """What the header says of a plan's pyramid."""
-    return {
-        "model": container.MODEL_PYRAMID,
-        "preset": plan.preset,
-        "prior": plan.base_index,
-        "tile": plan.tile,
-        "coding": container.CODING_PYRAMID,
-    }
-
-
-def _fitting() -> ModuleType:
-    try:
-        from .training import fit as pyramid_fit
-    except ImportError as error:
-        raise BackendError(
-            f"fitting a pyramid needs Keras on TensorFlow, which cannot be imported here: {error}"
-        ) from error
-    return pyramid_fit
+def _load_fit() -> "Callable[..., Fitted]":
+    """Import the fit, and TensorFlow with it, when one is made."""
+    with needs_keras("fitting a pyramid"):
+        from .training.fit import fit
+    return fit

@@ -53,7 +53,7 @@ class Pyramid(NamedTuple):
     """What a stream holds."""
 
     tensors: dict[str, NDArray[np.int64]]
-    """Integers of all tensors, as `pyramid.shapes` lists them."""
+    """Integers of all tensors, as `structure.shapes` lists them."""
     grids: list[Grid]
     """Symbols of each level, finest first."""
 
@@ -75,11 +75,11 @@ def encode(
     """Range-code a pyramid.
 
     Args:
-        preset: index into `pyramid.PRESETS`.
+        preset: index into `structure.PRESETS`.
         prior: number of the prior.
         channels: samples per pixel.
         deltas: of every tensor.
-        grids: symbols of each level, finest first, -4095..4095, sizes as `pyramid.grid_sizes` has them.
+        grids: symbols of each level, finest first, -4095..4095, sizes as `structure.grid_sizes` has them.
     Returns:
         Little-endian 32-bit words as bytes.
     Raises:
@@ -91,7 +91,7 @@ def encode(
         raise ValueError(f"symbols of grids must be in -{SYMBOL_MAX}..{SYMBOL_MAX}")
     if any(not 0 <= weight_residual.exponent < _EXPONENTS for weight_residual in weight_residuals.values()):
         raise ValueError(f"an exponent of differences must be in 0..{_EXPONENTS - 1}")
-    base = structure.base_index(preset, base_index, channels)
+    base = structure.base_weights(preset, base_index, channels)
     network = ContextNetwork(apply(base, weight_residuals), preset)
     encoder = Encoder()
     scale_index = _FIRST_SCALE
@@ -111,7 +111,7 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
     Args:
         data: a multiple of 4 bytes whose checksum was compared before: the coder itself turns damaged bytes into
             plausible symbols without complaint.
-        preset: index into `pyramid.PRESETS`.
+        preset: index into `structure.PRESETS`.
         prior: number of the prior.
         channels: samples per pixel.
         size: width and height of what the pyramid shows.
@@ -119,7 +119,7 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
         FormatError: a number is outside its range, or the stream does not fit its symbols.
     """
     decoder = Decoder(data)
-    base = structure.base_index(preset, base_index, channels)
+    base = structure.base_weights(preset, base_index, channels)
     weight_residuals = {}
     scale_index = _FIRST_SCALE
     for name, values in base.items():
@@ -148,7 +148,7 @@ def grid_bits(tensors: Tensors, grids: Sequence[Grid], preset: int = 0) -> list[
     Args:
         tensors: integers, as `apply` makes them.
         grids: symbols of each level, finest first, of one pyramid.
-        preset: index into `pyramid.PRESETS`.
+        preset: index into `structure.PRESETS`.
     """
     network = ContextNetwork(tensors, preset)
     return [

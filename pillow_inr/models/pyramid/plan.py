@@ -1,30 +1,31 @@
-"""A pyramid's schedule, prior and tiles for one image, from the options of an encode."""
+"""A pyramid's header fields and schedule for one image, from the options of an encode."""
 
 import math
 from dataclasses import dataclass
 
-from ...format.container import BASE_WEIGHTS_COUNT, TILE_MAX, TILE_NONE
 from ...options import DEFAULT_EFFORT, EncodeOptions
+from .header import BASE_WEIGHTS_COUNT, TILE_MAX, TILE_NONE, PyramidHeader
 
 # Seconds that effort 0..9 is to take for 768x512 pixels on four cores of 2024, compiling and TensorFlow's import aside.
 # They become numbers of steps by the cost of a step, so that a fit gives the same file on any load.
 EFFORT_SECONDS = (2, 5, 10, 20, 35, 60, 120, 240, 480, 900)
-# Smaller images take as many steps as one of so many pixels, and less time.
+# Cost of a step on those cores, for each megapixel.
+MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
+# Below this number of pixels the steps are those of this number, and take less time.
 SMALL_PIXELS = 768 * 512
-# Fewer leave a photograph where its prior began; more gain nothing.
+# Fewest and most steps: fewer leave a photograph where the base weights began, more gain nothing.
 EFFORT_STEPS = (50, 10_000)
-# Larger ones take longer than the effort's seconds rather than fewer steps than that: with less, JPEG is better.
+# Large images are given at least this many steps, even beyond the effort's seconds: with fewer, JPEG is better.
 LARGE_STEPS = 150
-# A part of a schedule has at least so many: from fewer nothing follows for more.
+# Least steps of a part of a schedule: fewer do not tell how the whole will end.
 PART_STEPS = 60
-# lambda with which each prior was trained, as far as this release has them.
+# lambda with which each set of base weights was trained.
 BASE_RD_LAMBDAS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)[:BASE_WEIGHTS_COUNT]
-# Larger images are tiled: so memory has a bound, regions and cores are served.
+# Larger images are tiled, so that memory is bounded and a region decodes its own tiles only.
 WHOLE_PIXELS = 1 << 21
 WHOLE_SIDE = 1 << TILE_MAX
 TILE = 10
-PRESET = 0
-# Bits per pixel of photographs at lambda 1e-3, and the power of lambda by which they fall: where a search begins.
+# A search begins at bits per pixel = BITS_AT_1E3 * (lambda / 1e-3)^BITS_POWER, as on photographs.
 BITS_AT_1E3 = 0.5
 BITS_POWER = -0.45
 RD_LAMBDA_RANGE = (1e-6, 1.0)
@@ -34,56 +35,52 @@ RD_LAMBDA_RANGE = (1e-6, 1.0)
 class PyramidPlan:
     """Options made definite for one image."""
 
-    preset: int
-    base_index: int
-    tile: int
-    """As in the header: TILE_NONE, or the binary logarithm of a tile's side."""
+    header: PyramidHeader
+    """Preset, base weights and tiles."""
     steps: int
-    """Of each tile."""
+    """Optimizer steps of each tile."""
     rd_lambda: float
-    """lambda of mean squared error + lambda * bits per pixel, samples in 0..1."""
+    """lambda of the loss MSE + lambda * bits per pixel, samples in 0..1."""
 
 
-def make_plan(
-    options: EncodeOptions, size: tuple[int, int], rd_lambda: float, milliseconds: float, share: float = 1.0
-) -> PyramidPlan:
-    """Choose what the options leave open for an image of this size in pixels.
+def make_plan(options: EncodeOptions, size: tuple[int, int], rd_lambda: float, share: float = 1.0) -> PyramidPlan:
+    """Choose what the options leave open.
 
     Args:
-        milliseconds: cost of a step for a megapixel.
-        share: part of the schedule; a short one tells about how large the file will be.
+        options: of the encode.
+        size: width and height of the image in pixels.
+        rd_lambda: lambda of the loss.
+        share: part of the schedule, above 0 to 1; a short fit tells about how large the file will be.
     """
     whole = math.prod(size) <= WHOLE_PIXELS and max(size) <= WHOLE_SIDE
-    steps = options.steps or _steps(options, math.prod(size), milliseconds)
+    steps = options.steps or _steps(options, math.prod(size))
     return PyramidPlan(
-        preset=PRESET,
-        base_index=base_index_for(rd_lambda),
-        tile=TILE_NONE if whole else TILE,
+        header=PyramidHeader(base_index=base_index_for(rd_lambda), tile=TILE_NONE if whole else TILE),
         steps=max(round(share * steps), min(steps, PART_STEPS)),
         rd_lambda=rd_lambda,
     )
 
 
 def base_index_for(rd_lambda: float) -> int:
-    """The prior that was trained with the nearest lambda, in its logarithm."""
+    """Index of the base weights that were trained with the nearest log(lambda)."""
     return min(range(BASE_WEIGHTS_COUNT), key=lambda base_index: abs(math.log(BASE_RD_LAMBDAS[base_index] / rd_lambda)))
 
 
 def rd_lambda_for(bits_per_pixel: float) -> float:
-    """lambda at which a photograph takes about so many bits."""
+    """lambda at which a photograph takes about this many bits per pixel."""
     return within(1e-3 * math.pow(bits_per_pixel / BITS_AT_1E3, 1 / BITS_POWER))
 
 
 def within(rd_lambda: float) -> float:
-    """lambda, or the nearest one that a search may try."""
+    """Clip lambda to the range that a search may try."""
     return min(max(rd_lambda, RD_LAMBDA_RANGE[0]), RD_LAMBDA_RANGE[1])
 
 
-def _steps(options: EncodeOptions, pixels: int, milliseconds: float) -> int:
-    """Steps that fit into the seconds of the effort; as many as are of use where only a time limit is given."""
+def _steps(options: EncodeOptions, pixels: int) -> int:
+    """Steps that fit into the seconds of the effort; if only a time limit is given, as many as are of use."""
     if options.effort is None and options.time_limit is not None:
         return EFFORT_STEPS[1]
     seconds = EFFORT_SECONDS[DEFAULT_EFFORT if options.effort is None else options.effort]
-    small_steps = seconds * 1000 / (milliseconds * SMALL_PIXELS / 1e6)
+    small_steps = seconds * 1000 / (MILLISECONDS_PER_MEGAPIXEL_STEP * SMALL_PIXELS / 1e6)
     steps = max(small_steps * min(1.0, SMALL_PIXELS / pixels), min(small_steps, LARGE_STEPS))
     return round(min(max(steps, EFFORT_STEPS[0]), EFFORT_STEPS[1]))

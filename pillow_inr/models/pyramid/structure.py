@@ -1,4 +1,4 @@
-"""What fixes a pyramid apart from its symbols: levels, presets, tensors and the priors they are differences from.
+"""What fixes a pyramid apart from its symbols: levels, presets, tensors, and the base weights of its networks.
 
 Knows neither how integers are coded nor what is computed with them.
 """
@@ -13,19 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FormatError
-from ...format.container import BASE_WEIGHTS_COUNT
+from .header import BASE_WEIGHTS_COUNT
 
 Tensors = Mapping[str, NDArray[np.int64]]
 """Integers of each tensor, in the order of `shapes`; value = integer * 2^-fraction_bits(name)."""
 
-BASE_WEIGHTS_COUNT = BASE_WEIGHTS_COUNT
-"""Priors in the package's data."""
-# Grids of 1/1 to 1/64 of the image's resolution.
+# Latent grids of 1/1 to 1/64 of the image's resolution.
 LEVELS = 7
 # Contexts from the next two coarser grids: 3x3 of the first, one of the second.
 CROSS_CONTEXTS = 10
-# Where the context network looks in its own grid, (rows down, columns right), nearest first; a preset takes the first
-# few. All lie in earlier wavefronts x + 2 y (docs/format.md section 9.5).
+# Neighbours of a symbol in its own grid that the context model sees, as (rows down, columns right), nearest first; a
+# preset takes the first few. All lie in earlier wavefronts x + 2 y (docs/format.md section 9.5).
 NEIGHBOURS = (
     (0, -1),
     (-1, 0),
@@ -44,11 +42,12 @@ NEIGHBOURS = (
 )
 CONTEXT_BITS = 12
 SYNTHESIS_BITS = 14
-# Integers of tensors lie below: sums of products in the context network then stay below 2^53, exact in float64.
+# Integers of tensors are below these in magnitude: sums of products in the context model then stay below 2^53, which
+# float64 holds exactly.
 CONTEXT_LIMIT = 1 << 20
 SYNTHESIS_LIMIT = 1 << 24
 _BASE_WEIGHTS_FILE = Path(__file__).parent / "base_weights.bin"
-# The priors are those of this preset and of so many channels.
+# The stored base weights are those of this preset for three channels.
 _BASE_PRESET = 0
 _BASE_CHANNELS = 3
 
@@ -58,13 +57,13 @@ class Preset:
     """Sizes of the networks."""
 
     spatial: int
-    """Contexts in a symbol's own grid: the first so many of NEIGHBOURS."""
+    """Number of contexts in a symbol's own grid, the first of NEIGHBOURS."""
     context_width: int
-    """Units of each of the context network's two hidden layers."""
+    """Units of each of the context model's two hidden layers."""
     synthesis_width: int
     """Units of the synthesis network's hidden layer."""
     residual_convolutions: int
-    """3x3 layers behind it; also the margin, in pixels, that they need around what is synthesized."""
+    """Number of 3x3 residual convolutions after it; also the margin, in pixels, that these need around a region."""
 
 
 PRESETS = (Preset(spatial=12, context_width=24, synthesis_width=48, residual_convolutions=2),)
@@ -136,15 +135,16 @@ def grid_sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=16)
-def base_index(preset: int, number: int, channels: int) -> dict[str, NDArray[np.int64]]:
-    """Tensors of a prior, adapted to a number of channels (docs/format.md section 9.3). Not to be written to.
+def base_weights(preset: int, index: int, channels: int) -> dict[str, NDArray[np.int64]]:
+    """Base weights of all tensors, adapted to a number of channels; do not write to them.
 
     Args:
         preset: index into PRESETS.
-        number: 0 to below PRIORS.
-        channels: samples per pixel.
+        index: of the set of base weights, 0 to below BASE_WEIGHTS_COUNT.
+        channels: samples per pixel, 1..64.
+    Source: docs/format.md section 9.3, which calls them the prior.
     """
-    stored = _stored(number)
+    stored = _stored(index)
     if channels == _BASE_CHANNELS:
         return stored
     alpha = channels in (2, 4)
@@ -164,8 +164,8 @@ def base_index(preset: int, number: int, channels: int) -> dict[str, NDArray[np.
             if same:
                 own[:colours, :, :colours] = taps
             else:
-                index = np.arange(colours)
-                own[index, :, index] = np.diagonal(taps, axis1=0, axis2=2).sum(axis=1) // _BASE_CHANNELS
+                diagonal = np.arange(colours)
+                own[diagonal, :, diagonal] = np.diagonal(taps, axis1=0, axis2=2).sum(axis=1) // _BASE_CHANNELS
         else:
             result[:colours] = values if same else values.sum(axis=0) // _BASE_CHANNELS
             if alpha and name == "s2b":
@@ -175,10 +175,10 @@ def base_index(preset: int, number: int, channels: int) -> dict[str, NDArray[np.
 
 
 @lru_cache(maxsize=BASE_WEIGHTS_COUNT)
-def _stored(number: int) -> dict[str, NDArray[np.int64]]:
+def _stored(index: int) -> dict[str, NDArray[np.int64]]:
     named = shapes(_BASE_PRESET, _BASE_CHANNELS)
     counts = [math.prod(shape) for shape in named.values()]
-    whole = np.fromfile(_BASE_WEIGHTS_FILE, "<i2").reshape(BASE_WEIGHTS_COUNT, sum(counts))[number].astype(np.int64)
+    whole = np.fromfile(_BASE_WEIGHTS_FILE, "<i2").reshape(BASE_WEIGHTS_COUNT, sum(counts))[index].astype(np.int64)
     parts = np.split(whole, np.cumsum(counts)[:-1])
     return _locked({name: part.reshape(shape) for (name, shape), part in zip(named.items(), parts, strict=True)})
 

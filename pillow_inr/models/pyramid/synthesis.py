@@ -34,6 +34,16 @@ class Region(NamedTuple):
     left: int
     right: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.bottom - self.top, self.right - self.left
+
+    def within(self, whole: "Region") -> tuple[slice, slice]:
+        """Its rows and columns in an array of the pixels of `whole`."""
+        rows = slice(self.top - whole.top, self.bottom - whole.top)
+        return rows, slice(self.left - whole.left, self.right - whole.left)
+
     def grown(self, margin: int) -> "Region":
         """With a margin on each side."""
         return Region(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
@@ -54,11 +64,11 @@ def synthesize(
     """Network values of an image's pixels, or of a region of them.
 
     Args:
-        tensors: integers, as `pyramid_coding.apply` makes them.
+        tensors: integers, as `latent_coding.apply` makes them.
         grids: symbols of each level, finest first.
         size: width and height of the image.
         channels: samples per pixel.
-        preset: index into `pyramid.PRESETS`.
+        preset: index into `structure.PRESETS`.
         region: rows and columns of the image; by default all. Only what it depends on is evaluated.
     Returns:
         float32, shape (rows, columns, channels), not limited to 0..1; not finite where weights are absurd.

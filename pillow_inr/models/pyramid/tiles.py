@@ -1,6 +1,5 @@
 """The payload of a pyramid file -> values of any region of its image, tile by tile as they are needed."""
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from threading import Lock
@@ -9,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...cost import KEPT_BYTES
 from ...errors import FormatError
-from ...format import container
+from ...format.header import Header
 from . import latent_coding
+from .cost import KEPT_BYTES
+from .header import TILE_NONE, PyramidHeader
 from .latent_coding import Pyramid
 from .synthesis import Region, synthesize
 
@@ -35,9 +35,9 @@ class Tile(NamedTuple):
         return self.region.right - self.region.left, self.region.bottom - self.region.top
 
 
-def pack_streams(header: container.Header, streams: Sequence[bytes]) -> bytes:
+def pack_streams(header: PyramidHeader, streams: Sequence[bytes]) -> bytes:
     """The payload of a file whose tiles, row by row, are these (docs/format.md section 9.1)."""
-    if header.tile == container.TILE_NONE:
+    if header.tile == TILE_NONE:
         return streams[0]
     words = np.array([len(stream) // _ENTRY_BYTES for stream in streams], "<u4")
     return words.tobytes() + b"".join(streams)
@@ -53,14 +53,16 @@ class Tiles:
         FormatError: the table of the tiles does not fit the payload.
     """
 
-    def __init__(self, header: container.Header, payload: bytes, cut: bool = False) -> None:
+    def __init__(self, header: Header[PyramidHeader], payload: bytes, cut: bool = False) -> None:
         self.header = header
         self.payload = payload
-        if header.tile == container.TILE_NONE:
+        self.side = header.model.tile_side or max(header.size)
+        self.across, self.down = header.model.tiles(header.size)
+        if header.model.tile == TILE_NONE:
             self.ends = np.array([header.payload_bytes])
             self.start = 0
         else:
-            count = math.prod(header.tiles)
+            count = self.across * self.down
             self.start = _ENTRY_BYTES * count
             if self.start > len(payload):
                 raise FormatError(
@@ -78,15 +80,14 @@ class Tiles:
 
     def within(self, region: Region) -> Iterator[Tile]:
         """The tiles that have a part in a region of the image and are there, row by row."""
-        width, height = self.header.size
-        side = 1 << self.header.tile if self.header.tile else max(width, height)
-        across = self.header.tiles[0]
+        (width, height), side = self.header.size, self.side
         for row in range(region.top // side, (region.bottom - 1) // side + 1):
             for column in range(region.left // side, (region.right - 1) // side + 1):
                 top, left = row * side, column * side
                 place = Region(top, min(top + side, height), left, min(left + side, width))
-                if row * across + column < self.whole:
-                    yield Tile(row * across + column, place)
+                number = row * self.across + column
+                if number < self.whole:
+                    yield Tile(number, place)
 
     def all(self) -> Iterator[Tile]:
         """All tiles, row by row."""
@@ -107,8 +108,8 @@ class Tiles:
             if tile.number in self._kept:
                 self._kept.move_to_end(tile.number)
                 return self._kept[tile.number]
-        header = self.header
-        decoded = latent_coding.decode(self.stream(tile), header.preset, header.prior, header.channels, tile.size)
+        model, channels = self.header.model, self.header.channels
+        decoded = latent_coding.decode(self.stream(tile), model.preset, model.base_index, channels, tile.size)
         with self._lock:
             if tile.number not in self._kept:  # by another thread meanwhile
                 self._kept[tile.number] = decoded
@@ -146,7 +147,7 @@ class Tiles:
                     part.top - place.top, part.bottom - place.top, part.left - place.left, part.right - place.left
                 )
                 header = self.header
-                values = synthesize(*pyramid, tile.size, header.channels, header.preset, inner)
+                values = synthesize(*pyramid, tile.size, header.channels, header.model.preset, inner)
                 # What is not a number becomes 0.
                 np.fmax(values, 0.0, out=values)
                 np.minimum(values, 1.0, out=values)

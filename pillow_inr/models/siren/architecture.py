@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ...format.container import Header
-
 # Frequency factor of every sine layer (Sitzmann et al. 2020, section 3.2).
 W0 = 30.0
 
@@ -40,14 +38,3 @@ class Architecture:
     def weight_count(self) -> int:
         """Number of weights, biases included."""
         return sum(math.prod(shape) for shape in self.shapes)
-
-    @classmethod
-    def of(cls, header: Header) -> "Architecture":
-        """The architecture that a file's header names."""
-        return cls(
-            width=header.width,
-            depth=header.depth,
-            channels=header.channels,
-            frequencies=header.frequencies,
-            frequency_ratio=header.frequency_ratio,
-        )

@@ -1,7 +1,7 @@
-"""Learned initial weights: the record, its .npz file, its identity, and where a decoder finds one by it.
+"""Learned initial weights: the record, its .npz file, its identity, the chunk that names it.
 
-NumPy only. Knows no training (`learn` makes initializations) and no image. A file of them is distrusted like an .inr
-file: every size meets its limit before memory is taken, and nothing is unpickled.
+NumPy only. Knows no training (`training.meta_learning` makes initializations) and no image. Its file is distrusted
+like an .inr file: every size meets its limit before memory is taken, and nothing is unpickled.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import math
 import os
 import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -18,14 +18,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import FormatError, MissingInitializationError
-from ...format.container import ENCODING_FOURIER, ENCODING_NONE, MODES, Header
+from ...errors import FormatError
+from ...format.pixel_format import MODES
 from .architecture import Architecture
+from .header import SirenHeader
 
 IDENTITY_BYTES = 8
-# Folders, separated as in PATH, whose .npz files may be initializations.
-FOLDERS_VARIABLE = "PILLOW_INR_INITS"
-SHIPPED_FOLDER = Path(__file__).parent / "inits"
 # An array's header inside a .npz takes 128 bytes, or a few times that for odd ones.
 _ARRAY_HEADER_MAX = 1024
 # The largest network, in float32, takes 60 MB.
@@ -67,6 +65,11 @@ class Initialization:
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "identity", digest.digest()[:IDENTITY_BYTES])
 
+    def references(self, differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
+        """What is added to each tensor's dequantized symbols: its weights here where it is coded as differences."""
+        pairs = zip(self.weights, differences, strict=True)
+        return [weights if chosen else np.float32(0) for weights, chosen in pairs]
+
     def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
         """Write it as .npz."""
         arrays: dict[str, Any] = {_MEMBER: np.array(_numbers(self.architecture), "<i8")}
@@ -93,17 +96,7 @@ def _checked(architecture: Architecture) -> Architecture:
     if not 1 <= a.channels <= len(MODES):
         raise ValueError(f"initialization: channels is {a.channels}, expected 1..{len(MODES)}")
     try:
-        Header(
-            size=(1, 1),
-            pixel_format=a.channels - 1,
-            encoding=ENCODING_FOURIER if a.frequencies else ENCODING_NONE,
-            frequencies=a.frequencies,
-            frequency_ratio=a.frequency_ratio,
-            width=a.width,
-            depth=a.depth,
-            payload_bytes=0,
-            chunks_bytes=0,
-        )
+        SirenHeader(width=a.width, depth=a.depth, frequencies=a.frequencies, frequency_ratio=a.frequency_ratio)
     except FormatError as error:
         raise ValueError(str(error).replace("header:", "initialization:")) from error
     return architecture
@@ -174,50 +167,6 @@ def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: 
     stream.seek(0)
     array: NDArray[np.float32] = np.lib.format.read_array(stream, allow_pickle=False)
     return array
-
-
-# Those that the process was given, by identity; a dict's own operations are atomic.
-_registered: dict[bytes, Initialization] = {}
-
-
-def register(source: str | os.PathLike[str] | Initialization) -> Initialization:
-    """Make files that need this initialization readable in this process.
-
-    Raises:
-        OSError, ValueError: as `load`.
-    """
-    initialization = source if isinstance(source, Initialization) else load(source)
-    _registered[initialization.identity] = initialization
-    return initialization
-
-
-def find(identity: bytes) -> Initialization:
-    """The initialization of this identity: registered, shipped, or in a folder of the environment variable.
-
-    Raises:
-        MissingInitializationError: there is none; the message says how to give it.
-    """
-    known = _registered.get(identity)
-    if known is not None:
-        return known
-    for path in _files():
-        try:
-            initialization = load(path)
-        except (OSError, ValueError):
-            continue  # any .npz may lie in a user's folder
-        if initialization.identity == identity:
-            return register(initialization)
-    raise MissingInitializationError(
-        f"the file's weights are differences from the initialization {identity.hex()}, which is not known here: give "
-        f"its .npz file to pillow_inr.register_initialization or 'pillow-inr decode --init', or put it into a folder "
-        f"named by the environment variable {FOLDERS_VARIABLE}"
-    )
-
-
-def _files() -> Iterator[Path]:
-    folders = [SHIPPED_FOLDER, *map(Path, filter(None, os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)))]
-    for folder in folders:
-        yield from sorted(folder.glob("*.npz"))
 
 
 def pack_reference(identity: bytes, differences: Sequence[bool]) -> bytes:

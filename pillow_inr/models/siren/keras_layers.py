@@ -13,7 +13,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from ...errors import BackendError
 from .architecture import W0, Architecture
 
 # Cody-Waite split of pi: the first part has few enough bits that k * PI_HIGH is exact in float32 for k < 2^13.
@@ -176,19 +175,6 @@ def _spread(seed: int | None, count: int) -> list[int] | list[None]:
     if seed is None:
         return [None] * count
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
-
-
-def check_backend() -> None:
-    """Make sure that Keras runs on TensorFlow, which these layers are written for.
-
-    Raises:
-        BackendError: it runs on another back end.
-    """
-    if keras.backend.backend() != "tensorflow":
-        raise BackendError(
-            f"pillow_inr needs Keras's TensorFlow back end, but Keras runs on {keras.backend.backend()!r}: "
-            "set KERAS_BACKEND=tensorflow before Keras is first imported"
-        )
 
 
 def build_model(architecture: Architecture, seed: int | None = None) -> keras.Model:

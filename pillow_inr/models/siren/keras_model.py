@@ -13,8 +13,9 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from ...imaging.coordinates import Axis
+from ...runtime.tensorflow import check_backend
 from .architecture import Architecture
-from .keras_layers import CoordinateEncoding, SineDense, build_layers, check_backend
+from .keras_layers import CoordinateEncoding, SineDense, build_layers
 
 # Positions of a batch of `predict`. Keras's own default, 32, would take a minute for a photograph.
 PREDICT_BATCH = 1 << 14

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...options import DEFAULT_EFFORT, STEPS_MAX, EncodeOptions, budget_bytes, lambda_divisor, rd_lambda
+from .header import SirenHeader
 
 if TYPE_CHECKING:
     from .architecture import Architecture
@@ -51,9 +52,16 @@ class Plan:
     rd_lambda: float
     """lambda of mean squared error + lambda * bits per pixel, samples in 0..1."""
     weights: int
-    """Number of the network's weights, about."""
+    """Number of the network's weights, biases aside."""
     budget_bytes: int | None
-    """Size that the file must not exceed; lambda is only where the fit starts then."""
+    """Size that the file must not exceed; the fit then starts with `rd_lambda` and moves it."""
+
+    @property
+    def header(self) -> SirenHeader:
+        """The network's fields in the file."""
+        return SirenHeader(
+            width=self.width, depth=self.depth, frequencies=self.frequencies, frequency_ratio=self.frequency_ratio
+        )
 
 
 def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> Plan:
@@ -86,9 +94,8 @@ def plan_for_weights(
     width = fixed or _width_for(weights, linear, depth, widths)
     count, least = ((depth - 1) * units**2 + linear * units for units in (width, fixed or widths[0]))
     usual = usual_weights(pixels, channels)
-    # A width larger than the image asks for means that the caller wants it used, and a tiny image has no smaller one:
-    # there a bit must not cost as if it were one of few. By the image, not by `weights`: these lower lambda less than
-    # they would lower the excess, so that a better quality would come out worse.
+    # If the network is larger than the image warrants (a width was asked for, or the image is tiny), divide lambda by
+    # the excess. Relative to the image, not to `weights`: otherwise a better quality could come out worse.
     excess = max(1.0, least / (usual if budget_bytes is None else weights))
     return Plan(
         width=width,

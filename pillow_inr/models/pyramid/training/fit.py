@@ -18,7 +18,7 @@ from ....encoding.progress import Report
 from ....errors import FitError
 from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
-from ...siren.training.fit import device_name
+from ....runtime.tensorflow import device_name
 from .. import latent_coding, structure
 from ..context import SYMBOL_MAX
 from ..latent_coding import WeightResidual, weight_residual_bits
@@ -92,7 +92,7 @@ def fit(
     Args:
         image: shape (height, width, channels).
         scale: makes network values of the samples; their mean squared error is the distortion.
-        preset: index into `pyramid.PRESETS`.
+        preset: index into `structure.PRESETS`.
         prior: number of the prior that the networks start from and are coded against.
         rd_lambda: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
         steps: passes over the image, >= 1; fewer are made when the deadline comes first.
@@ -112,7 +112,7 @@ def fit(
         first = trainer.latents(_first_latents(values, base_index, steps))
         target = trainer.image(values)
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
-        base = structure.base_index(preset, base_index, channels)
+        base = structure.base_weights(preset, base_index, channels)
         for learning_rate_divisor in ATTEMPTS:
             run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_divisor)
             schedule = _Schedule(steps, deadline)

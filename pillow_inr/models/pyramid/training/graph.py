@@ -50,7 +50,7 @@ def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -
     """Network values of a tile, shape (channels, TILE * TILE).
 
     Args:
-        weights: as `pyramid.shapes` lists them, float32.
+        weights: as `structure.shapes` lists them, float32.
         patches: symbols of each grid in the tile and MARGIN cells around it, continued beyond the image's edges.
     Source: docs/format.md section 9; Cool-chic 5 (Orange), synthesis and upsampling.
     """

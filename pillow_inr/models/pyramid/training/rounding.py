@@ -29,7 +29,7 @@ def round_weight_residuals(
     """Choose for each tensor the step of its differences from the prior; the coarsest is to have none at all.
 
     Args:
-        weights: as trained, float32; shapes as `pyramid.shapes` lists them.
+        weights: as trained, float32; shapes as `structure.shapes` lists them.
         base: the prior's networks, as `pyramid.prior` gives them.
         lambda_per_bit: squared error that a bit is worth.
         cost: measures weights; it is asked some four times for each tensor.

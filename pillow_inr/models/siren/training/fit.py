@@ -6,23 +6,23 @@ alone.
 """
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from ....encoding.progress import Report
-from ....errors import BackendError, FitError
+from ....errors import FitError
 from ....imaging.metrics import psnr_db
 from ....imaging.samples import Samples, Scale
+from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
-from ..keras_layers import check_backend
-from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Fitted, Trainer, peak_rate
+from ..fitted import Budget, Fitted
+from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, peak_rate
 
 # Part of the schedule after which weights are rounded in training and the rate counts.
 RATE_PHASE_START = 0.05
@@ -48,15 +48,6 @@ PUSH_MAX = 0.2
 LAST_PUSH = 0.9
 # Coding takes longer than a step: how often, as part of the schedule, the estimate is held against real bytes.
 MEASURE_EVERY = 0.03
-
-
-@dataclass(frozen=True)
-class Budget:
-    """A size for the coded weights."""
-
-    bytes: int
-    coded_bytes: Callable[[Fitted], int]
-    """What a network's weights take now."""
 
 
 def fit(
@@ -137,43 +128,6 @@ def _borrowed_trainer(image: Samples, architecture: Architecture, device: str | 
 def _power_of_two_from(number: int) -> int:
     """The smallest power of two that is at least `number`."""
     return 1 << (number - 1).bit_length()
-
-
-def device_name(device: str | None) -> str | None:
-    """TensorFlow's name of a device, once it is sure that a network can be fitted here at all.
-
-    Raises:
-        BackendError: it cannot, or there is no such device.
-    """
-    check_backend()
-    _check_process()
-    if not tf.executing_eagerly() or tf.distribute.has_strategy():
-        raise BackendError("a network cannot be fitted inside a TensorFlow graph, function or distribution strategy")
-    if device is None:
-        return None
-    names = [logical.name for logical in tf.config.list_logical_devices()]
-    wanted = device.upper().removeprefix("/").removeprefix("DEVICE:")
-    wanted = wanted if ":" in wanted else f"{wanted}:0"
-    for name in names:
-        if name.upper() == f"/DEVICE:{wanted}":
-            return str(name)
-    known = ", ".join(name.removeprefix("/device:") for name in names)
-    raise BackendError(f"device {device!r} is not one that TensorFlow sees here: {known}")
-
-
-# The process that fits began in: TensorFlow's threads are there, and in none that is forked from it.
-_fitting_process: int | None = None
-
-
-def _check_process() -> None:
-    """Refuse what would wait for ever, or abort the process: a fit beside threads that a fork left behind."""
-    global _fitting_process
-    if _fitting_process not in (None, os.getpid()):
-        raise BackendError(
-            "this process was forked from one that has fitted networks, which TensorFlow does not survive: start it "
-            "by multiprocessing.get_context('spawn') or 'forkserver', or fit in forked processes only"
-        )
-    _fitting_process = os.getpid()
 
 
 def _run(

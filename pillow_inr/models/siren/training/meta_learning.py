@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ....errors import FitError
 from ....imaging.samples import Scale
+from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
 from ..initialization import Initialization
-from .fit import device_name
 from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, peak_rate
 
 Report = Callable[[int, int, float], object]

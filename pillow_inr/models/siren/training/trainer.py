@@ -5,7 +5,6 @@ Knows neither schedule nor deadline nor device: those are `fit`'s.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ from ....imaging.coordinates import Axis, encode_axis
 from ....imaging.metrics import psnr_db
 from ....imaging.samples import Samples, Scale
 from ..architecture import Architecture
+from ..fitted import Fitted
 from ..keras_layers import build_model
 from .sampling import Sampler
 
@@ -56,22 +56,6 @@ CALL_STEPS_MAX = 50
 def peak_rate(width: int) -> float:
     """Muon's peak rate for networks of a width."""
     return MUON_RATE * min(1.0, MUON_RATE_WIDTH / width)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted network, not yet quantized."""
-
-    weights: list[NDArray[np.float32]]
-    """Kernels and biases as `Architecture.shapes` lists them."""
-    steps: list[float]
-    """Quantization step each tensor was trained for."""
-    psnr_db: float
-    """Of the rounded network, over the pixels of the last steps."""
-    rate_bits: float
-    """Estimated length of the coded weights."""
-    differences: list[bool]
-    """Of each tensor whether it was trained to be stored as differences from its initial weights."""
 
 
 class _Call(NamedTuple):

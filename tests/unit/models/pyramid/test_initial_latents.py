@@ -27,7 +27,7 @@ def test_of_a_photograph_they_show_something_like_it(base_index: int) -> None:
     with Image.open(SAMPLES / "kodim15.png") as opened:
         image = np.asarray(opened.crop((300, 100, 492, 228)))
     latents = analyse(image.astype(np.float32) / 255, base_index)
-    shown = pyramid_synthesis.synthesize(structure.base_index(0, base_index, 3), latents, (192, 128), 3, 0)  # type: ignore[arg-type]
+    shown = pyramid_synthesis.synthesize(structure.base_weights(0, base_index, 3), latents, (192, 128), 3, 0)  # type: ignore[arg-type]
     flat = np.broadcast_to(image.mean(axis=(0, 1)), image.shape)
     assert psnr(image, np.rint(255 * shown.clip(0, 1))) > psnr(image, flat) + 2
 

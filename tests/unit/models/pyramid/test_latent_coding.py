@@ -38,7 +38,7 @@ def test_decoding_undoes_encoding(
     weight_residuals = draw_weight_residuals(rng, channels, change)
     data = latent_coding.encode(0, 0, channels, weight_residuals, grids)
     decoded = latent_coding.decode(data, 0, 0, channels, size)
-    expected = latent_coding.apply(structure.base_index(0, 0, channels), weight_residuals)
+    expected = latent_coding.apply(structure.base_weights(0, 0, channels), weight_residuals)
     assert list(decoded.tensors) == list(expected)
     assert all((decoded.tensors[name] == values).all() for name, values in expected.items())
     for found, grid in zip(decoded.grids, grids, strict=True):
@@ -51,7 +51,7 @@ def test_the_furthest_escapes() -> None:
     """Means at one end of the range and symbols at the other."""
     weight_residuals = _none(3)
     bias = np.zeros((2, 7), np.int32)
-    bias[0] = (structure.CONTEXT_LIMIT - 1 - np.abs(structure.base_index(0, 0, 3)["a3b"]).max()) // 32
+    bias[0] = (structure.CONTEXT_LIMIT - 1 - np.abs(structure.base_weights(0, 0, 3)["a3b"]).max()) // 32
     for sign in (-1, 1):
         changed = {**weight_residuals, "a3b": WeightResidual(5, sign * bias)}
         grids = [np.full(shape, -sign * 4095, np.int32) for shape in structure.grid_sizes((9, 5))]
@@ -72,7 +72,7 @@ def test_an_empty_pyramid_is_a_few_words() -> None:
 def test_code_lengths_are_those_of_the_stream(spread: float) -> None:
     rng = np.random.default_rng(0)
     weight_residuals, grids = draw_weight_residuals(rng, 3), draw_grids(rng, (97, 70), spread)
-    tensors = latent_coding.apply(structure.base_index(0, 0, 3), weight_residuals)
+    tensors = latent_coding.apply(structure.base_weights(0, 0, 3), weight_residuals)
     bits = latent_coding.grid_bits(tensors, grids)
     empty = [0 * grid for grid in grids]
     networks = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, empty))

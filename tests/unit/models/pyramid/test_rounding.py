@@ -6,7 +6,7 @@ from pillow_inr.models.pyramid.structure import as_floats
 from pillow_inr.models.pyramid.training.rounding import round_weight_residuals
 from pillow_inr.models.pyramid.training.soap import Tensors
 
-BASE = structure.base_index(0, 0, 3)
+BASE = structure.base_weights(0, 0, 3)
 
 
 def floats() -> Tensors:

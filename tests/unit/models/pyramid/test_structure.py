@@ -53,10 +53,10 @@ def test_the_priors_file_holds_all_priors() -> None:
 @pytest.mark.parametrize("number", range(BASE_WEIGHTS_COUNT))
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 64])
 def test_priors_of_any_number_of_channels(number: int, channels: int) -> None:
-    tensors = structure.base_index(0, number, channels)
+    tensors = structure.base_weights(0, number, channels)
     assert {name: values.shape for name, values in tensors.items()} == structure.shapes(0, channels)
     structure.check_tensors(tensors)
-    stored = structure.base_index(0, number, 3)
+    stored = structure.base_weights(0, number, 3)
     assert (tensors["a1"] == stored["a1"]).all()
     if channels == 4:
         assert (tensors["s2"][:3] == stored["s2"]).all()
@@ -73,7 +73,7 @@ def test_priors_of_any_number_of_channels(number: int, channels: int) -> None:
 
 def test_a_prior_is_shared_and_so_cannot_be_written_to() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        structure.base_index(0, 0, 1)["s2"][0] = 1
+        structure.base_weights(0, 0, 1)["s2"][0] = 1
 
 
 @pytest.mark.parametrize(("name", "limit"), [("a2", 1 << 20), ("s2", 1 << 24)])

@@ -10,7 +10,7 @@ from tests.support.pyramids import draw_grids, draw_weight_residuals
 
 def _drawn(size: tuple[int, int], channels: int = 3) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     rng = np.random.default_rng(0)
-    tensors = latent_coding.apply(structure.base_index(0, 0, channels), draw_weight_residuals(rng, channels, 60))
+    tensors = latent_coding.apply(structure.base_weights(0, 0, channels), draw_weight_residuals(rng, channels, 60))
     return tensors, draw_grids(rng, size)
 
 

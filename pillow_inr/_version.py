@@ -1,0 +1,3 @@
+"""The release of this package, in one place."""
+
+__version__ = "0.1.0"

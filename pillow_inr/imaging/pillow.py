@@ -1,0 +1,172 @@
+"""Pillow's side of an image: its modes, its limit on pixels, its EXIF data; Pillow image <-> samples and metadata.
+
+NumPy is imported inside functions only: opening a file must cost milliseconds.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from ..format.header import Header, ModelHeader, Size
+from ..format.metadata import Metadata
+from ..format.pixel_format import MODES
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .samples import Samples
+
+# Modes that are stored as they are, and what the others are turned into first. A mode that is in neither has no meaning
+# as colours of 8 or 16 bits and is refused: converting it would lose most of what it holds.
+_STORED = (*MODES, "I;16", "F")
+_CONVERTED = {
+    "P": "RGB",
+    "1": "L",
+    "I;16B": "I;16",
+    "I;16L": "I;16",
+    "I;16N": "I;16",
+    "La": "LA",
+    "PA": "RGBA",
+    "RGBa": "RGBA",
+    "RGBX": "RGB",
+    "CMYK": "RGB",
+    "YCbCr": "RGB",
+    "LAB": "RGB",
+    "HSV": "RGB",
+}
+_WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+# Samples that are made colours of 8 bits at once.
+_BLOCK_SAMPLES = 1 << 20
+
+
+def mode_of(header: Header[ModelHeader]) -> str:
+    """Pillow's mode of a file. Colours of 16 bits or floating point, for which it has none, become those of 8 bits.
+
+    Raises:
+        UnidentifiedImageError: the file has more channels than any mode.
+    """
+    if header.channels > len(MODES):
+        # This error lets imageio go on to our own plugin.
+        raise UnidentifiedImageError(
+            f"the file holds {header.channels} channels of {header.dtype}, for which Pillow has no mode: "
+            "pillow_inr.decode and imageio give them as an array"
+        )
+    if header.channels == 1:
+        return {"uint8": "L", "uint16": "I;16", "float32": "F"}[header.dtype]
+    return MODES[header.channels - 1]
+
+
+def as_mode(samples: "Samples", mode: str, header: Header[ModelHeader]) -> "Samples":
+    """Samples of a file as those of its mode, contiguous."""
+    import numpy as np
+
+    if samples.dtype == np.uint8 or mode in ("I;16", "F"):
+        return samples
+    levels = np.empty(samples.shape, np.uint8)
+    rows = max(1, _BLOCK_SAMPLES // samples[0].size)
+    for top in range(0, len(samples), rows):
+        levels[top : top + rows] = _levels(samples[top : top + rows], header)
+    return levels
+
+
+def _levels(samples: "Samples", header: Header[ModelHeader]) -> "Samples":
+    """Samples of 16 bits or floating point as colours of 8 bits."""
+    import numpy as np
+
+    if samples.dtype == np.uint16:
+        return (samples // 257).astype(np.uint8)  # black to black, white to white
+    assert header.samples is not None
+    # Floating point is 0..1 by custom; what goes beyond is shown from its lowest to its highest value.
+    low = min(0.0, *(low for low, _ in header.samples.ranges))
+    high = max(1.0, *(high for _, high in header.samples.ranges))
+    factor = 255.0 / (high - low)
+    # In this order nothing overflows: the difference may be larger than float32 can be.
+    levels: Samples = np.rint(samples * factor - low * factor).astype(np.uint8)
+    return levels
+
+
+def check_pixels(size: Size, channels: int) -> None:
+    """Hold a size to Pillow's limit; more channels than Pillow's modes have count as more pixels.
+
+    Raises:
+        ValueError: it has more than twice as many pixels as PIL.Image.MAX_IMAGE_PIXELS, where Image.open refuses, too.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    most_channels = len(MODES)
+    if limit is not None and size[0] * size[1] * max(channels, most_channels) > 2 * limit * most_channels:
+        raise ValueError(
+            f"{size[0]}x{size[1]} pixels of {channels} channels are more than {2 * limit} of {most_channels} "
+            "(twice PIL.Image.MAX_IMAGE_PIXELS, which can be raised or set to None)"
+        )
+
+
+def exif_tags(data: bytes | None) -> Image.Exif:
+    """The tags of EXIF data; none where they are damaged."""
+    tags = Image.Exif()
+    with contextlib.suppress(Exception):  # Pillow raises whatever it likes on damaged data
+        tags.load(data or b"")
+    return tags
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF data say; as it is, without these, where they are damaged."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # as above
+        image.info.pop("exif")
+        return image
+
+
+def samples_upright(samples: "Samples", exif: bytes | None) -> "Samples":
+    """Samples, shape (height, width, channels), turned as EXIF data say; what `upright` does for images."""
+    import numpy as np
+
+    turns: dict[Any, Callable[[Samples], Samples]] = {
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: np.swapaxes(a, 0, 1),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.swapaxes(a[::-1, ::-1], 0, 1),
+        8: lambda a: np.rot90(a, 1),
+    }
+    turn = turns.get(exif_tags(exif).get(ExifTags.Base.Orientation))
+    return samples if turn is None else turn(samples)
+
+
+def to_samples(image: Image.Image) -> "NDArray[np.generic]":
+    """The samples of an image, shape (height, width) or (height, width, 2..4), after the conversion its mode needs.
+
+    Raises:
+        OSError: an .inr file cannot hold the image's mode.
+        ValueError: the image has no pixels.
+    """
+    import numpy as np
+
+    if not (image.width and image.height):
+        raise ValueError("cannot write empty image as INR")
+    mode = _stored_mode(image)
+    if mode not in _STORED:
+        raise OSError(f"cannot write mode {image.mode} as INR")
+    return np.asarray(image if mode in (image.mode, "I;16") else image.convert(mode))
+
+
+def _stored_mode(image: Image.Image) -> str:
+    mode = _CONVERTED.get(image.mode, image.mode)
+    if mode in _WITH_ALPHA and "transparency" in image.info:
+        mode = _WITH_ALPHA[mode]  # one colour, or entries of a palette, are transparent
+    return mode
+
+
+def metadata_of(image: Image.Image, keywords: Mapping[str, Any]) -> Metadata:
+    """What is to be stored beside an image: what the keywords say, and what the image itself has otherwise."""
+    info: dict[Any, Any] = dict(image.info)
+    profile = info.get("icc_profile")
+    # Converting leaves the profile of the colours that were: one of CMYK would spoil every picture shown with it.
+    space = b"RGB " if _stored_mode(image).startswith("RGB") else b"GRAY"
+    if isinstance(profile, bytes) and profile[16:20] != space:
+        del info["icc_profile"]
+    return Metadata.of(keywords, info)
