@@ -16,15 +16,13 @@ from PIL import Image
 
 import pillow_inr
 from pillow_inr.errors import FormatError
-from pillow_inr.format import container
-from pillow_inr.format.container import Chunk
 from pillow_inr.format.metadata import Metadata, psnr_chunk
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import pack_streams
-from pillow_inr.models.siren.architecture import Architecture
-from pillow_inr.report import breakdown
+from tests.support import container
 from tests.support.checks import VECTORS, with_checksum, with_chunks
+from tests.support.container import Chunk
 from tests.support.pyramids import draw_grids, header_of, with_preview
 
 iio = pytest.importorskip("imageio.v3")
@@ -65,7 +63,7 @@ def _decode(data: bytes) -> np.ndarray | None:
 
 def _dissect(data: bytes) -> bool | None:
     try:
-        return bool(breakdown.dissect(data))
+        return bool(container.take_apart(data))
     except FormatError:
         return None
 
@@ -119,7 +117,7 @@ def _is_small(data: bytes) -> bool:
         header, _ = container.read_header(data)
     except FormatError:
         return True
-    weights = Architecture.of(header).weight_count if header.model == container.MODEL_SIREN else 0
+    weights = header.model.architecture(header.channels).weight_count if header.model == container.MODEL_SIREN else 0
     return math.prod(header.size) <= PIXELS_MAX and weights <= WEIGHTS_MAX
 
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import pillow_inr
 from pillow_inr.entropy import distributions
 from pillow_inr.errors import FormatError
-from pillow_inr.format import container
+from pillow_inr.format.header import Header
 from pillow_inr.models.siren import initialization, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
-from tests.support import any_choice, coding0, plain_decoder, plain_file, plain_pyramid
+from tests.support import any_choice, coding0, container, plain_decoder, plain_file, plain_pyramid
 from tests.support.checks import VECTORS, check_pixels, with_checksum
 from tests.vectors import inventory
 from tests.vectors.inventory import Vector, name_of
@@ -59,7 +59,7 @@ def test_the_second_decoder_is_plain(module: Any) -> None:
 
 def _compare(data: bytes, decoded: plain_decoder.Decoded) -> None:
     header, payload, _ = container.unpack(data)
-    ours = weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding)
+    ours = weight_coding.decode_tensors(payload, header.model.architecture(header.channels).shapes, header.model.coding)
     for (step_index, symbols), tensor in zip(decoded.tensors, ours, strict=True):
         assert (step_index, symbols) == (tensor.step_index, tensor.symbols.ravel().tolist())
     pixels = pillow_inr.decode(data)
@@ -68,7 +68,7 @@ def _compare(data: bytes, decoded: plain_decoder.Decoded) -> None:
     _agree(np.array(decoded.pixels).reshape(pixels.shape), pixels, header)
 
 
-def _agree(theirs: np.ndarray, ours: np.ndarray, header: container.Header) -> None:
+def _agree(theirs: np.ndarray, ours: np.ndarray, header: Header[Any]) -> None:
     """As `check_pixels`, but of few pixels a single one that is rounded differently is more than one of a thousand."""
     if header.samples is None:
         assert np.abs(theirs - ours).max() <= 1
@@ -191,17 +191,17 @@ def test_drawn_files_decode_alike(
     if fourier:
         fields |= {"encoding": container.ENCODING_FOURIER, "frequencies": fourier[0], "growth": fourier[1]}
     rng = np.random.default_rng(seed)
-    header = container.Header(
+    header = container.header(
         size=size, width=width, depth=depth, coding=coding, payload_bytes=0, chunks_bytes=0, **fields
     )
     tensors = [
         weight_coding.CodedTensor(
             np.rint(rng.laplace(0, 4, shape)).astype(np.int32), 144 - 16 * (len(shape) == 2) + int(rng.integers(8))
         )
-        for shape in Architecture.of(header).shapes
+        for shape in header.model.architecture(header.channels).shapes
     ]
     payload = any_choice.encode_tensors(rng, tensors, coding)
-    data = container.pack(container.Header(**{**vars(header), "payload_bytes": len(payload)}), payload)
+    data = container.pack(container.header(**{**vars(header), "payload_bytes": len(payload)}), payload)
     _compare(data, plain_decoder.decode(data))
 
 
@@ -409,7 +409,9 @@ def test_changed_bytes_are_read_or_refused_alike(name: str, changes: list[tuple[
             plain_file.parse(data)
         return
     # The second decoder is slow.
-    if math.prod(parsed.size) > 400 or (not parsed.model and Architecture.of(parsed).weight_count > 2000):
+    if math.prod(parsed.size) > 400 or (
+        not parsed.model and parsed.model.architecture(parsed.channels).weight_count > 2000
+    ):
         plain_file.parse(data)
         return
     ours, theirs = _accepted(data)

@@ -8,18 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pillow_inr.errors import FormatError
-from pillow_inr.format import container
-from pillow_inr.format.container import PIXEL_FORMAT_SAMPLES, SampleFormat
-from pillow_inr.models.pyramid import frequency_tables, latent_coding, structure
-from pillow_inr.models.reader import PyramidNetwork, read_network
-from tests.support import plain_file, plain_pyramid
+from pillow_inr.models.pyramid import frequency_tables, latent_coding
+from pillow_inr.models.pyramid.model import StoredPyramid
+from tests.support import container, plain_file, plain_pyramid
 from tests.support.checks import check_pixels
+from tests.support.container import PIXEL_FORMAT_SAMPLES, SampleFormat, open_model
 from tests.support.pyramids import draw_file, draw_stream
 from tests.vectors import inventory
 from tests.vectors.inventory import BASE_WEIGHTS_COUNT, Vector, name_of
 
 FILES = {
-    "escapes": lambda: draw_file((9, 14), seed=1, base_index=structure.BASE_WEIGHTS_COUNT - 1, spread=40.0),
+    "escapes": lambda: draw_file((9, 14), seed=1, base_index=BASE_WEIGHTS_COUNT - 1, spread=40.0),
     "bands": lambda: draw_file(
         (4, 5), pixel_format=PIXEL_FORMAT_SAMPLES, samples=SampleFormat("uint16", 5, ((3.0, 9000.0),))
     ),
@@ -29,8 +28,8 @@ PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
 
 
 def _compare(data: bytes, decoded: plain_pyramid.Decoded) -> None:
-    network = read_network(data)
-    assert isinstance(network, PyramidNetwork)
+    network = open_model(data)
+    assert isinstance(network, StoredPyramid)
     for tile, theirs in zip(network.tiles.all(), decoded.pyramids, strict=True):
         ours = network.tiles.pyramid(tile)
         assert {name: values.ravel().tolist() for name, values in ours.tensors.items()} == theirs.tensors
@@ -57,7 +56,7 @@ def test_vectors_decode_alike(vector: Vector) -> None:
     _compare(vector.data, vector.pyramid)
     small = plain_pyramid.preview(vector.data, BASE_WEIGHTS_COUNT)
     if small:
-        ours = read_network(vector.data)._preview()  # type: ignore[union-attr]
+        ours = open_model(vector.data)._preview()  # type: ignore[union-attr]
         assert ours is not None
         theirs = np.array(small.pixels).reshape(small.file.height, small.file.width, -1)
         assert np.abs(ours.pixels() - theirs).max() <= 1
@@ -69,7 +68,7 @@ def test_vectors_decode_alike(vector: Vector) -> None:
     st.integers(0, 3),
     st.sampled_from([None, ("uint8", 1), ("uint16", 0), ("uint16", 2), ("float32", 5)]),
     st.sampled_from([0, 8, 12]),
-    st.integers(0, structure.BASE_WEIGHTS_COUNT - 1),
+    st.integers(0, BASE_WEIGHTS_COUNT - 1),
     st.sampled_from([0.2, 1.5, 30.0]),
     st.integers(0, 2**32 - 1),
 )
@@ -103,7 +102,7 @@ def _outcomes(stream: bytes, size: tuple[int, int]) -> tuple[Any, Any]:
     except FormatError:
         ours = None
     try:
-        found = plain_pyramid.decode_pyramid(stream, 0, plain_structure.base_weights(0, 0, 3, BASE_WEIGHTS_COUNT), *size)
+        found = plain_pyramid.decode_pyramid(stream, 0, plain_pyramid.prior(0, 0, 3, BASE_WEIGHTS_COUNT), *size)
         theirs = found.tensors, found.grids
     except plain_file.InvalidError:
         theirs = None

@@ -4,22 +4,24 @@ import hashlib
 import io
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, UnidentifiedImageError
 
 import pillow_inr
-from pillow_inr.format import container, metadata
+from pillow_inr.format import metadata
+from pillow_inr.format.header import Header
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
+from pillow_inr.models.pyramid.model import StoredPyramid
 from pillow_inr.models.pyramid.tiles import pack_streams
-from pillow_inr.models.reader import PyramidNetwork, read_network
 from pillow_inr.models.siren import weight_coding
-from pillow_inr.models.siren.architecture import Architecture
-from tests.support import coding0, plain_file, plain_pyramid, repack
+from tests.support import coding0, container, plain_file, plain_pyramid, repack
 from tests.support.checks import VECTORS as FOLDER
 from tests.support.checks import check_pixels
+from tests.support.container import open_model
 from tests.vectors import inventory
 from tests.vectors.inventory import SLOW, Vector, name_of
 
@@ -95,7 +97,9 @@ def _stored(vector: Vector) -> dict[str, np.ndarray]:
 def test_symbols_and_pixels_of_a_siren(vector: Vector) -> None:
     stored = _stored(vector)
     header, payload, _ = container.unpack(vector.data)
-    tensors = list(weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
+    tensors = list(
+        weight_coding.decode_tensors(payload, header.model.architecture(header.channels).shapes, header.model.coding)
+    )
     assert [tensor.step_index for tensor in tensors] == stored["step_indices"].tolist()
     assert np.concatenate([tensor.symbols.ravel() for tensor in tensors]).tolist() == stored["symbols"].tolist()
     pixels = pillow_inr.decode(vector.data)
@@ -106,8 +110,8 @@ def test_symbols_and_pixels_of_a_siren(vector: Vector) -> None:
 @vectors(PYRAMIDS)
 def test_symbols_and_pixels_of_a_pyramid(vector: Vector) -> None:
     stored = _stored(vector)
-    network = read_network(vector.data)
-    assert isinstance(network, PyramidNetwork)
+    network = open_model(vector.data)
+    assert isinstance(network, StoredPyramid)
     pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
     tensors = [values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()]
     assert (np.concatenate(tensors) == stored["tensors"]).all()
@@ -160,8 +164,12 @@ def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
     """It chooses as those did that made the vectors. (Coding 0 has no writer any more but the one in these tests.)"""
     header, payload, chunks = container.unpack(vector.data)
     if header.model == container.MODEL_SIREN:
-        tensors = list(weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
-        packed = (weight_coding.encode_tensors if header.coding else coding0.encode_tensors)(tensors)
+        tensors = list(
+            weight_coding.decode_tensors(
+                payload, header.model.architecture(header.channels).shapes, header.model.coding
+            )
+        )
+        packed = (weight_coding.encode_tensors if header.model.coding else coding0.encode_tensors)(tensors)
     else:
         packed = pack_streams(header, [_stream(header, tile) for tile in _tiles(vector)])
     assert container.pack(header, packed, container.pack_chunks(chunks)) == vector.data
@@ -170,9 +178,9 @@ def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
     """The pyramids, without making pixels of them."""
     file = vector.file
-    base = plain_structure.base_weights(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS_COUNT)
-    network = read_network(vector.data)
-    assert isinstance(network, PyramidNetwork)
+    base = plain_pyramid.prior(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS_COUNT)
+    network = open_model(vector.data)
+    assert isinstance(network, StoredPyramid)
     tiles = []
     for tile in network.tiles.all():
         differences = plain_pyramid.take_differences(plain_pyramid.Decoder(network.tiles.stream(tile)), base)
@@ -181,11 +189,11 @@ def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
     return tiles
 
 
-def _stream(header: container.Header, tile: plain_pyramid.Pyramid) -> bytes:
-    shapes = structure.shapes(header.preset, header.channels)
+def _stream(header: Header[Any], tile: plain_pyramid.Pyramid) -> bytes:
+    shapes = structure.shapes(header.model.preset, header.channels)
     weight_residuals = {
         name: WeightResidual(exponent, np.array(symbols, np.int32).reshape(shapes[name]))
         for name, (exponent, symbols) in tile.differences.items()
     }
     grids = [np.array(grid, np.int32) for grid in tile.grids]
-    return latent_coding.encode(header.preset, header.base_index, header.channels, weight_residuals, grids)
+    return latent_coding.encode(header.model.preset, header.model.base_index, header.channels, weight_residuals, grids)

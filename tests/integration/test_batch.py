@@ -18,6 +18,7 @@ import pillow_inr
 from pillow_inr.batch import local, manifest, planning, worker
 from pillow_inr.batch.manifest import Record
 from pillow_inr.batch.worker import Task
+from pillow_inr.imaging.ms_ssim import ms_ssim
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.runtime import threads
 from tests.support.batch_jobs import job
@@ -390,10 +391,10 @@ def test_ms_ssim_of_large_images_is_a_mean_over_bands(monkeypatch: pytest.Monkey
     noise = np.random.default_rng(0).normal(0, 20, original.shape)
     decoded = np.clip(original + noise, 0, 255).astype(np.uint8)
     scale = Scale("uint8", 3, ((0.0, 255.0),))
-    assert worker.ms_ssim(original, original, scale) == 1
-    whole = worker.ms_ssim(original, decoded, scale)
+    assert ms_ssim(original, original, scale) == 1
+    whole = ms_ssim(original, decoded, scale)
     monkeypatch.setattr(worker, "MS_SSIM_SAMPLES", 1000)
-    bands = worker.ms_ssim(original, decoded, scale)
+    bands = ms_ssim(original, decoded, scale)
     assert whole != bands == pytest.approx(whole, abs=0.02)
-    halves = [worker.ms_ssim(original[rows], decoded[rows], scale) for rows in (slice(200), slice(200, 400))]
+    halves = [ms_ssim(original[rows], decoded[rows], scale) for rows in (slice(200), slice(200, 400))]
     assert bands == pytest.approx(sum(halves) / 2, abs=1e-5)

@@ -22,6 +22,7 @@ from distributed import Client
 
 from pillow_inr.batch import cluster as batch_cluster
 from pillow_inr.batch import cluster_worker
+from pillow_inr.batch.local import run as run_local
 from pillow_inr.batch.worker import Task
 from pillow_inr.errors import BackendError
 from tests.support.cluster import ROOT, cluster
@@ -249,5 +250,5 @@ def test_a_worker_is_killed(tmp_path: Path) -> None:
     assert sum(record.attempts for record in records) - len(given) in (1, 2)
     clustered = {record.output: (tmp_path / "out" / record.output).read_bytes() for record in records}
     local = [replace(one, output=one.output.replace("/out/", "/local/")) for one in given]
-    assert all(record.status == "done" for record in local.run(local, 1))
+    assert all(record.status == "done" for record in run_local(local, 1))
     assert {path.name: path.read_bytes() for path in (tmp_path / "local").iterdir()} == clustered

@@ -40,10 +40,11 @@ import pytest
 from PIL import Image, ImageFile, ImageOps
 
 import pillow_inr
-from pillow_inr.format.container import Chunk, SampleFormat
 from pillow_inr.format.metadata import Metadata
+from pillow_inr.imaging.pillow import metadata_of, to_samples
 from pillow_inr.plugins import pillow
 from tests.support.checks import QUICK, SAMPLES, VECTORS, as_samples, gradient, psnr, with_chunks
+from tests.support.container import Chunk, SampleFormat
 
 RGB = VECTORS / "rgb.inr"
 SAMPLE = SAMPLES / "kodim15.inr"
@@ -152,13 +153,13 @@ def test_metadata_goes_on_to_other_formats(described: Path) -> None:
 def test_the_profile_of_other_colours_is_not_kept() -> None:
     image = Image.new("CMYK", (4, 4))
     image.info["icc_profile"] = bytes(16) + b"CMYK" + bytes(108)
-    assert pillow.metadata_of(image, {}).icc_profile is None
-    assert pillow.metadata_of(image, {"icc_profile": PROFILE}).icc_profile == PROFILE
+    assert metadata_of(image, {}).icc_profile is None
+    assert metadata_of(image, {"icc_profile": PROFILE}).icc_profile == PROFILE
     grey = Image.new("L", (4, 4))
     grey.info["icc_profile"] = PROFILE
-    assert pillow.metadata_of(grey, {}).icc_profile is None
+    assert metadata_of(grey, {}).icc_profile is None
     grey.info["icc_profile"] = bytes(16) + b"GRAY" + bytes(108)
-    assert pillow.metadata_of(grey, {}).icc_profile is not None
+    assert metadata_of(grey, {}).icc_profile is not None
 
 
 def test_orientation_is_a_tag_and_exif_transpose_acts_on_it(described: Path) -> None:
@@ -212,7 +213,7 @@ def test_modes_stored_as_they_are(mode: str) -> None:
 def test_modes_converted_as_pillow_does(mode: str) -> None:
     image = Image.new(mode, (5, 4))
     expected = {"1": "L", "PA": "RGBA", "I;16B": "I;16"}.get(mode, "RGB")
-    array = pillow.to_samples(image)
+    array = to_samples(image)
     np.testing.assert_array_equal(array, np.asarray(image if mode == "I;16B" else image.convert(expected)))
 
 

@@ -42,7 +42,7 @@ def test_what_is_worse_than_one_colour_is_lost() -> None:
     assert metrics.is_failed_fit(metrics.psnr_db(2 * variance), variance)
     assert metrics.is_failed_fit(-math.inf, variance)
     # Where bits are as dear as that, a fit may well leave the colour out.
-    assert not metrics.is_failed_fit(metrics.psnr_db(2 * variance), variance, bit=variance / 500)
+    assert not metrics.is_failed_fit(metrics.psnr_db(2 * variance), variance, lambda_per_bit=variance / 500)
 
 
 @pytest.mark.keras
@@ -73,9 +73,9 @@ def test_a_finite_explosion_is_an_error(model: str, options: dict[str, object]) 
 
 @pytest.mark.keras
 def test_a_file_that_came_out_lost_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pillow_inr.encoding.source_image import Picture
+    from pillow_inr.encoding.source_image import SourceImage
 
-    monkeypatch.setattr(Picture, "psnr_db", lambda *_: 2.0)  # whatever the fit itself believed
+    monkeypatch.setattr(SourceImage, "psnr_db", lambda *_: 2.0)  # whatever the fit itself believed
     with pytest.raises(FitError, match="worse than a single colour"):
         pillow_inr.encode(np.repeat(load.picture(1), 2, axis=0), **load.SIREN)
 

@@ -1,7 +1,9 @@
 """Learning an initialization, and fits that start from one, on small images."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +19,15 @@ from pillow_inr import codec
 from pillow_inr.cli.commands import main
 from pillow_inr.entropy import quantization
 from pillow_inr.errors import FitError, FormatError, MissingInitializationError
-from pillow_inr.format import container
-from pillow_inr.models import reader
-from pillow_inr.models.siren import initialization, weight_coding
+from pillow_inr.format.header import Header
+from pillow_inr.models.siren import initialization, reference_store, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.fitted import Fitted
 from pillow_inr.models.siren.initialization import Initialization
 from pillow_inr.models.siren.training import fit
 from pillow_inr.models.siren.training.meta_learning import learn
 from pillow_inr.options import EncodeOptions
+from tests.support import container
 from tests.support.checks import LEVELS, gradient, psnr, synthesize
 
 pytestmark = pytest.mark.keras
@@ -47,17 +50,15 @@ def learned() -> Initialization:
 
 @pytest.fixture
 def known(learned: Initialization, monkeypatch: pytest.MonkeyPatch) -> Initialization:
-    monkeypatch.setattr(initialization, "_registered", {learned.identity: learned})
+    monkeypatch.setattr(reference_store, "_registered", {learned.identity: learned})
     return learned
 
 
-def _psnr(fitted: fit.Fitted, init: Initialization) -> float:
+def _psnr(fitted: Fitted, init: Initialization) -> float:
     """Of the network as a file would hold it."""
     rounded = [
         quantization.dequantize(quantization.quantize(weight - start, step), step, start)
-        for weight, step, start in zip(
-            fitted.weights, fitted.steps, reader.reference_weights(init, fitted.differences), strict=True
-        )
+        for weight, step, start in zip(fitted.weights, fitted.steps, init.references(fitted.differences), strict=True)
     ]
     return psnr(_images()[0], synthesize(SMALL, rounded, (40, 30)))
 
@@ -96,20 +97,20 @@ def test_round_trip_as_differences(known: Initialization, monkeypatch: pytest.Mo
     options = EncodeOptions(init=known, steps=100, progress=lambda *report: reports.append(report))
     data = codec.encode(image, options)
     header, payload, chunks = container.unpack(data)
-    assert Architecture.of(header) == SMALL
+    assert header.model.architecture(header.channels) == SMALL
     assert [(chunk.kind, chunk.required) for chunk in chunks] == [(1, True), (7, False)]
     assert chunks[0].data[:8] == known.identity
     decoded = pillow_inr.decode(data)
     assert psnr(image, decoded) == pytest.approx(reports[-1][2], abs=1.0)
     # Without the differences the same symbols are another network.
     assert psnr(pillow_inr.decode(container.pack(_without_chunks(header), payload)), decoded) < 25
-    monkeypatch.setattr(initialization, "_registered", {})
+    monkeypatch.setattr(reference_store, "_registered", {})
     with pytest.raises(MissingInitializationError, match=known.identity.hex()):
         pillow_inr.decode(data)
 
 
-def _without_chunks(header: container.Header) -> container.Header:
-    return container.Header(**{**vars(header), "chunks_bytes": 0})
+def _without_chunks(header: Header[Any]) -> Header[Any]:
+    return replace(header, chunks_bytes=0)
 
 
 def test_files_that_misuse_an_initialization_are_refused(known: Initialization) -> None:
@@ -119,7 +120,7 @@ def test_files_that_misuse_an_initialization_are_refused(known: Initialization) 
     def file(architecture: Architecture, *chunks: container.Chunk) -> bytes:
         tensors = [weight_coding.CodedTensor(np.zeros(shape, np.int32), 144) for shape in architecture.shapes]
         payload, packed = weight_coding.encode_tensors(tensors), container.pack_chunks(chunks)
-        header = container.Header(
+        header = container.header(
             size=(5, 4),
             pixel_format=architecture.channels - 1,
             encoding=1,
@@ -155,7 +156,7 @@ def test_options_that_do_not_fit_are_refused(known: Initialization, tmp_path: Pa
 
 
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initialization, "_registered", {})
+    monkeypatch.setattr(reference_store, "_registered", {})
     (tmp_path / "photos").mkdir()
     for index, image in enumerate(_images()):
         Image.fromarray(image).save(tmp_path / "photos" / f"{index}.png")
@@ -170,7 +171,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     init = initialization.load(tmp_path / "i.npz")
     photo = tmp_path / "photos" / "0.png"
     assert "dB" in run("encode", photo, "-o", tmp_path / "a.inr", "--init", tmp_path / "i.npz", "--steps", 40)
-    initialization._registered.clear()
+    reference_store._registered.clear()
     assert init.identity.hex() in run("decode", tmp_path / "a.inr")
     with pytest.raises(OSError, match=init.identity.hex()), Image.open(tmp_path / "a.inr") as image:
         image.load()

@@ -20,7 +20,7 @@ def test_the_graph_is_the_function_that_decoders_compute(channels: int) -> None:
 
     rng = np.random.default_rng(channels)
     grids = [np.rint(rng.laplace(0, 1.5, shape)).astype(np.int32) for shape in grid_sizes(SIZE)]
-    tensors = structure.prior(0, 2, channels)
+    tensors = structure.base_weights(0, 2, channels)
     weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
     decoded = np.clip(pyramid_synthesis.synthesize(tensors, grids, SIZE, channels, 0), 0, 1)
     trainer = Trainer(0, channels)
@@ -38,7 +38,7 @@ def test_gradients_are_those_of_differences() -> None:
     from pillow_inr.models.pyramid.training.trainer import Latents, Step, Trainer
 
     rng = np.random.default_rng(0)
-    tensors = structure.prior(0, 2, 3)
+    tensors = structure.base_weights(0, 2, 3)
     weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
     trainer = Trainer(0, 3)
     image = trainer.image(rng.random((SIZE[1], SIZE[0], 3), np.float32))

@@ -18,6 +18,7 @@ from pillow_inr.entropy import quantization
 from pillow_inr.errors import BackendError, FitError
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.fitted import Budget, Fitted
 from pillow_inr.models.siren.training import fit, trainer
 from tests.support.checks import LEVELS, gradient
 
@@ -26,23 +27,23 @@ pytestmark = pytest.mark.keras
 SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, frequency_ratio=150)
 
 
-def _fit(image: np.ndarray, **changes: object) -> fit.Fitted:
+def _fit(image: np.ndarray, **changes: object) -> Fitted:
     arguments: dict = {"steps": 60, "rd_lambda": 1e-4, **changes}
     return fit.fit(image, SMALL, scale=LEVELS, **arguments)
 
 
 @pytest.fixture(scope="module")
-def fitted() -> fit.Fitted:
+def fitted() -> Fitted:
     return _fit(gradient(40, 30), steps=400, rd_lambda=1e-5)
 
 
-def test_a_smooth_image_is_learned(fitted: fit.Fitted) -> None:
+def test_a_smooth_image_is_learned(fitted: Fitted) -> None:
     assert fitted.psnr_db > 25
     assert [weight.shape for weight in fitted.weights] == list(SMALL.shapes)
     assert all(weight.dtype == np.float32 for weight in fitted.weights)
 
 
-def test_steps_are_ones_the_file_can_name(fitted: fit.Fitted) -> None:
+def test_steps_are_ones_the_file_can_name(fitted: Fitted) -> None:
     for step in fitted.steps:
         assert quantization.step_size(quantization.step_index(step)) == pytest.approx(step, rel=1e-6)
 
@@ -187,7 +188,7 @@ def test_a_fit_that_got_nowhere_starts_anew_with_more_caution(monkeypatch: pytes
         judged.append(mse)
         return True
 
-    monkeypatch.setattr(trainer.Trainer, "stuck", has_not_learned)
+    monkeypatch.setattr(trainer.Trainer, "has_not_learned", has_not_learned)
     reports: list[tuple[int, int, float, float]] = []
     fitted = _fit(gradient(40, 30), steps=400, report=lambda *report: reports.append(report))
     # The last attempt is not judged: something is better than nothing.
@@ -216,7 +217,7 @@ def test_an_ordinary_fit_is_judged_once_and_starts_once(monkeypatch: pytest.Monk
     starts = Starts(monkeypatch)
     judged: list[float] = []
     has_not_learned = trainer.Trainer.has_not_learned
-    monkeypatch.setattr(trainer.Trainer, "stuck", lambda self, mse: judged.append(mse) or has_not_learned(self, mse))
+    monkeypatch.setattr(trainer.Trainer, "has_not_learned", lambda self, mse: judged.append(mse) or has_not_learned(self, mse))
     _fit(gradient(40, 30), steps=400)
     assert (len(starts.made), len(judged)) == (1, 1)
 
@@ -224,7 +225,7 @@ def test_an_ordinary_fit_is_judged_once_and_starts_once(monkeypatch: pytest.Monk
 def test_short_fits_and_flat_images_are_not_called_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
     starts = Starts(monkeypatch)
     _fit(np.full((30, 40, 3), 90, np.uint8), steps=400)
-    monkeypatch.setattr(trainer.Trainer, "stuck", lambda *_: pytest.fail("judged"))
+    monkeypatch.setattr(trainer.Trainer, "has_not_learned", lambda *_: pytest.fail("judged"))
     _fit(gradient(40, 30), steps=fit.JUDGED_STEPS - 1)
     assert len(starts.made) == 2
 
@@ -241,19 +242,19 @@ class FakeTrainer:
         self.refined.append(bits)
 
 
-def _fitted(rate_bits: float) -> fit.Fitted:
-    return fit.Fitted([], [], 30.0, rate_bits, [])
+def _fitted(rate_bits: float) -> Fitted:
+    return Fitted([], [], 30.0, rate_bits, [])
 
 
 def _control(budget_bytes: int = 1000, coded_share: float = 1.0) -> tuple[fit._RateControl, FakeTrainer, list[float]]:
     """A control whose coder takes so much of the estimate, its trainer, and the estimates that were coded."""
     coded: list[float] = []
 
-    def coded_bytes(fitted: fit.Fitted) -> int:
+    def coded_bytes(fitted: Fitted) -> int:
         coded.append(fitted.rate_bits)
         return round(coded_share * fitted.rate_bits / 8)
 
-    return fit._RateControl(fit.Budget(budget_bytes, coded_bytes), 1e-3), FakeTrainer(1e-3), coded
+    return fit._RateControl(Budget(budget_bytes, coded_bytes), 1e-3), FakeTrainer(1e-3), coded
 
 
 def test_too_many_bits_raise_lambda_and_coarsen_the_steps() -> None:
@@ -314,7 +315,7 @@ def test_real_bytes_count_and_are_measured_now_and_then() -> None:
 def test_a_budget_steers_a_fit() -> None:
     sizes = []
     for size in (150, 400):
-        budget = fit.Budget(size, lambda fitted: round(fitted.rate_bits / 8))
+        budget = Budget(size, lambda fitted: round(fitted.rate_bits / 8))
         sizes.append(_fit(gradient(40, 30), steps=400, budget=budget).rate_bits / 8)
     assert 0.7 * 150 < sizes[0] < 1.15 * 150
     assert sizes[0] < sizes[1] < 1.15 * 400

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pillow_inr
-from pillow_inr.format import container
-from pillow_inr.models import reader
 from pillow_inr.models.pyramid import plan as pyramid_plan
+from pillow_inr.models.pyramid.model import StoredPyramid
 from pillow_inr.models.siren import weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.initialization import Initialization
+from tests.support import container
 from tests.support.checks import check_pixels, gradient
 
 INIT = "init.npz"
@@ -84,12 +84,14 @@ def write(folder: Path) -> None:
 def symbols_of(data: bytes) -> NDArray[np.int64]:
     """All integers that a file's streams hold: of a SIREN steps and weights, of a pyramid tensors and grids."""
     header, payload, _ = container.unpack(data)
-    network = reader.read_network(data)
-    if isinstance(network, reader.PyramidNetwork):
+    network = container.open_model(data)
+    if isinstance(network, StoredPyramid):
         pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
         arrays = [array for pyramid in pyramids for array in (*pyramid.tensors.values(), *pyramid.grids)]
     else:
-        tensors = weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding)
+        tensors = weight_coding.decode_tensors(
+            payload, header.model.architecture(header.channels).shapes, header.model.coding
+        )
         arrays = [array for tensor in tensors for array in (np.array(tensor.step_index), tensor.symbols)]
     return np.concatenate([np.asarray(array).ravel() for array in arrays]).astype(np.int64)
 

@@ -50,7 +50,7 @@ def mutated(data: bytes, longest: int, seed: int) -> bytes:
     import atheris
 
     from pillow_inr.errors import FormatError
-    from pillow_inr.format import container
+    from tests.support import container
 
     choice = random.Random(seed).randrange(4)
     try:

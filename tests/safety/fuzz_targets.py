@@ -10,20 +10,22 @@ import io
 import math
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_inr
 from pillow_inr.errors import FormatError
-from pillow_inr.format import container
-from pillow_inr.format import info as file_info_module
+from pillow_inr.format.header import Header
+from pillow_inr.format.info import file_info
 from pillow_inr.format.metadata import Metadata, read_psnr
+from pillow_inr.imaging.pillow import exif_tags
 from pillow_inr.models.pyramid import latent_coding
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
 from pillow_inr.models.siren import initialization, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
-from pillow_inr.plugins import pillow
+from tests.support import container
 
 # Pixels and weights of the files that a target decodes.
 PIXELS_MAX = 2000
@@ -64,7 +66,7 @@ def chunks(data: bytes) -> None:
         return
     assert container.pack_chunks(parsed) == data
     facts_and_metadata(
-        container.Header(size=(1, 1), pixel_format=0, payload_bytes=0, chunks_bytes=0, width=1, depth=1), parsed
+        container.header(size=(1, 1), pixel_format=0, payload_bytes=0, chunks_bytes=0, width=1, depth=1), parsed
     )
     for chunk in parsed:
         if chunk.kind == container.CHUNK_INITIALIZATION:
@@ -73,15 +75,15 @@ def chunks(data: bytes) -> None:
                 assert initialization.pack_reference(identity, differences) == chunk.data
 
 
-def facts_and_metadata(parsed: container.Header, found: Sequence[container.Chunk]) -> None:
+def facts_and_metadata(parsed: Header[Any], found: Sequence[container.Chunk]) -> None:
     """What opening a file asks for."""
     with contextlib.suppress(FormatError):
         read_psnr(found)
-        file_info_module.facts(parsed, found)
+        file_info(parsed, found)
     with contextlib.suppress(FormatError):
         metadata = Metadata.from_chunks(found)
         assert Metadata.from_chunks(metadata.to_chunks()) == metadata
-        pillow.exif_tags(metadata.exif)
+        exif_tags(metadata.exif)
 
 
 def siren_payload(data: bytes) -> None:
@@ -182,7 +184,9 @@ def too_expensive(file: bytes) -> bool:
         return False
     if math.prod(parsed.size) * parsed.channels > PIXELS_MAX or max(parsed.size) > 300:
         return True
-    return parsed.model == container.MODEL_SIREN and Architecture.of(parsed).weight_count > WEIGHTS_MAX
+    return (
+        parsed.model == container.MODEL_SIREN and parsed.model.architecture(parsed.channels).weight_count > WEIGHTS_MAX
+    )
 
 
 def with_checksum(data: bytes) -> bytes:

@@ -23,13 +23,13 @@ from PIL import Image, UnidentifiedImageError
 
 from pillow_inr.entropy.distributions import generalized_normal, laplace, uniform
 from pillow_inr.entropy.range_coder import Encoder
-from pillow_inr.format import container
-from pillow_inr.models import reader
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.tiles import Tiles
+from pillow_inr.models.siren import model as siren_model
 from pillow_inr.models.siren import weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.weight_coding import CodedTensor
+from tests.support import container
 
 FILE_BYTES = 60
 SECONDS_MAX = 0.05
@@ -57,7 +57,7 @@ def files(count: int, seed: int) -> Iterator[bytes]:
         payload = bytearray((bytes(stream) + bytes(room))[:room])
         for _ in range(rng.choice((0, 0, 1, 3))):
             payload[rng.randrange(room)] ^= 1 << rng.randrange(8)
-        yield container.pack(container.Header(**{**header, "payload_bytes": room}), bytes(payload))
+        yield container.pack(container.header(**{**header, "payload_bytes": room}), bytes(payload))
 
 
 def _header(rng: random.Random) -> tuple[dict[str, object], int]:
@@ -72,7 +72,7 @@ def _header(rng: random.Random) -> tuple[dict[str, object], int]:
         large = max(fields["size"]) > 4096  # type: ignore[call-overload]
         tile = rng.choice((8, 12) if large else (0, 8, 12))
         fields |= {"model": container.MODEL_PYRAMID, "coding": 0, "prior": rng.randrange(4), "tile": tile}
-    frame = len(container.Header(**fields, payload_bytes=36).pack()) + container.CRC_BYTES  # type: ignore[arg-type]
+    frame = len(container.header(**fields, payload_bytes=36).pack()) + container.CRC_BYTES  # type: ignore[arg-type]
     return fields, frame
 
 
@@ -103,13 +103,13 @@ def siren_streams() -> Iterator[bytes]:
             yield weight_coding.encode_tensors(tensors)
     # Tables of the largest magnitude, another for each frequency.
     encoder = Encoder()
-    encoder.put(0, laplace(22, 8))
-    encoder.put(15, uniform(16))
-    encoder.put(20, laplace(22, 8))
-    encoder.put(1, uniform(5))
+    encoder.encode(0, laplace(22, 8))
+    encoder.encode(15, uniform(16))
+    encoder.encode(20, laplace(22, 8))
+    encoder.encode(1, uniform(5))
     for index in range(32):
-        encoder.put(1 - 2 * (index & 1), laplace(14, 6))
-    encoder.put(0, generalized_normal(44, 15, 1))
+        encoder.encode(1 - 2 * (index & 1), laplace(14, 6))
+    encoder.encode(0, generalized_normal(44, 15, 1))
     yield encoder.to_bytes()
 
 
@@ -163,7 +163,7 @@ def main() -> int:
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", Image.DecompressionBombWarning)
     slowest, largest, refused, valid = [], [], 0, 0
-    reader.siren.synthesize = Mock(side_effect=NothingWrongError)
+    siren_model.synthesize = Mock(side_effect=NothingWrongError)  # type: ignore[attr-defined]
     Tiles.values = Mock(side_effect=NothingWrongError)  # type: ignore[method-assign]
     for data in files(100, arguments.seed):  # imports and tables that stay
         _error(data)

@@ -21,7 +21,7 @@ from PIL import Image
 import pillow_inr
 from pillow_inr import codec
 from pillow_inr.cli import commands
-from pillow_inr.format import container
+from tests.support import container
 
 NEWER = Path(__file__).parent.parent / "vectors" / "pyramid" / "photo.inr"
 # Some tenths of a second each, once TensorFlow is there and has compiled.

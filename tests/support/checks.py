@@ -12,11 +12,12 @@ import pytest
 from numpy.typing import NDArray
 
 from pillow_inr.errors import FormatError
-from pillow_inr.format import container
+from pillow_inr.format.header import Header
 from pillow_inr.imaging.coordinates import Axis
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.siren import synthesis as siren_synthesis
 from pillow_inr.models.siren.architecture import Architecture
+from tests.support import container
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "vectors"
@@ -30,7 +31,7 @@ QUICK = {"width": 8, "depth": 2, "steps": 40}
 LEVELS = Scale("uint8", 3, ((0.0, 255.0),))
 
 
-def header(**changes: object) -> container.Header:
+def header(**changes: object) -> Header[Any]:
     """A small valid header with some fields changed."""
     fields: dict[str, object] = {
         "size": (5, 3),
@@ -43,7 +44,7 @@ def header(**changes: object) -> container.Header:
         "payload_bytes": 8,
         "chunks_bytes": 0,
     }
-    return container.Header(**{**fields, **changes})  # type: ignore[arg-type]
+    return container.header(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 def gradient(width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
@@ -69,7 +70,7 @@ def synthesize(
     return siren_synthesis.synthesize(architecture, weights, siren_synthesis.Grid(across, down, points), scale)
 
 
-def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: container.Header) -> None:
+def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: Header[Any]) -> None:
     """Two decoders agree as docs/format.md section 5 says."""
     assert decoded.dtype == header.dtype
     difference = np.abs(decoded.astype(float) - expected)

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from pillow_inr.cli.commands import main
-from pillow_inr.format import container, metadata
+from pillow_inr.format import metadata
 from pillow_inr.format.metadata import Metadata
+from tests.support import container
 from tests.support.checks import VECTORS, gradient
 
 RGB = VECTORS / "rgb.inr"

@@ -27,8 +27,8 @@ def work(task: Task) -> Record:
     started = time.monotonic()
     time.sleep(0.3 if text == "slow" else 0.02)
     Path(task.output).write_text(text if text == "copy" else f"{started} {time.monotonic()}")
-    worker = f"{socket.gethostname()}:{os.getpid()}"
-    return replace(worker.failed(task, "", 1), status="done", error=None, worker=worker)
+    here = f"{socket.gethostname()}:{os.getpid()}"
+    return replace(worker.failed(task, "", 1), status="done", error=None, worker=here)
 
 
 worker.work = work

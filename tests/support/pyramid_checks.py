@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pillow_inr import codec
-from pillow_inr.encoding.source_image import Picture
+from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
@@ -25,9 +25,7 @@ class Fitted(NamedTuple):
 
 
 class FakeFit:
-    """In place of the module `pyramid_fit`: symbols at random, larger ones where bits are cheap."""
-
-    MILLISECONDS_PER_MEGAPIXEL_STEP = 100.0
+    """In place of the fit: symbols at random, larger ones where bits are cheap."""
 
     def __init__(self, spread: float = 1.0) -> None:
         self.spread = spread
@@ -56,7 +54,7 @@ class FakeFit:
 def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes:
     """A file with a pyramid of random symbols in place of the image's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid_encoder, "_fitting", FakeFit)
+        patch.setattr(pyramid_encoder, "_load_fit", lambda: FakeFit().fit)
         patch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)
-        patch.setattr(Picture, "is_lost", lambda *_: False)
+        patch.setattr(SourceImage, "is_failed_fit", lambda *_: False)
         return codec.encode(image, EncodeOptions(model="pyramid", steps=1), metadata)

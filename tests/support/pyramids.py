@@ -1,15 +1,17 @@
 """Pyramids that are drawn, not fitted, and files of them."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pillow_inr.format import container
+from pillow_inr.format.header import Header
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.context import Grid
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
+from tests.support import container
 
 SPREAD = 1.5
 
@@ -39,10 +41,10 @@ def draw_stream(
     )
 
 
-def header_of(size: tuple[int, int], **fields: Any) -> container.Header:
+def header_of(size: tuple[int, int], **fields: Any) -> Header[Any]:
     """A pyramid's header, of RGB unless fields say otherwise."""
     given: dict[str, Any] = {"pixel_format": 2, "payload_bytes": 0, "chunks_bytes": 0, **fields}
-    return container.Header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
+    return container.header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
 
 
 def with_preview(data: bytes, preview: bytes) -> bytes:
@@ -57,8 +59,8 @@ def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fi
     rng = np.random.default_rng(seed)
     header = header_of(size, **fields)
     # To know the tiles, a table of them that is empty.
-    table = bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0)
+    table = bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0)
     empty = Tiles(replace(header, payload_bytes=len(table)), table)
-    streams = [draw_stream(rng, tile.size, header.channels, spread, header.base_index) for tile in empty.all()]
-    payload = pack_streams(header, streams)
+    streams = [draw_stream(rng, tile.size, header.channels, spread, header.model.base_index) for tile in empty.all()]
+    payload = pack_streams(header.model, streams)
     return container.pack(replace(header, payload_bytes=len(payload)), payload)

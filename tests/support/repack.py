@@ -7,10 +7,9 @@ import numpy as np
 
 from pillow_inr.entropy.distributions import generalized_normal, onesided, uniform
 from pillow_inr.entropy.range_coder import Encoder
-from pillow_inr.format import container
 from pillow_inr.models.pyramid import frequency_tables
 from pillow_inr.models.pyramid.tiles import pack_streams
-from tests.support import plain_decoder, plain_pyramid
+from tests.support import container, plain_decoder, plain_pyramid
 
 Taken = Iterable[tuple[str | int, ...]]
 
@@ -31,7 +30,7 @@ def stream(taken: Taken) -> bytes:
             model = generalized_normal(j, m, h)
         else:
             model = uniform(*numbers) if name == "equal" else onesided(*numbers)
-        encoder.put(symbols + np.int32(model.lowest), model)
+        encoder.encode(symbols + np.int32(model.lowest), model)
     return encoder.to_bytes()
 
 

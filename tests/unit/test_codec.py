@@ -5,6 +5,7 @@ import sys
 import time
 import tracemalloc
 import warnings
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -14,14 +15,15 @@ from PIL import Image
 
 import pillow_inr
 from pillow_inr import codec
-from pillow_inr.encoding.source_image import BudgetError, Encoded, Picture
+from pillow_inr.encoding.source_image import BudgetError, Encoded
 from pillow_inr.errors import BackendError, FitError, FormatError
-from pillow_inr.format import container
+from pillow_inr.models import selection
+from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.siren import encoder as siren_encoder
 from pillow_inr.models.siren import weight_coding
-from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.options import EncodeOptions
+from tests.support import container
 from tests.support.checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
 
 pytestmark = pytest.mark.decoding
@@ -71,7 +73,7 @@ def test_bit_flips_under_a_repaired_checksum(name: str, monkeypatch: pytest.Monk
 
 def test_too_much_work_is_refused_before_any_is_done() -> None:
     huge = header(size=(9000, 9000), frequencies=32, width=1024, depth=15, payload_bytes=28)
-    shapes = Architecture.of(huge).shapes
+    shapes = huge.model.architecture(huge.channels).shapes
     payload = weight_coding.encode_tensors(
         [weight_coding.CodedTensor(np.zeros(shape, np.int32), 144) for shape in shapes]
     )
@@ -86,9 +88,12 @@ def test_memory_does_not_follow_a_long_side() -> None:
     """Features and activations of one row of 2^24 pixels would take gigabytes."""
     long = header(size=(2**22, 1), frequencies=32, width=64, depth=1, payload_bytes=8)
     payload = weight_coding.encode_tensors(
-        [weight_coding.CodedTensor(np.zeros(shape, np.int32), 144) for shape in Architecture.of(long).shapes]
+        [
+            weight_coding.CodedTensor(np.zeros(shape, np.int32), 144)
+            for shape in long.model.architecture(long.channels).shapes
+        ]
     )
-    data = container.pack(header(**{**vars(long), "payload_bytes": len(payload)}), payload)
+    data = container.pack(replace(long, payload_bytes=len(payload)), payload)
     tracemalloc.start()
     pillow_inr.decode(data)
     peak = tracemalloc.get_traced_memory()[1]
@@ -178,33 +183,32 @@ def test_fully_transparent_parts_keep_their_place() -> None:
     assert (decoded[22:38, 28:52, 3] > 192).all()
 
 
+def encoded(length: int, psnr_db: float) -> Encoded:
+    """A file of zeros, of which nobody asks for the model."""
+    return Encoded(bytes(length), psnr_db, None)  # type: ignore[arg-type]
+
+
 class FakeEncoders:
     """In place of both models' encoders: files of given sizes and PSNR."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.files = {"pyramid": Encoded(bytes(100), 30.0), "siren": Encoded(bytes(100), 30.0)}
+        self.files = {"pyramid": encoded(100, 30.0), "siren": encoded(100, 30.0)}
         self.errors: dict[str, Exception] = {}
         self.deadlines: dict[str, float | None] = {}
         self.has_collapsed = False
         self.simple = True
-        monkeypatch.setattr(siren_encoder, "encode", lambda *arguments: self.encode("siren", *arguments))
-        monkeypatch.setattr(siren_encoder, "may_be_simple", lambda *arguments: self.simple)
+        monkeypatch.setattr(siren_encoder, "encode", lambda job: self.encode("siren", job))
+        monkeypatch.setattr(siren_encoder, "may_be_simple", lambda *_: self.simple)
         monkeypatch.setattr(
-            siren_encoder,
-            "encode_simple",
-            lambda picture, options, *others: (
-                self.encode("siren", picture, options, others[-1]) if self.simple else None
-            ),
+            siren_encoder, "encode_simple", lambda job, *_: self.encode("siren", job) if self.simple else None
         )
         monkeypatch.setattr(
-            pyramid_encoder,
-            "encode",
-            lambda *arguments: pyramid_encoder.Trial(self.encode("pyramid", *arguments), 1e-3),
+            pyramid_encoder, "fit_and_pack", lambda job: pyramid_encoder.Trial(self.encode("pyramid", job), 1e-3)
         )
-        monkeypatch.setattr(pyramid_encoder, "collapsed", lambda picture, trial: self.has_collapsed)
+        monkeypatch.setattr(pyramid_encoder, "has_collapsed", lambda source, trial: self.has_collapsed)
 
-    def encode(self, model: str, picture: Picture, options: EncodeOptions, deadline: float | None) -> Encoded:
-        self.deadlines[model] = deadline
+    def encode(self, model: str, job: EncodeJob) -> Encoded:
+        self.deadlines[model] = job.deadline.at
         if model in self.errors:
             raise self.errors[model]
         return self.files[model]
@@ -232,14 +236,14 @@ def test_a_large_image_with_a_small_file_is_fitted_with_both(
     bpp = 8 * size / (LARGE[0] * LARGE[1])
     limits = ((size, 0.0, True), (size - 1, 0.0, False), (0, bpp, True), (0, 0.99 * bpp, False))
     for length, rate, both in limits:
-        monkeypatch.setattr(codec, "SMALL_BYTES", length)
-        monkeypatch.setattr(codec, "SMALL_BPP", rate)
+        monkeypatch.setattr(selection, "SMALL_BYTES", length)
+        monkeypatch.setattr(selection, "SMALL_BPP", rate)
         encoders.chosen(LARGE)
         assert list(encoders.deadlines) == (["pyramid", "siren"] if both else ["pyramid"])
 
 
 def test_what_is_not_simple_is_a_pyramid(encoders: FakeEncoders) -> None:
-    encoders.files["siren"] = Encoded(bytes(100), 35.0)
+    encoders.files["siren"] = encoded(100, 35.0)
     for size in (SMALL, LARGE):
         assert encoders.chosen(size) == "siren"
         assert encoders.chosen(size, psnr=32) == "siren"
@@ -250,8 +254,8 @@ def test_what_is_not_simple_is_a_pyramid(encoders: FakeEncoders) -> None:
 
 
 def test_the_model_is_chosen_by_options_and_size(encoders: FakeEncoders, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec, "SMALL_BYTES", 0)
-    monkeypatch.setattr(codec, "SMALL_BPP", 0.0)
+    monkeypatch.setattr(selection, "SMALL_BYTES", 0)
+    monkeypatch.setattr(selection, "SMALL_BPP", 0.0)
     for options, expected in (
         ({}, "pyramid"),
         ({"model": "pyramid"}, "pyramid"),
@@ -284,8 +288,8 @@ def test_of_small_images_the_better_file_is_kept(
     pyramid: tuple[int, float], siren: tuple[int, float], options: dict, better: str, encoders: FakeEncoders
 ) -> None:
     encoders.files = {
-        "pyramid": Encoded(bytes(pyramid[0]), pyramid[1]),
-        "siren": Encoded(bytes(siren[0]), siren[1]),
+        "pyramid": encoded(pyramid[0], pyramid[1]),
+        "siren": encoded(siren[0], siren[1]),
     }
     assert encoders.chosen(SMALL, **options) == better
 
@@ -315,7 +319,7 @@ def test_one_model_serves_where_the_other_cannot(encoders: FakeEncoders) -> None
 
 def test_a_pyramid_that_collapsed_gives_way(encoders: FakeEncoders) -> None:
     encoders.has_collapsed = True
-    encoders.files["siren"] = Encoded(bytes(100), 31.0)
+    encoders.files["siren"] = encoded(100, 31.0)
     assert encoders.chosen(LARGE) == "siren"
     assert encoders.chosen(LARGE, model="pyramid") == "pyramid"
 
@@ -340,7 +344,7 @@ def test_a_psnr_that_was_not_reached_is_told_once(encoders: FakeEncoders) -> Non
 )
 def test_one_colour_takes_no_fit(image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     for encoder in (siren_encoder, pyramid_encoder):
-        monkeypatch.setattr(encoder, "_fitting", lambda: pytest.fail("there is nothing to fit"))
+        monkeypatch.setattr(encoder, "_load_fit", lambda: pytest.fail("there is nothing to fit"))
     data = codec.encode(image, EncodeOptions())
     assert len(data) <= 100
     np.testing.assert_array_equal(pillow_inr.decode(data), image)

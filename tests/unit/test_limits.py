@@ -5,6 +5,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +14,15 @@ from PIL import Image, ImageFile
 import pillow_inr
 from pillow_inr import cost, limits
 from pillow_inr.errors import DamagedFileError, FormatError, LimitError
-from pillow_inr.format import container
-from pillow_inr.format.container import Header
-from pillow_inr.models import reader
+from pillow_inr.format.header import Header
 from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid.cost import PYRAMID_WORK
+from pillow_inr.models.pyramid.tiles import Tiles
+from pillow_inr.models.siren import model as siren_model
+from pillow_inr.models.siren.header import SirenHeader
 from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
 from tests.safety import fuzz_targets, hostile
+from tests.support import container
 from tests.support.checks import VECTORS, header
 from tests.support.pyramids import draw_file, header_of
 
@@ -30,8 +34,8 @@ ALL_VECTORS = sorted(VECTORS.rglob("*.inr"))
 
 def zeros(**fields: object) -> bytes:
     """A SIREN all of whose weights are 0, which is coded in a few bytes however many they are."""
-    wanted = header(**{"encoding": 0, "frequencies": 0, "frequency_ratio": 100, "payload_bytes": 0, **fields})
-    shapes = reader.Architecture.of(wanted).shapes
+    wanted = header(**{"frequencies": 0, "frequency_ratio": 100, "payload_bytes": 0, **fields})
+    shapes = wanted.model.architecture(wanted.channels).shapes
     payload = encode_tensors([CodedTensor(np.zeros(shape, np.int32), 144) for shape in shapes])
     return container.pack(replace(wanted, payload_bytes=len(payload)), payload)
 
@@ -65,9 +69,9 @@ def test_memory_above_the_limit_is_refused_and_the_limit_named(data: bytes, monk
 
 def test_a_few_bytes_may_not_stand_for_millions_of_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
     size = (1024, 512)
-    prior = structure.prior(0, 0, 3)
+    base = structure.base_weights(0, 0, 3)
     unchanged = {
-        name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in prior.items()
+        name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()
     }
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
     assert not latent_coding.decode(latent_coding.encode(0, 0, 3, unchanged, grids), 0, 0, 3, size).grids[0].any()
@@ -138,7 +142,7 @@ def test_lack_of_memory_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
         raise MemoryError
 
     data = zeros()
-    monkeypatch.setattr(reader.siren_synthesis, "synthesize", no_memory)
+    monkeypatch.setattr(siren_model, "synthesize", no_memory)
     with pytest.raises(LimitError, match="not enough memory"):
         pillow_inr.decode(data)
     with Image.open(io.BytesIO(data)) as image, pytest.raises(OSError, match="not enough memory"):
@@ -166,19 +170,20 @@ def test_decoding_takes_no_more_memory_than_announced(path: Path, monkeypatch: p
     ],
     ids=["siren", "pyramid", "tiles"],
 )
-def test_announced_work_counts_every_pixel(parsed: Header, pixels: int) -> None:
-    a_pixel = cost.PYRAMID_WORK if parsed.model else reader.Architecture.of(parsed).weight_count
+def test_announced_work_counts_every_pixel(parsed: Header[Any], pixels: int) -> None:
+    siren = isinstance(parsed.model, SirenHeader)
+    a_pixel = parsed.model.architecture(parsed.channels).weight_count if siren else PYRAMID_WORK
     assert cost.of_file(parsed).work > a_pixel * pixels
 
 
 def test_a_region_of_tiles_costs_the_tiles_that_it_touches() -> None:
     parsed = header_of((1000, 600), tile=8)
-    one = cost.of_pyramid(parsed, (10, 10, 20, 20), (10, 10))
-    assert one == cost.of_pyramid(parsed, (0, 0, 256, 256), (10, 10))
-    two = cost.of_pyramid(parsed, (10, 10, 257, 20), (10, 10))
+    one = parsed.cost((10, 10), (10, 10, 20, 20))
+    assert one == parsed.cost((10, 10), (0, 0, 256, 256))
+    two = parsed.cost((10, 10), (10, 10, 257, 20))
     assert two.work == 2 * one.work
     # The last column of tiles has 232 pixels.
-    assert cost.of_pyramid(parsed, (999, 0, 1000, 1), (1, 1)).work < one.work
+    assert parsed.cost((1, 1), (999, 0, 1000, 1)).work < one.work
     assert cost.of_file(parsed).work > 6 * one.work
 
 
@@ -194,7 +199,7 @@ def test_whole_tiles_of_a_cut_file_are_shown_if_pillow_is_told_so() -> None:
     data = draw_file((600, 300), tile=8)
     whole = pillow_inr.decode(data)
     # Three tiles across: the last of the second row is cut, or the last four are.
-    ends = reader.Tiles(*container.unpack(data)[:2]).ends + container.read_header(data)[1]
+    ends = Tiles(*container.unpack(data)[:2]).ends + container.read_header(data)[1]
     for tiles in (5, 2):
         with Image.open(io.BytesIO(data[: ends[tiles] - 1])) as image:
             shown = np.asarray(image)
@@ -214,7 +219,7 @@ def test_what_cannot_be_shown_of_a_cut_file_is_refused_even_then() -> None:
     for count in (2, 5):
         with Image.open(io.BytesIO(siren[:-count])) as image, pytest.raises(OSError, match="cut off"):
             image.load()
-    with pytest.raises(OSError, match="a SIREN needs all of its weights"):  # here chunks are cut
+    with pytest.raises(OSError, match="its model cannot be shown in part"):  # here chunks are cut
         Image.open(io.BytesIO((VECTORS / "described.inr").read_bytes()[:-9]))
     damaged = bytearray(siren)
     damaged[40] ^= 1

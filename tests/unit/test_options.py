@@ -4,9 +4,10 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
+from pillow_inr.models.registry import model_names
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.initialization import Initialization
-from pillow_inr.options import MODELS, RD_LAMBDAS, EncodeOptions, budget_bytes, rd_lambda
+from pillow_inr.options import RD_LAMBDAS, EncodeOptions, budget_bytes, rd_lambda
 
 KODAK = (768, 512)
 
@@ -115,7 +116,7 @@ def test_options_of_a_siren_choose_it(name: str) -> None:
 
 
 def test_models_are_named() -> None:
-    assert [EncodeOptions(model=model).chosen_model for model in MODELS] == list(MODELS)
+    assert [EncodeOptions(model=model).chosen_model for model in model_names()] == list(model_names())
     assert EncodeOptions().model == "auto"
     with pytest.raises(ValueError, match="model must be 'auto', 'siren' or 'pyramid', got 'hash'"):
         EncodeOptions(model="hash")

@@ -17,9 +17,8 @@ import numpy as np
 from PIL import Image
 
 import pillow_inr
-from pillow_inr.format import container
 from pillow_inr.models.siren import weight_coding
-from pillow_inr.models.siren.architecture import Architecture
+from tests.support import container
 
 
 def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows: int, init: str | None = None) -> bytes:
@@ -48,9 +47,9 @@ def drawn() -> bytes:
     """What fits of tiny images lack: kernels with column offsets, biases of both signs, and one that is all zero."""
     rng = np.random.default_rng(1)
     fields = {"encoding": container.ENCODING_FOURIER, "frequencies": 3, "frequency_ratio": 200, "width": 12, "depth": 3}
-    header = container.Header(size=(9, 7), pixel_format=3, payload_bytes=0, chunks_bytes=0, **fields)
+    header = container.header(size=(9, 7), pixel_format=3, payload_bytes=0, chunks_bytes=0, **fields)
     tensors = []
-    for position, shape in enumerate(Architecture.of(header).shapes):
+    for position, shape in enumerate(header.model.architecture(header.channels).shapes):
         spread = 40 * 4.0 ** -rng.integers(0, 3, shape[-1])
         symbols = np.rint(rng.laplace(0, spread, shape)).astype(np.int32)
         tensors.append(weight_coding.CodedTensor(symbols * (position != 3), 152 - position))
@@ -70,7 +69,9 @@ def main() -> None:
     else:
         data = drawn()
     header, payload, _ = container.unpack(data)
-    tensors = list(weight_coding.decode_tensors(payload, Architecture.of(header).shapes, header.coding))
+    tensors = list(
+        weight_coding.decode_tensors(payload, header.model.architecture(header.channels).shapes, header.model.coding)
+    )
     path.write_bytes(data)
     pixels = pillow_inr.decode(data)
     np.savez_compressed(

@@ -6,6 +6,7 @@ near a tie of rounding: its pixels are the same on every machine. `SHA256SUMS` l
 needs a line (`sha256sum`).
 """
 
+import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,8 +19,7 @@ from numpy.typing import NDArray
 
 import pillow_inr
 from pillow_inr.entropy.quantization import step_index
-from pillow_inr.format import container
-from pillow_inr.format.container import Chunk, SampleFormat
+from pillow_inr.format.header import Header
 from pillow_inr.format.metadata import Metadata, psnr_chunk
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
@@ -27,7 +27,8 @@ from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
 from pillow_inr.models.siren import initialization
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
-from tests.support import any_choice, coding0, plain_decoder, plain_pyramid
+from tests.support import any_choice, coding0, container, plain_decoder, plain_pyramid
+from tests.support.container import Chunk, SampleFormat
 from tests.support.pyramids import draw_grids, draw_weight_residuals, header_of
 
 FOLDER = Path(__file__).parent
@@ -44,7 +45,7 @@ def samples(dtype: str, channels: int, *ranges: tuple[float, float]) -> dict[str
     return {"pixel_format": 4, "samples": SampleFormat(dtype, channels, ranges)}
 
 
-def pack(header: container.Header, payload: bytes, chunks: Sequence[Chunk] = ()) -> bytes:
+def pack(header: Header[Any], payload: bytes, chunks: Sequence[Chunk] = ()) -> bytes:
     packed = container.pack_chunks(chunks)
     return container.pack(replace(header, payload_bytes=len(payload), chunks_bytes=len(packed)), payload, packed)
 
@@ -73,16 +74,16 @@ def siren(
     **fields: Any,
 ) -> Draw:
     """A SIREN; `change` may alter its tensors, and random choices are made in place of the writer's."""
-    header = container.Header(
+    header = container.header(
         size=size, payload_bytes=0, chunks_bytes=0, **{"pixel_format": 2, "width": 5, "depth": 2, **fields}
     )
 
     def draw(rng: np.random.Generator) -> bytes:
-        tensors = tensors_of(rng, Architecture.of(header), sparse)
+        tensors = tensors_of(rng, header.model.architecture(header.channels), sparse)
         change(tensors)
         if any_choices:
-            return pack(header, any_choice.encode_tensors(rng, tensors, header.coding), chunks)
-        return pack(header, (encode_tensors if header.coding else coding0.encode_tensors)(tensors), chunks)
+            return pack(header, any_choice.encode_tensors(rng, tensors, header.model.coding), chunks)
+        return pack(header, (encode_tensors if header.model.coding else coding0.encode_tensors)(tensors), chunks)
 
     return draw
 
@@ -201,15 +202,15 @@ def drawn_pyramid(
 
     def draw(rng: np.random.Generator) -> bytes:
         header = header_of(size, **fields)
-        empty = Tiles(header, bytes(4 * header.tiles[0] * header.tiles[1] if header.tile else 0))
+        empty = Tiles(header, bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0))
         streams = []
         for tile in empty.all():
             grids = [grid * (level in coded) for level, grid in enumerate(draw_grids(rng, tile.size, spread))]
             if largest:
                 grids = [rng.choice(np.array([-4095, 4095, 0], np.int32), grid.shape) for grid in grids]
             changes = weight_residuals(rng, header.channels)
-            streams.append(latent_coding.encode(0, header.base_index, header.channels, changes, grids))
-        return pack(header, pack_streams(header, streams), chunks)
+            streams.append(latent_coding.encode(0, header.model.base_index, header.channels, changes, grids))
+        return pack(header, pack_streams(header.model, streams), chunks)
 
     return draw
 

@@ -15,8 +15,9 @@ from zlib import crc32
 
 import numpy as np
 
-from pillow_inr.format.container import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
-from pillow_inr.models import reader
+from pillow_inr.models.pyramid.model import StoredPyramid
+from tests.support import container
+from tests.support.container import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
 from tests.support.pyramids import draw_file, with_preview
 
 _SAMPLES = {
@@ -36,15 +37,15 @@ def main() -> None:
         else {"pixel_format": MODES.index(kind)}
     )
     size = int(columns), int(rows)
-    fields["prior"] = int(base_index)
+    fields["base_index"] = int(base_index)
     data = draw_file(size, crc32(name.encode()), float(spread), tile=int(tile), **fields)
     small = {}
     if preview:
         side = int(preview[0])
         data = with_preview(data, draw_file((side, side), 1, float(spread), **fields))
-        small["preview"] = reader.read_network(data).pixels((side, side))
-    network = reader.read_network(data)
-    assert isinstance(network, reader.PyramidNetwork)
+        small["preview"] = container.open_model(data).pixels((side, side))
+    network = container.open_model(data)
+    assert isinstance(network, StoredPyramid)
     pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)

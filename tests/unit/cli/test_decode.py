@@ -7,10 +7,10 @@ import pytest
 from PIL import Image, ImageCms
 
 import pillow_inr
-from pillow_inr.format.container import SampleFormat
 from pillow_inr.format.metadata import Metadata
 from tests.support.checks import VECTORS, as_samples
 from tests.support.cli_checks import RGB, exif, run, tree, with_chunks
+from tests.support.container import SampleFormat
 
 GREY = VECTORS / "grey.inr"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

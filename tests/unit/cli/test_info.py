@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pillow_inr.format.container import SampleFormat
 from pillow_inr.format.metadata import Metadata
 from tests.support.checks import SAMPLES, VECTORS, as_samples
 from tests.support.cli_checks import RGB, exif, run, with_chunks
+from tests.support.container import SampleFormat
 
 GREY = VECTORS / "grey.inr"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from pillow_inr.encoding.deadline import Deadline
 from pillow_inr.encoding.search import FIT_SHARE, FITS, MORE_FITS, PROBE_SHARE, PROBES, Goal, search
 
 BOUNDS = (1e-6, 1.0)
@@ -29,12 +30,12 @@ class Codec:
     trials: list[Trial] = field(default_factory=list)
     ends: list[float | None] = field(default_factory=list)
 
-    def __call__(self, rd_lambda: float, share: float, end: float | None) -> Trial:
+    def __call__(self, rd_lambda: float, share: float, deadline: Deadline) -> Trial:
         position = math.log(rd_lambda / 1e-3)
         bytes_ = 20_000 * math.exp(self.slope * position) * (1.0 if share == 1 else self.short)
         psnr_db = min(30 - 2.0 * position - (share < 1), self.most_db)
         self.trials.append(Trial(rd_lambda, share, bytes_, psnr_db))
-        self.ends.append(end)
+        self.ends.append(deadline.at)
         return self.trials[-1]
 
 
@@ -66,7 +67,7 @@ def psnr_goal(psnr_db: float) -> Goal[Trial]:
 @pytest.mark.parametrize("budget", [4000, 15_000, 80_000])
 def test_a_size_is_reached_and_not_exceeded(budget: float, slope: float) -> None:
     codec = Codec(slope)
-    found = search(codec, size_goal(budget), 1e-3, BOUNDS, None)
+    found = search(codec, size_goal(budget), 1e-3, BOUNDS, Deadline())
     assert 0.85 * budget < found.bytes <= budget
     assert sum(trial.share < 1 for trial in codec.trials) <= PROBES
     assert sum(trial.share == 1 for trial in codec.trials) <= FITS
@@ -75,14 +76,14 @@ def test_a_size_is_reached_and_not_exceeded(budget: float, slope: float) -> None
 @pytest.mark.parametrize("goal", [25.0, 30.0, 36.0])
 def test_a_psnr_is_reached_by_the_smallest(goal: float) -> None:
     codec = Codec()
-    found = search(codec, psnr_goal(goal), 1e-3, BOUNDS, None)
+    found = search(codec, psnr_goal(goal), 1e-3, BOUNDS, Deadline())
     assert goal <= found.psnr_db < goal + 0.5
     assert found.bytes == min(trial.bytes for trial in codec.trials if trial.psnr_db >= goal)
 
 
 def test_a_goal_out_of_reach_ends_with_the_best() -> None:
     codec = Codec(most_db=31.0)
-    found = search(codec, psnr_goal(60), 1e-3, BOUNDS, None)
+    found = search(codec, psnr_goal(60), 1e-3, BOUNDS, Deadline())
     assert found.psnr_db == 31.0
     assert len(codec.trials) <= PROBES + FITS + MORE_FITS
     assert all(BOUNDS[0] <= trial.rd_lambda <= BOUNDS[1] for trial in codec.trials)
@@ -90,20 +91,20 @@ def test_a_goal_out_of_reach_ends_with_the_best() -> None:
 
 def test_a_good_guess_takes_one_probe_and_one_fit() -> None:
     codec = Codec(short=math.exp(0.14))
-    search(codec, size_goal(20_000 / 0.96), 1e-3, BOUNDS, None)
+    search(codec, size_goal(20_000 / 0.96), 1e-3, BOUNDS, Deadline())
     assert [trial.share for trial in codec.trials] == [PROBE_SHARE, 1.0]
 
 
 def test_trials_share_the_time_and_none_follows_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     codec = Codec(most_db=20.0)
     now = time.perf_counter()
-    search(codec, psnr_goal(60), 1e-3, BOUNDS, now + 100)
+    search(codec, psnr_goal(60), 1e-3, BOUNDS, Deadline(now + 100))
     ends = [end - now for end in codec.ends if end is not None]
     # The trials take no time here.
     shares = [PROBE_SHARE] * PROBES + [FIT_SHARE] * (FITS + MORE_FITS - 1) + [1.0]
     assert ends == pytest.approx([100 * share for share in shares][: len(ends)], abs=1)
     late = Codec(most_db=20.0)
-    search(late, psnr_goal(60), 1e-3, BOUNDS, now - 1)
+    search(late, psnr_goal(60), 1e-3, BOUNDS, Deadline(now - 1))
     assert sum(trial.share == 1 for trial in late.trials) == 1
 
 
@@ -111,7 +112,7 @@ def test_trials_share_the_time_and_none_follows_its_end(monkeypatch: pytest.Monk
 class Noisy(Codec):
     """Short trials tell next to nothing."""
 
-    def __call__(self, rd_lambda: float, share: float, end: float | None) -> Trial:
+    def __call__(self, rd_lambda: float, share: float, deadline: Deadline) -> Trial:
         trial = super().__call__(rd_lambda, share, end)
         if share < 1:
             self.trials[-1] = trial = Trial(rd_lambda, share, 2000.0, 19.0)
@@ -120,7 +121,7 @@ class Noisy(Codec):
 
 def test_short_trials_that_mislead_do_little_harm() -> None:
     for budget in (4000, 15_000, 80_000):
-        found = search(Noisy(slope=-0.5), size_goal(budget), 1e-3, BOUNDS, None)
+        found = search(Noisy(slope=-0.5), size_goal(budget), 1e-3, BOUNDS, Deadline())
         assert 0.5 * budget < found.bytes <= budget
     for goal in (25.0, 30.0, 36.0):
-        assert search(Noisy(), psnr_goal(goal), 1e-3, BOUNDS, None).psnr_db >= goal
+        assert search(Noisy(), psnr_goal(goal), 1e-3, BOUNDS, Deadline()).psnr_db >= goal

@@ -1,13 +1,15 @@
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pillow_inr.errors import DamagedFileError, FormatError, UnsupportedFileError
-from pillow_inr.format import container
-from pillow_inr.format.container import Chunk
+from pillow_inr.format.header import Header
+from tests.support import container
 from tests.support.checks import check_rejects, header, with_checksum
+from tests.support.container import Chunk
 
 pytestmark = pytest.mark.decoding
 
@@ -31,7 +33,7 @@ def _sample_formats(dtype: str) -> st.SearchStrategy[container.SampleFormat]:
 
 
 headers = st.builds(
-    lambda fourier, pixels, **fields: container.Header(
+    lambda fourier, pixels, **fields: container.header(
         pixel_format=pixels if isinstance(pixels, int) else container.PIXEL_FORMAT_SAMPLES,
         samples=None if isinstance(pixels, int) else pixels,
         encoding=container.ENCODING_FOURIER if fourier else container.ENCODING_NONE,
@@ -126,7 +128,7 @@ def test_malformed_sample_formats_are_refused(position: int, value: int, match: 
 
 
 @given(headers)
-def test_header_round_trip(original: container.Header) -> None:
+def test_header_round_trip(original: Header[Any]) -> None:
     data = original.pack()
     assert len(data) <= container.HEADER_MAX_BYTES
     assert container.read_header(data) == (original, len(data))
@@ -253,9 +255,9 @@ def test_chunks_are_counted() -> None:
         container.read_chunks(packed + b"\x09\x00")
 
 
-def _pyramid(**changes: object) -> container.Header:
+def _pyramid(**changes: object) -> Header[Any]:
     fields: dict[str, object] = {"size": (5, 3), "pixel_format": 2, "payload_bytes": 8, "chunks_bytes": 0, "coding": 0}
-    return container.Header(model=container.MODEL_PYRAMID, **{**fields, **changes})  # type: ignore[arg-type]
+    return container.header(model=container.MODEL_PYRAMID, **{**fields, **changes})  # type: ignore[arg-type]
 
 
 def test_header_of_a_pyramid_byte_by_byte() -> None:
@@ -268,8 +270,8 @@ def test_header_of_a_pyramid_byte_by_byte() -> None:
     header = _pyramid(size=(300, 3), tile=8)
     assert header.pack() == expected
     assert container.read_header(expected) == (header, len(expected))
-    assert header.tiles == (2, 1)
-    assert _pyramid().tiles == (1, 1)
+    assert header.model.tiles(header.size) == (2, 1)
+    assert _pyramid().model.tiles((5, 3)) == (1, 1)
 
 
 @given(
@@ -279,10 +281,10 @@ def test_header_of_a_pyramid_byte_by_byte() -> None:
     st.integers(0, container.BASE_WEIGHTS_COUNT - 1),
 )
 def test_header_of_a_pyramid_round_trip(
-    pixels: int | container.SampleFormat, shape: tuple[int, int, int], prior: int
+    pixels: int | container.SampleFormat, shape: tuple[int, int, int], base_index: int
 ) -> None:
     given = {"pixel_format": pixels} if isinstance(pixels, int) else {"pixel_format": 4, "samples": pixels}
-    original = _pyramid(size=shape[:2], tile=shape[2], prior=prior, **given)
+    original = _pyramid(size=shape[:2], tile=shape[2], base_index=base_index, **given)
     assert container.read_header(original.pack()) == (original, len(original.pack()))
 
 
@@ -308,8 +310,8 @@ def test_tiles_outside_their_range_are_refused(tile: int) -> None:
 
 
 def test_a_large_image_is_in_tiles() -> None:
-    assert _pyramid(size=(4096, 4096)).tiles == (1, 1)
-    assert _pyramid(size=(4097, 4096), tile=12).tiles == (2, 1)
+    assert _pyramid(size=(4096, 4096)).model.tiles((4096, 4096)) == (1, 1)
+    assert _pyramid(size=(4097, 4096), tile=12).model.tiles((4097, 4096)) == (2, 1)
     with pytest.raises(FormatError, match="4096 a side"):
         _pyramid(size=(4097, 1))
 
@@ -375,14 +377,14 @@ def test_a_header_cut_off_is_damage_in_a_named_field() -> None:
 @given(st.integers(0, 2**35 - 1))
 def test_variable_length_integers_round_trip(value: int) -> None:
     packed = container.pack_varint(value)
-    reader = container._Reader(packed + b"rest", "test")
+    reader = container.FieldReader(packed + b"rest", "test")
     assert reader.varint("field") == value
     assert reader.position == len(packed) <= 5
 
 
 @given(st.binary(max_size=8))
 def test_any_bytes_are_a_variable_length_integer_or_refused(data: bytes) -> None:
-    reader = container._Reader(data, "test")
+    reader = container.FieldReader(data, "test")
     try:
         value = reader.varint("field")
     except FormatError as error:
@@ -420,7 +422,7 @@ def _changed(data: bytes, places: list[tuple[int, int]], first: int = 0) -> byte
 
 
 @given(headers, changes)
-def test_changed_headers_are_read_or_refused(original: container.Header, places: list[tuple[int, int]]) -> None:
+def test_changed_headers_are_read_or_refused(original: Header[Any], places: list[tuple[int, int]]) -> None:
     _read_or_refused(_changed(original.pack(), places, len(container.MAGIC)))
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from pillow_inr import limits
 from pillow_inr.errors import FormatError
 from pillow_inr.format import metadata
-from pillow_inr.format.container import Chunk
 from pillow_inr.format.metadata import Metadata, psnr_chunk, read_psnr
+from tests.support.container import Chunk
 
 pytestmark = pytest.mark.decoding
 

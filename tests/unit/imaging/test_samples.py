@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pillow_inr.format.container import PIXEL_FORMAT_SAMPLES, SampleFormat, read_header
 from pillow_inr.imaging.samples import Scale, as_samples, format_of
 from tests.support.checks import header
+from tests.support.container import PIXEL_FORMAT_SAMPLES, SampleFormat, read_header
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

@@ -8,9 +8,9 @@ from PIL import Image
 
 import pillow_inr
 from pillow_inr.errors import FormatError
-from pillow_inr.models import reader
-from pillow_inr.models.reader import read_network
+from pillow_inr.models.siren.model import POINTS_MAX
 from tests.support.checks import SAMPLES, VECTORS, psnr
+from tests.support.container import open_model
 
 pytestmark = pytest.mark.decoding
 
@@ -74,12 +74,12 @@ def test_thumbnails_are_free_of_aliasing(reduction: int, photograph: Image.Image
 
 
 def test_points_of_a_reduction_are_bounded() -> None:
-    network = read_network(SAMPLE.read_bytes())
+    network = open_model(SAMPLE.read_bytes())
     assert network._points((768, 512), 1.0) == 1
     assert network._points((3072, 2048), 0.25) == 1
     assert network._points((192, 128), 4.0) == 2
     assert network._points((96, 64), 8.0) == 4
-    assert network._points((1, 1), 768.0) == reader.POINTS_MAX
+    assert network._points((1, 1), 768.0) == POINTS_MAX
     # A large thumbnail of something huge costs what its own pixels cost, but not to an eighth.
     assert network._points((1000, 1000), 8.0) == 2
     assert network._points((1000, 1000), 9.0) == 1

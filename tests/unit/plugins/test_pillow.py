@@ -14,9 +14,10 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 import pillow_inr
 from pillow_inr import codec
 from pillow_inr.errors import BackendError
-from pillow_inr.format import container
+from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.models import reader
 from pillow_inr.plugins import pillow, registration
+from tests.support import container
 from tests.support.checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
 
 pytestmark = pytest.mark.decoding
@@ -45,8 +46,8 @@ def test_info_says_what_the_file_knows() -> None:
         parsed = pillow_inr.read_header(RGB)
         assert image.info == {
             "model": "siren",
-            "width": parsed.width,
-            "depth": parsed.depth,
+            "width": parsed.model.width,
+            "depth": parsed.model.depth,
             "encoding": "fourier",
             "weights": 635,
             "bits_per_pixel": 8 * RGB.stat().st_size / (image.width * image.height),
@@ -238,13 +239,13 @@ def test_bad_options_are_named_before_any_work(options: dict, match: str, tmp_pa
 )
 def test_conversion_of_modes(mode: str, expected: str) -> None:
     image = Image.new(mode, (5, 4))
-    assert pillow.to_samples(image).shape == ((4, 5, len(expected)) if len(expected) > 1 else (4, 5))
+    assert to_samples(image).shape == ((4, 5, len(expected)) if len(expected) > 1 else (4, 5))
 
 
 def test_transparent_palettes_become_alpha() -> None:
     image = Image.new("P", (5, 4), 1)
     image.info["transparency"] = 1
-    pixels = pillow.to_samples(image)
+    pixels = to_samples(image)
     assert pixels.shape == (4, 5, 4)
     assert (pixels[:, :, 3] == 0).all()
 
@@ -252,10 +253,10 @@ def test_transparent_palettes_become_alpha() -> None:
 def test_a_transparent_colour_becomes_alpha() -> None:
     image = Image.new("RGB", (5, 4), (1, 2, 3))
     image.info["transparency"] = (1, 2, 3)
-    assert (pillow.to_samples(image)[:, :, 3] == 0).all()
+    assert (to_samples(image)[:, :, 3] == 0).all()
     image = Image.new("L", (5, 4), 9)
     image.info["transparency"] = 9
-    assert (pillow.to_samples(image)[:, :, 1] == 0).all()
+    assert (to_samples(image)[:, :, 1] == 0).all()
 
 
 def test_an_unusable_backend_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> None:

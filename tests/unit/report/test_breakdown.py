@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pillow_inr.errors import DamagedFileError
-from pillow_inr.format import container, metadata
+from pillow_inr.format import metadata
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.siren import weight_coding
-from pillow_inr.models.siren.architecture import Architecture
-from pillow_inr.report import breakdown
+from pillow_inr.models.siren.breakdown import measure_layers
+from tests.support import container
 from tests.support.checks import SAMPLES, VECTORS, with_chunks
 
 RGB = VECTORS / "rgb.inr"
@@ -21,24 +21,24 @@ FILES = [SAMPLES / "kodim15.inr", *sorted(VECTORS.glob("*.inr")), *sorted((VECTO
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_parts_and_bits_add_up(path: Path) -> None:
     data = path.read_bytes()
-    file = breakdown.dissect(data)
+    file = container.take_apart(data)
     assert sum(part.bytes for part in file.parts) == len(data)
     payload_bits = 8 * file.header.payload_bytes
-    assert sum(layer.bits for layer in file.layers) + file.end_bits == pytest.approx(payload_bits)
+    assert sum(row.bits for row in file.model.rows) == pytest.approx(payload_bits)
     # The end is the rest of the last two words.
-    assert 0 < file.end_bits <= 64
-    assert all(layer.kernel.bits > 0 and layer.bias.bits > 0 for layer in file.layers)
+    assert 0 < file.model.rows[-1].bits <= 64
+    assert all(layer.kernel_bits > 0 and layer.bias_bits > 0 for layer in measure_layers(container.read_file(data)))
 
 
 def test_layers_are_those_of_the_network() -> None:
     data = RGB.read_bytes()
-    file = breakdown.dissect(data)
+    layers = measure_layers(container.read_file(data))
     header, payload, _ = container.unpack(data)
-    architecture = Architecture.of(header)
-    tensors = list(weight_coding.decode_tensors(payload, architecture.shapes, header.coding))
-    found = [tensor for layer in file.layers for tensor in (layer.kernel, layer.bias)]
-    assert len(file.layers) == header.depth + 1
-    assert sum(layer.weight_count for layer in file.layers) == architecture.weight_count
+    architecture = header.model.architecture(header.channels)
+    tensors = list(weight_coding.decode_tensors(payload, architecture.shapes, header.model.coding))
+    found = [tensor for layer in layers for tensor in (layer.kernel, layer.bias)]
+    assert len(layers) == header.model.depth + 1
+    assert sum(layer.weight_count for layer in layers) == architecture.weight_count
     for tensor, expected in zip(found, tensors, strict=True):
         np.testing.assert_array_equal(tensor.symbols, expected.symbols)
 
@@ -57,7 +57,7 @@ def test_bits_are_the_information_of_the_symbols() -> None:
 def test_chunks_are_named() -> None:
     kept = Metadata(exif=b"exif", dpi=(72.0, 72.0)).to_chunks()
     data = with_chunks(RGB.read_bytes(), *kept, metadata.psnr_chunk(30.0))
-    parts = breakdown.dissect(data).parts
+    parts = container.take_apart(data).parts
     assert [part.name for part in parts] == ["header", "weights", "exif", "dpi", "psnr", "checksum"]
     assert [part.label for part in parts][2:5] == ["EXIF", "dpi", "PSNR"]
     assert sum(part.bytes for part in parts) == len(data)
@@ -67,4 +67,4 @@ def test_damage_is_noticed() -> None:
     data = bytearray(RGB.read_bytes())
     data[40] ^= 1
     with pytest.raises(DamagedFileError):
-        breakdown.dissect(bytes(data))
+        container.take_apart(bytes(data))

@@ -19,10 +19,10 @@ pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
 
 from pillow_inr.batch import manifest
-from pillow_inr.models import reader
 from pillow_inr.report import images
 from pillow_inr.report import page as report_page
 from pillow_inr.report.images import views_of
+from tests.support import container
 from tests.support.checks import VECTORS
 from tests.support.cli_checks import run, tree
 
@@ -72,7 +72,7 @@ def _files(folder: Path, name: str, **changes: object) -> dict[str, Any]:
     """An .inr file of the vectors, an original that differs a little from it, and their line."""
     data = (VECTORS / f"{name}.inr").read_bytes()
     (folder / f"{name}.inr").write_bytes(data)
-    pixels = reader.read_network(data).pixels()
+    pixels = container.open_model(data).pixels()
     source = f"{name}.npy"
     noise = np.random.default_rng(0).integers(0, 9, pixels.shape).astype(pixels.dtype)
     np.save(folder / source, np.where(pixels > 100, pixels - noise, pixels + noise))
@@ -212,7 +212,7 @@ def test_pictures(tmp_path: Path) -> None:
     assert [view.key for view in shown.views] == ["original", "inr", "jpeg"]
     assert shown.notes == []
     original = np.load(tmp_path / "rgb.npy")
-    decoded = reader.read_network((tmp_path / "rgb.inr").read_bytes()).pixels()
+    decoded = container.open_model((tmp_path / "rgb.inr").read_bytes()).pixels()
     for view, pixels in zip(shown.views, (original, decoded), strict=False):
         np.testing.assert_array_equal(np.asarray(_image(view.uri)), pixels)  # without loss
     assert shown.views[2].uri.startswith("data:image/jpeg;base64,")

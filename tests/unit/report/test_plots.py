@@ -10,14 +10,14 @@ from PIL import Image
 pytest.importorskip("matplotlib")
 
 import pillow_inr
-from pillow_inr.format.container import SampleFormat
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.inputs import originals
-from pillow_inr.models import reader
-from pillow_inr.models.siren import initialization
-from pillow_inr.report import breakdown, plots
+from pillow_inr.models.siren import reference_store
+from pillow_inr.report import plots
+from tests.support import container
 from tests.support.checks import SAMPLES, VECTORS, as_samples
 from tests.support.cli_checks import RGB, exif, run, tree, with_chunks
+from tests.support.container import SampleFormat
 
 FILES = sorted(path for path in VECTORS.glob("*.inr") if not path.stem.startswith("difference"))
 
@@ -26,8 +26,8 @@ FILES = sorted(path for path in VECTORS.glob("*.inr") if not path.stem.startswit
 @pytest.mark.parametrize("with_original", [False, True])
 def test_every_file_can_be_drawn(path: Path, with_original: bool) -> None:
     data = path.read_bytes()
-    pixels = reader.read_network(data).pixels()
-    plot = plots.view(breakdown.dissect(data), pixels, pixels // 2 if with_original else None, title=path.name)
+    pixels = container.open_model(data).pixels()
+    plot = plots.view(container.take_apart(data), pixels, pixels // 2 if with_original else None, title=path.name)
     with Image.open(io.BytesIO(plot)) as image:
         assert image.format == "PNG"
         assert 800 < image.width < 2000 and 500 < image.height < 2500
@@ -81,7 +81,7 @@ def test_complaints_name_the_file(tmp_path: Path) -> None:
 
 
 def test_initializations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initialization, "_registered", {})
+    monkeypatch.setattr(reference_store, "_registered", {})
     path, init = VECTORS / "difference.inr", VECTORS / "inits" / "small.npz"
     assert "differences from the initialization" in run("view", path, "-o", tmp_path / "a.png").output
     assert run("view", path, "-o", tmp_path / "a.png", "--init", init).exit_code == 0
@@ -96,14 +96,14 @@ def test_both_are_turned_upright(tmp_path: Path, orientation: int) -> None:
     assert run("decode", path, "-o", tmp_path / "upright.png").exit_code == 0
     with Image.open(tmp_path / "upright.png") as image:
         upright = np.asarray(image)
-    pixels = originals.upright_pixels(reader.read_network(path.read_bytes()), whole=True)
+    pixels = originals.upright_pixels(container.open_model(path.read_bytes()), whole=True)
     np.testing.assert_array_equal(pixels, upright)
     np.testing.assert_array_equal(originals.read_original(original, pixels.shape), upright)
 
 
 def test_large_images_are_drawn_from_fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(originals, "VIEW_SIDE", 16)
-    network = reader.read_network(RGB.read_bytes())
+    network = container.open_model(RGB.read_bytes())
     assert originals.upright_pixels(network, whole=False).shape == (10, 16, 3)
     assert originals.upright_pixels(network, whole=True).shape == (20, 32, 3)
 

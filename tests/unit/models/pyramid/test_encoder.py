@@ -12,13 +12,13 @@ from PIL import Image
 
 import pillow_inr
 from pillow_inr import codec
-from pillow_inr.encoding.source_image import Picture
-from pillow_inr.format import container
+from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.format.metadata import Metadata, read_psnr
-from pillow_inr.models import reader
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.pyramid import plan as pyramid_plan
+from pillow_inr.models.pyramid.model import StoredPyramid
 from pillow_inr.options import EncodeOptions, rd_lambda
+from tests.support import container
 from tests.support.checks import gradient, psnr
 from tests.support.pyramid_checks import FakeFit
 
@@ -27,8 +27,8 @@ from tests.support.pyramid_checks import FakeFit
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeFit:
     """The fit is a fake, and its random files count as no failure."""
     found = FakeFit()
-    monkeypatch.setattr(Picture, "is_lost", lambda *_: False)
-    monkeypatch.setattr(pyramid_encoder, "_fitting", lambda: found)
+    monkeypatch.setattr(SourceImage, "is_failed_fit", lambda *_: False)
+    monkeypatch.setattr(pyramid_encoder, "_load_fit", lambda: found.fit)
     monkeypatch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)
     return found
 
@@ -55,7 +55,11 @@ def test_files_of_all_samples(name: str, fake: FakeFit) -> None:
     image = IMAGES[name]
     data = codec.encode(image, pyramid())
     header, _, chunks = container.unpack(data)
-    assert (header.model, header.tile, header.shape) == (container.MODEL_PYRAMID, container.TILE_NONE, image.shape)
+    assert (header.model, header.model.tile, header.shape) == (
+        container.MODEL_PYRAMID,
+        container.TILE_NONE,
+        image.shape,
+    )
     decoded = pillow_inr.decode(data)
     assert (decoded.shape, decoded.dtype) == (image.shape, image.dtype)
     if image.dtype == np.uint8:
@@ -109,7 +113,9 @@ def test_a_budget_is_used(fake: FakeFit) -> None:
 
 
 def test_a_psnr_is_searched_for(fake: FakeFit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Picture, "psnr_db", lambda picture, data: 30 - 2.5 * np.log(fake.calls[-1]["rd_lambda"] / 1e-3))
+    monkeypatch.setattr(
+        SourceImage, "psnr_db", lambda picture, data: 30 - 2.5 * np.log(fake.calls[-1]["rd_lambda"] / 1e-3)
+    )
     for goal in (26.0, 30.0, 35.0):
         data = codec.encode(gradient(40, 30), pyramid(psnr=goal))
         assert goal <= (read_psnr(container.unpack(data)[2]) or 0) + 0.005 < goal + 0.6
@@ -135,7 +141,7 @@ def test_tiles(fake: FakeFit, small_tiles: None) -> None:
     image = gradient(520, 300)
     data = codec.encode(image, pyramid(time_limit=100, progress=lambda step, steps, *_: reports.append((step, steps))))
     header = container.read_header(data)[0]
-    assert (header.tile, header.tiles) == (8, (3, 2))
+    assert (header.model.tile, header.model.tiles(header.size)) == (8, (3, 2))
     shapes_ = [call["shape"] for call in fake.calls]
     assert shapes_ == [(256, 256, 3), (256, 256, 3), (256, 8, 3), (44, 256, 3), (44, 256, 3), (44, 8, 3)]
     assert reports == [(10 * tile + step, 60) for tile in range(6) for step in (1, 10)]
@@ -156,7 +162,7 @@ def test_large_images_carry_a_preview(fake: FakeFit, small_tiles: None, monkeypa
     fake.calls.clear()
     data = codec.encode(image, pyramid(steps=1000))
     header, _, chunks = container.unpack(data)
-    assert header.tile and [chunk.kind for chunk in chunks].count(container.CHUNK_PREVIEW) == 1
+    assert header.model.tile and [chunk.kind for chunk in chunks].count(container.CHUNK_PREVIEW) == 1
     (preview,) = (chunk.data for chunk in chunks if chunk.kind == container.CHUNK_PREVIEW)
     small = pillow_inr.decode(preview)
     assert small.shape == (128, 256, 3)
@@ -171,7 +177,7 @@ def test_large_images_carry_a_preview(fake: FakeFit, small_tiles: None, monkeypa
 
 def test_a_reduced_picture_is_made_of_means() -> None:
     image = gradient(120, 80).astype(np.uint16) * 99
-    small = Picture.of(image, Metadata(comment=b"long")).reduced((30, 10))
+    small = SourceImage.of(image, Metadata(comment=b"long")).reduced((30, 10))
     assert (small.size, small.samples.dtype, small.metadata) == ((30, 10), np.uint16, Metadata())
     means = image.reshape(10, 8, 30, 4, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(small.samples, means, atol=2)
@@ -213,15 +219,15 @@ def test_what_is_flat_does_not_collapse(
 def test_memory_of_the_fit_is_that_of_a_tile(fake: FakeFit, small_tiles: None) -> None:
     """The fit sees no more than a tile; measuring the PSNR decodes regions."""
     boxes: list[Any] = []
-    original: Callable[..., Any] = reader.PyramidNetwork.pixels
+    original: Callable[..., Any] = StoredPyramid.pixels
 
     def pixels(self: Any, size: Any = None, box: Any = None) -> Any:
         boxes.append(box)
         return original(self, size, box)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader.PyramidNetwork, "pixels", pixels)
-        patch.setattr("pillow_inr.encoding.source_image.PSNR_SIDE", 256)
+        patch.setattr(StoredPyramid, "pixels", pixels)
+        patch.setattr("pillow_inr.encoding.source_image._REGION_SIDE", 256)
         codec.encode(gradient(520, 300), pyramid())
     assert boxes[0] == (0, 0, 256, 256)
     assert len(boxes) == 6

@@ -6,7 +6,8 @@ from PIL import Image
 
 from pillow_inr.models.pyramid import structure
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
-from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, LEVELS, grid_sizes
+from pillow_inr.models.pyramid.header import BASE_WEIGHTS_COUNT
+from pillow_inr.models.pyramid.structure import LEVELS, grid_sizes
 from pillow_inr.models.pyramid.training import initial_latents
 from pillow_inr.models.pyramid.training.initial_latents import FEATURES, analyse, features
 from tests.support.checks import SAMPLES, psnr
@@ -21,7 +22,7 @@ def test_latents_have_the_grids_shapes(width: int, height: int, channels: int) -
     assert all(latent.dtype == np.float32 for latent in latents)
 
 
-@pytest.mark.parametrize("prior", range(BASE_WEIGHTS_COUNT))
+@pytest.mark.parametrize("base_index", range(BASE_WEIGHTS_COUNT))
 def test_of_a_photograph_they_show_something_like_it(base_index: int) -> None:
     """With the prior's own networks, before any step of a fit."""
     with Image.open(SAMPLES / "kodim15.png") as opened:

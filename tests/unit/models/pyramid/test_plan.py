@@ -2,7 +2,6 @@ import math
 
 import pytest
 
-from pillow_inr.format.container import BASE_WEIGHTS_COUNT, TILE_NONE
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.pyramid.plan import (
     BASE_RD_LAMBDAS,
@@ -16,12 +15,15 @@ from pillow_inr.models.pyramid.plan import (
     rd_lambda_for,
 )
 from pillow_inr.options import EncodeOptions
+from tests.support.container import BASE_WEIGHTS_COUNT, TILE_NONE
 
 KODAK = (768, 512)
 
 
 def steps(size: tuple[int, int] = KODAK, milliseconds: float = 400, share: float = 1.0, **options: object) -> int:
-    return make_plan(EncodeOptions(**options), size, 1e-3, milliseconds, share).steps  # type: ignore[arg-type]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyramid_plan, "MILLISECONDS_PER_MEGAPIXEL_STEP", milliseconds)
+        return make_plan(EncodeOptions(**options), size, 1e-3, share).steps  # type: ignore[arg-type]
 
 
 def test_efforts_become_steps() -> None:
@@ -65,7 +67,7 @@ def test_large_images_are_tiled() -> None:
         ((4096, 1), TILE_NONE),
         ((1, 4097), TILE),  # as a single pyramid would have a longer side than the format allows
     ):
-        assert make_plan(EncodeOptions(), size, 1e-3, 400).tile == tile
+        assert make_plan(EncodeOptions(), size, 1e-3).header.tile == tile
 
 
 def test_the_first_lambda_falls_with_the_bits() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from pillow_inr.errors import FormatError
 from pillow_inr.models.pyramid import structure
-from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, PRESETS
+from pillow_inr.models.pyramid.header import BASE_WEIGHTS_COUNT
+from pillow_inr.models.pyramid.structure import PRESETS
 
 
 def test_shapes_of_the_first_preset_by_hand() -> None:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pillow_inr.errors import FormatError
-from pillow_inr.format import container
-from pillow_inr.format.container import PIXEL_FORMAT_SAMPLES, SampleFormat
 from pillow_inr.imaging.samples import Scale
-from pillow_inr.models.pyramid import tiles
+from pillow_inr.models.pyramid import latent_coding, tiles
+from pillow_inr.models.pyramid.model import StoredPyramid
 from pillow_inr.models.pyramid.synthesis import Region
 from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
-from pillow_inr.models.reader import PyramidNetwork, read_network
+from tests.support import container
 from tests.support.checks import VECTORS, with_checksum, with_chunks
+from tests.support.container import PIXEL_FORMAT_SAMPLES, SampleFormat, open_model
 from tests.support.pyramids import draw_file, header_of, with_preview
 
 pytestmark = pytest.mark.decoding
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.decoding
 SIZE = (300, 270)  # two tiles of 256 across and down, three of them narrow
 
 
-def _read(data: bytes) -> PyramidNetwork:
-    network = read_network(data)
-    assert isinstance(network, PyramidNetwork)
+def _read(data: bytes) -> StoredPyramid:
+    network = open_model(data)
+    assert isinstance(network, StoredPyramid)
     return network
 
 
@@ -103,8 +103,8 @@ def test_all_kinds_of_samples(fields: dict) -> None:
 
 def test_tiles_are_decoded_once_while_there_is_room(tiled: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    original = tiles.latent_coding.decode
-    monkeypatch.setattr(tiles.latent_coding, "decode", lambda *given: decoded.append(given) or original(*given))
+    original = latent_coding.decode
+    monkeypatch.setattr(latent_coding, "decode", lambda *given: decoded.append(given) or original(*given))
     network = _read(tiled)
     network.pixels((50, 50))
     assert len(decoded) == 4
@@ -137,13 +137,13 @@ def _with_words(data: bytes, *words: int) -> bytes:
 def test_tables_that_do_not_fit_are_refused(tiled: bytes) -> None:
     header, payload, _ = container.unpack(tiled)
     words = np.frombuffer(payload, "<u4", 4).tolist()
-    read_network(_with_words(tiled, *words))
+    open_model(_with_words(tiled, *words))
     for changed in ([*words[:3], words[3] + 1], [*words[:3], words[3] - 1], [2**32 - 1] * 4):
         with pytest.raises(FormatError, match="tiles end"):
-            read_network(_with_words(tiled, *changed))
+            open_model(_with_words(tiled, *changed))
     huge = replace(header, size=(container.SIDE_MAX, container.SIDE_MAX))
     with pytest.raises(FormatError, match="for 4294967296 tiles"):
-        read_network(container.pack(huge, payload))
+        open_model(container.pack(huge, payload))
 
 
 def test_hostile_sizes_are_refused_before_memory_is_taken() -> None:
@@ -155,14 +155,14 @@ def test_hostile_sizes_are_refused_before_memory_is_taken() -> None:
     header = header_of((container.SIDE_MAX, container.SIDE_MAX), tile=12, payload_bytes=4 * count**2)
     tiles = Tiles(header, bytes(4 * count**2))
     with pytest.raises(FormatError, match="WORK_MAX"):
-        PyramidNetwork(header, tiles, ()).pixels((10, 10))
-    assert PyramidNetwork(header, tiles, ()).pixels(box=(0, 0, 5, 5)).shape == (5, 5, 3)
+        StoredPyramid(header, tiles, ()).pixels((10, 10))
+    assert StoredPyramid(header, tiles, ()).pixels(box=(0, 0, 5, 5)).shape == (5, 5, 3)
 
 
 def test_a_pyramid_has_no_initialization() -> None:
     data = with_chunks(draw_file((3, 2)), container.Chunk(1, bytes(9), required=True))
     with pytest.raises(FormatError, match="initialization"):
-        read_network(data)
+        open_model(data)
 
 
 def test_flipped_bits_under_a_repaired_checksum_raise_nothing_else() -> None:
@@ -171,7 +171,7 @@ def test_flipped_bits_under_a_repaired_checksum_raise_nothing_else() -> None:
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         try:
-            network = read_network(with_checksum(bytes(damaged)))
+            network = open_model(with_checksum(bytes(damaged)))
             if max(network.header.size) < 1000:
                 network.pixels()
         except FormatError:
@@ -212,7 +212,7 @@ sides = st.sampled_from([1, 255, 256, 257, 512, 600])
 @given(st.tuples(sides, sides), st.data())
 def test_streams_of_tiles_round_trip(size: tuple[int, int], data: st.DataObject) -> None:
     header = header_of(size, tile=8)
-    count = header.tiles[0] * header.tiles[1]
+    count = header.model.tiles(header.size)[0] * header.model.tiles(header.size)[1]
     streams = [bytes(4 * words) for words in data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))]
     streams = [stream[:-1] + b"x" if stream else stream for stream in streams]
     payload = pack_streams(header, streams)

@@ -14,11 +14,12 @@ from PIL import Image
 pytest.importorskip("matplotlib")
 
 import pillow_inr
-from pillow_inr.format import container
 from pillow_inr.format.metadata import Metadata
-from pillow_inr.models import reader
 from pillow_inr.models.pyramid import plan as pyramid_plan
-from pillow_inr.report import breakdown, plots
+from pillow_inr.models.pyramid.breakdown import measure_grids
+from pillow_inr.models.pyramid.header import PyramidHeader
+from pillow_inr.report import plots
+from tests.support import container
 from tests.support.checks import gradient
 from tests.support.cli_checks import RGB, exif, run, tree
 from tests.support.pyramid_checks import pyramid_file
@@ -112,20 +113,21 @@ def test_a_pyramid_is_no_function_of_position(data: bytes) -> None:
 @pytest.mark.parametrize("name", ["data", "tiled"])
 def test_parts_and_bits_add_up(name: str, request: pytest.FixtureRequest) -> None:
     data = request.getfixturevalue(name)
-    file = breakdown.dissect(data)
+    file = container.take_apart(data)
     assert sum(part.bytes for part in file.parts) == len(data)
-    assert sum(grid.bits for grid in file.grids) + file.network_bits == pytest.approx(8 * file.header.payload_bytes)
-    assert file.network_bits > 0
-    assert all((grid.bits > 0) == (grid.nonzero > 0) for grid in file.grids)
-    assert sum(grid.symbols.size for grid in file.grids) > math.prod(file.header.size)
-    assert file.grids[0].symbols.size == math.prod(file.header.size)
+    assert sum(row.bits for row in file.model.rows) == pytest.approx(8 * file.header.payload_bytes)
+    assert file.model.rows[-1].bits > 0
+    grids = measure_grids(container.read_file(data))
+    assert all((grid.bits > 0) == (grid.nonzero > 0) for grid in grids)
+    assert sum(grid.symbols.size for grid in grids) > math.prod(file.header.size)
+    assert grids[0].symbols.size == math.prod(file.header.size)
     assert [part.name for part in file.parts][:2] == ["header", "pyramid"]
 
 
 @pytest.mark.parametrize("with_original", [False, True])
 def test_a_pyramid_can_be_drawn(with_original: bool, data: bytes) -> None:
-    pixels = reader.read_network(data).pixels()
-    plot = plots.view(breakdown.dissect(data), pixels, pixels // 2 if with_original else None, title="a")
+    pixels = container.open_model(data).pixels()
+    plot = plots.view(container.take_apart(data), pixels, pixels // 2 if with_original else None, title="a")
     with Image.open(io.BytesIO(plot)) as image:
         assert image.format == "PNG"
 
@@ -162,4 +164,5 @@ def test_a_model_is_asked_for_on_the_command_line(tmp_path: Path) -> None:
 
 def test_the_header_tells_the_model(data: bytes) -> None:
     header = pillow_inr.read_header(data)
-    assert (header.model, header.tiles) == (container.MODEL_PYRAMID, (1, 1))
+    assert isinstance(header.model, PyramidHeader)
+    assert (header.model.name, header.model.tiles(header.size)) == ("pyramid", (1, 1))

@@ -3,8 +3,6 @@
 import math
 import time
 import warnings
-from collections import namedtuple
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,55 +10,45 @@ import pytest
 
 import pillow_inr
 from pillow_inr import codec
-from pillow_inr.encoding.source_image import Encoded, Picture
-from pillow_inr.format import container
+from pillow_inr.encoding.deadline import Deadline
+from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.format.metadata import Metadata
+from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.siren import encoder as siren_encoder
-from pillow_inr.models.siren import initialization, weight_coding
+from pillow_inr.models.siren import reference_store, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.fitted import Fitted
 from pillow_inr.models.siren.initialization import Initialization
 from pillow_inr.models.siren.plan import Plan, plan_for_weights, usual_weights
 from pillow_inr.options import EncodeOptions
+from tests.support import container
 from tests.support.checks import gradient, psnr
-
-
-@dataclass
-class FakeFitted:
-    """As `training.Fitted`, which needs TensorFlow."""
-
-    weights: list[np.ndarray]
-    steps: list[float]
-    psnr_db: float
-    rate_bits: float
-    differences: list[bool]
 
 
 @pytest.fixture(autouse=True)
 def fakes_are_no_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Picture, "is_lost", lambda *_: False)
+    monkeypatch.setattr(SourceImage, "is_failed_fit", lambda *_: False)
 
 
 class FakeFit:
-    """In place of the module `fit`: weights at random, so that what the codec does with them can be seen quickly."""
+    """In place of the fit: weights at random, so that what the codec does with them can be seen quickly."""
 
     def __init__(self, seed: int, spread: float = 1.0, differences: bool = False) -> None:
         self.rng = np.random.default_rng(seed)
         self.spread = spread
         self.differences = differences
-        self.Fitted = FakeFitted
-        self.Budget = namedtuple("Budget", "bytes coded_bytes")
         self.arguments: dict[str, Any] = {}
 
-    def fit(self, image: np.ndarray, architecture: Architecture, **arguments: Any) -> FakeFitted:
+    def fit(self, image: np.ndarray, architecture: Architecture, **arguments: Any) -> Fitted:
         self.arguments = arguments
         weights = [self.rng.laplace(0, self.spread, shape).astype(np.float32) for shape in architecture.shapes]
         steps = [2.0 ** self.rng.uniform(-6, -1) for _ in weights]
         differences = [self.differences and bool(self.rng.integers(2)) for _ in weights]
-        return FakeFitted(weights, steps, 30.0, 1000.0, differences)
+        return Fitted(weights, steps, 30.0, 1000.0, differences)
 
 
 def _least_bytes(image: np.ndarray, monkeypatch: pytest.MonkeyPatch, **options: Any) -> int:
-    monkeypatch.setattr(siren_encoder, "_fitting", lambda: FakeFit(0))
+    monkeypatch.setattr(siren_encoder, "_load_fit", lambda: FakeFit(0).fit)
     with pytest.raises(ValueError, match=r"at least \d+ bytes, got a target of 1$") as error:
         codec.encode(image, EncodeOptions(model="siren", target_bytes=1, **options))
     return int(str(error.value).split("at least ")[1].split()[0])
@@ -75,7 +63,9 @@ def test_a_budget_is_kept_whatever_the_fit_returns(
     least = _least_bytes(image, monkeypatch, **options)
     rng = np.random.default_rng(channels)
     for seed, budget in enumerate([least, least + 1, *(least + rng.geometric(0.005, 5)).tolist()]):
-        monkeypatch.setattr(siren_encoder, "_fitting", lambda seed=seed: FakeFit(seed, spread=10.0 ** (seed % 3 - 1)))
+        monkeypatch.setattr(
+            siren_encoder, "_load_fit", lambda seed=seed: FakeFit(seed, spread=10.0 ** (seed % 3 - 1)).fit
+        )
         data = codec.encode(image, EncodeOptions(model="siren", target_bytes=budget, **options))
         assert len(data) <= budget
         assert pillow_inr.decode(data).shape == image.shape
@@ -85,7 +75,7 @@ def test_the_least_size_is_exact_and_named(monkeypatch: pytest.MonkeyPatch) -> N
     image = gradient(200, 130)
     least = _least_bytes(image, monkeypatch)
     assert 30 < least < 100
-    monkeypatch.setattr(siren_encoder, "_fitting", lambda: FakeFit(0, spread=0.0))
+    monkeypatch.setattr(siren_encoder, "_load_fit", lambda: FakeFit(0, spread=0.0).fit)
     assert len(codec.encode(image, EncodeOptions(model="siren", target_bytes=least))) <= least
     with pytest.raises(ValueError, match=f"at least {least} bytes, got a target of {least - 1}"):
         codec.encode(image, EncodeOptions(model="siren", target_bytes=least - 1))
@@ -97,11 +87,11 @@ def test_a_budget_holds_the_chunk_of_an_initialization_too(monkeypatch: pytest.M
     architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, frequency_ratio=140)
     rng = np.random.default_rng(1)
     init = Initialization(architecture, tuple(rng.normal(0, 0.1, shape) for shape in architecture.shapes))
-    monkeypatch.setattr(initialization, "_registered", {init.identity: init})
+    monkeypatch.setattr(reference_store, "_registered", {init.identity: init})
     image = gradient(40, 30)
     least = _least_bytes(image, monkeypatch, init=init)
     for seed in range(8):
-        monkeypatch.setattr(siren_encoder, "_fitting", lambda seed=seed: FakeFit(seed, differences=True))
+        monkeypatch.setattr(siren_encoder, "_load_fit", lambda seed=seed: FakeFit(seed, differences=True).fit)
         data = codec.encode(image, EncodeOptions(init=init, target_bytes=least + 20 * seed))
         assert len(data) <= least + 20 * seed
         assert pillow_inr.decode(data).shape == image.shape
@@ -163,12 +153,12 @@ class FakeSearch:
         return min(self.at_1000 + self.per_doubling * math.log2(weights / 1000), self.limit)
 
     def encode_plan(
-        self, picture: Picture, plan: Plan, options: EncodeOptions, deadline: float | None
+        self, picture: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline
     ) -> siren_encoder._Trial:
         self.weights.append(plan.weights)
-        self.deadlines.append(deadline)
+        self.deadlines.append(deadline.at)
         assert plan.budget_bytes is None
-        return siren_encoder._Trial(Encoded(bytes(plan.weights), self.psnr(plan.weights)), plan.weights)
+        return siren_encoder._Trial(Encoded(bytes(plan.weights), self.psnr(plan.weights), None), plan.weights)
 
     def encode(self, goal: float, **options: Any) -> bytes:
         image = np.broadcast_to(np.uint8(0), (512, 768, 3))
@@ -224,7 +214,7 @@ def test_a_psnr_below_what_the_smallest_network_has_ends_the_search(monkeypatch:
 
 def test_a_time_limit_becomes_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeFit(0)
-    monkeypatch.setattr(siren_encoder, "_fitting", lambda: fake)
+    monkeypatch.setattr(siren_encoder, "_load_fit", lambda: fake.fit)
     start = time.perf_counter()
     codec.encode(gradient(20, 10), EncodeOptions(model="siren", time_limit=50))
     # Less what measuring the PSNR will take, which is next to nothing here.
@@ -264,19 +254,19 @@ def test_simple_pictures_take_narrow_networks_first(monkeypatch: pytest.MonkeyPa
     losses = {(8, 600): 5.0, (16, 600): 3.0, (32, 600): 4.0, (16, 900): 2.0}
     fits: list[tuple[int, int]] = []
 
-    def encode_plan(picture: Picture, plan: Any, options: EncodeOptions, deadline: float | None) -> Any:
+    def encode_plan(picture: SourceImage, plan: Any, options: EncodeOptions, deadline: Deadline) -> Any:
         assert plan.rd_lambda == 1e-3
         fits.append((plan.width, plan.steps))
         # 100 bytes, whose bits are worth 0.4 here, and the rest as an error.
         error = losses[fits[-1]] - 1e-3 * 800 / picture.pixels
-        return siren_encoder._Trial(Encoded(bytes(100), -10 * math.log10(error)), plan.weights)
+        return siren_encoder._Trial(Encoded(bytes(100), -10 * math.log10(error), None), plan.weights)
 
     monkeypatch.setattr(siren_encoder, "_encode_plan", encode_plan)
-    picture = Picture.of(gradient(20, 10), Metadata())
+    picture = SourceImage.of(gradient(20, 10), Metadata())
 
     def encode(rival: float, **options: Any) -> Encoded | None:
         fits.clear()
-        return siren_encoder.encode_simple(picture, EncodeOptions(**options), 1e-3, rival, None)
+        return siren_encoder.encode_simple(EncodeJob(picture, EncodeOptions(**options), Deadline()), 1e-3, rival)
 
     found = encode(2.6, steps=900)
     assert fits == [(8, 600), (16, 600), (32, 600), (16, 900)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import pillow_inr
 from pillow_inr.errors import FormatError, MissingInitializationError
-from pillow_inr.models.siren import initialization
+from pillow_inr.models.siren import reference_store
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.initialization import Initialization, load, pack_reference, read_reference
 from tests.support.checks import VECTORS
@@ -131,24 +131,18 @@ def test_a_small_file_that_claims_gigabytes_takes_no_memory(tmp_path: Path) -> N
 
 
 def test_found_where_registered_or_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initialization, "_registered", {})
+    monkeypatch.setattr(reference_store, "_registered", {})
     init, other = example(), example(seed=1)
     with pytest.raises(MissingInitializationError, match=f"{init.identity.hex()}.*register_initialization.*PILLOW_INR"):
-        initialization.find(init.identity)
+        reference_store.find(init.identity)
     assert pillow_inr.register_initialization(init) == init
-    assert initialization.find(init.identity) is init
+    assert reference_store.find(init.identity) is init
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.npz").write_bytes(b"another .npz")
     other.save(tmp_path / "folder" / "b.npz")
     monkeypatch.setenv("PILLOW_INR_INITS", os.pathsep.join(map(str, (tmp_path / "no", tmp_path / "folder"))))
-    assert initialization.find(other.identity) == other
+    assert reference_store.find(other.identity) == other
     assert pillow_inr.register_initialization(str(tmp_path / "folder" / "b.npz")) == other
-
-
-def test_shipped_ones_are_small_and_valid() -> None:
-    for path in initialization.SHIPPED_FOLDER.glob("*.npz"):
-        assert path.stat().st_size < 300_000
-        assert load(path)
 
 
 def test_reference_by_hand_and_back() -> None:
@@ -162,7 +156,7 @@ def test_reference_by_hand_and_back() -> None:
 
 
 def test_vector_needs_its_initialization(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(initialization, "_registered", {})
+    monkeypatch.setattr(reference_store, "_registered", {})
     with pytest.raises(MissingInitializationError):
         pillow_inr.decode(VECTORS / "difference.inr")
     monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
