@@ -1,5 +1,4 @@
-"""Scalar quantization: float weights <-> integer symbols, and the table of quantization steps. Knows no entropy model."""
-
+"""Scalar quantization: float weights <-> integer symbols, and the table of steps. Knows no entropy model."""
 import math
 
 import numpy as np

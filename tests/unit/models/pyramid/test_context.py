@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pillow_inr.models.pyramid import context, latent_coding, structure
-from pillow_inr.models.pyramid.context import ContextNetwork, Grid, Predictions, decode_grid, predict_grid, wavefronts
+from pillow_inr.models.pyramid.context import ContextModel, Grid, Predictions, decode_grid, predict_grid, wavefronts
 from tests.support import plain_pyramid
 from tests.support.pyramids import draw_grids, draw_weight_residuals
 
@@ -26,7 +26,7 @@ def test_fronts_cover_a_grid_in_order(shape: tuple[int, int]) -> None:
 def test_predictions_are_those_of_plain_integers(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
     tensors = _tensors(seed)
-    network = ContextNetwork(tensors, 0)
+    network = ContextModel(tensors, 0)
     contexts = np.rint(rng.laplace(0, spread, (22, 40))).clip(-4095, 4095)
     for level in range(7):
         predicted = network.predict(contexts[:12], network.cross_terms(level, contexts[12:]))
@@ -48,7 +48,7 @@ def test_the_largest_integers_are_exact() -> None:
         chosen = {name: signs(values) for name, values in tensors.items()}
         # Outputs in the middle of their range, or all would be clipped.
         chosen["a3"] = chosen["a3"] // 2 ** rng.integers(0, 21, chosen["a3"].shape)
-        network = ContextNetwork(chosen, 0)
+        network = ContextModel(chosen, 0)
         contexts = signs(rng.integers(-4095, 4096, (22, 200)).astype(float))
         predicted = network.predict(contexts[:12], network.cross_terms(3, contexts[12:]))
         plain = {name: values.ravel().tolist() for name, values in chosen.items()}
@@ -61,7 +61,7 @@ def test_the_largest_integers_are_exact() -> None:
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 6), st.integers(0, 2**32 - 1))
 def test_wavefronts_see_what_the_whole_grid_sees(rows: int, columns: int, level: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    network = ContextNetwork(_tensors(), 0)
+    network = ContextModel(_tensors(), 0)
     grids = draw_grids(rng, (columns, rows))
     coarser: tuple[Grid | None, Grid | None] = (
         ((*grids[1:3], None, None)[0], None) if seed % 2 else (grids[1], grids[2])
@@ -87,7 +87,7 @@ def test_wavefronts_see_what_the_whole_grid_sees(rows: int, columns: int, level:
 
 @pytest.mark.parametrize("batch", [1, 40, 10**6])
 def test_predictions_do_not_depend_on_the_batch(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = ContextNetwork(_tensors(), 0)
+    network = ContextModel(_tensors(), 0)
     grids = draw_grids(np.random.default_rng(0), (23, 17))
     expected = predict_grid(network, 0, grids[0], (grids[1], grids[2]))
     monkeypatch.setattr(context, "_BATCH", batch)
