@@ -1,4 +1,5 @@
 """Scalar quantization: float weights <-> integer symbols, and the table of steps. Knows no entropy model."""
+
 import math
 
 import numpy as np
