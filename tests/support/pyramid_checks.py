@@ -58,5 +58,5 @@ def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pyramid_encoder, "_fitting", FakeFit)
         patch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)
-        patch.setattr(Picture, "is_lost", lambda *_: False)
+        patch.setattr(Picture, "is_failed_fit", lambda *_: False)
         return codec.encode(image, EncodeOptions(model="pyramid", steps=1), metadata)

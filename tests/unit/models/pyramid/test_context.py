@@ -12,7 +12,9 @@ from tests.support.pyramids import draw_grids, draw_weight_residuals
 
 
 def _tensors(seed: int = 0) -> dict[str, np.ndarray]:
-    return latent_coding.apply(structure.base_weights(0, 0, 3), draw_weight_residuals(np.random.default_rng(seed), 3, 30))
+    return latent_coding.apply(
+        structure.base_weights(0, 0, 3), draw_weight_residuals(np.random.default_rng(seed), 3, 30)
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2), (4, 7), (7, 4), (3, 3)])

@@ -27,7 +27,7 @@ from tests.support.pyramid_checks import FakeFit
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeFit:
     """The fit is a fake, and its random files count as no failure."""
     found = FakeFit()
-    monkeypatch.setattr(Picture, "is_lost", lambda *_: False)
+    monkeypatch.setattr(Picture, "is_failed_fit", lambda *_: False)
     monkeypatch.setattr(pyramid_encoder, "_fitting", lambda: found)
     monkeypatch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)
     return found

@@ -37,7 +37,7 @@ class FakeFitted:
 
 @pytest.fixture(autouse=True)
 def fakes_are_no_failures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Picture, "is_lost", lambda *_: False)
+    monkeypatch.setattr(Picture, "is_failed_fit", lambda *_: False)
 
 
 class FakeFit:
