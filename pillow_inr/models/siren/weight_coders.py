@@ -65,11 +65,7 @@ class DeltaCodedIndex:
         self.predicted = index
 
     def decode(self, decoder: Decoder) -> int:
-        """Read the next index.
-
-        Raises:
-            FormatError: it is outside 0..high.
-        """
+        """Read the next index; FormatError if it is outside 0..high."""
         index = self.predicted + decoder.decode_one(laplace(_INDEX_SCALE, _INDEX_MAGNITUDE))
         self.predicted = _in_range(self.field, index, self.high)
         return index
@@ -79,12 +75,8 @@ class WeightDecoder(Protocol):
     """Reads tensors; coding 0 is no longer written, so its coder only does this."""
 
     def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """Read the next tensor's symbols.
+        """Read the next tensor's symbols, int32 in -32767..32767, possibly read-only.
 
-        Args:
-            shape: of the tensor.
-        Returns:
-            int32 in -32767..32767, of this shape; possibly read-only.
         Raises:
             FormatError: a parameter is outside its range.
         """
@@ -94,11 +86,7 @@ class WeightCoder(WeightDecoder, Protocol):
     """Reads and writes tensors of coding 1."""
 
     def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
-        """Write the next tensor's symbols.
-
-        Args:
-            symbols: int32 in -32767..32767.
-        """
+        """Write the next tensor's symbols, int32 in -32767..32767."""
 
 
 class Laplace:
