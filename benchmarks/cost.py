@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from common import machine
+from pillow_inr.format.container import Header, SampleFormat
 
 from pillow_inr import cost
 from pillow_inr.format import container
-from pillow_inr.format.container import Header, SampleFormat
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.tiles import Tiles
 from pillow_inr.models.siren import weight_coding

@@ -1,1 +1,1 @@
-"""Entropy coding: distributions, the range coder, the choice of scales, quantization. Knows no model."""
+"""Entropy coding: quantization, probability models, the range coder and the search for scales. Knows no network."""

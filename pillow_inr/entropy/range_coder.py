@@ -1,4 +1,8 @@
-"""Integers under models <-> 32-bit words: the range coder, and its complaints as ours. Knows no tensor."""
+"""The range coder: integers, each under a probability model, <-> a stream of 32-bit words.
+
+Wraps constriction's range coder (Bamler 2022, arXiv:2201.01741; range coding: Martin 1979), turns its failures into
+`FormatError`, and limits how many symbols a short stream may claim. Knows no tensor.
+"""
 
 import math
 from typing import Any
@@ -11,47 +15,48 @@ from .. import limits
 from ..errors import FormatError, LimitError
 from .distributions import Model
 
-# A stream counts as this many bytes less than it has, but as no fewer than these: tiny files, of which anyone can send
-# many, must be quick, and 65,536 symbols are 20 milliseconds of a pyramid's.
-_BYTES_LESS = 36
-_BYTES_LEAST = 4
-# Values of a model whose table takes as long as a symbol.
+# The symbol budget of a stream is SYMBOLS_PER_BYTE * max(4, bytes - 36). Anyone can send many tiny files, so these must
+# be quick to decode: the 65,536 symbols allowed for 4 bytes take a pyramid 20 milliseconds.
+_UNCOUNTED_BYTES = 36
+_LEAST_COUNTED_BYTES = 4
+# Building a model's table takes as long for 4 values as decoding one symbol.
 _VALUES_PER_SYMBOL = 4
-# Makes a model of every row of counts.
+# A family of models: one for each row of frequencies.
 _ROWS = constriction.stream.model.Categorical(perfect=False)
 
 
 class Encoder:
-    """Appends integers to one stream."""
+    """Appends integers to one range-coded stream."""
 
     def __init__(self) -> None:
         self._coder = constriction.stream.queue.RangeEncoder()
 
     def encode(self, values: int | NDArray[np.int32], model: Model) -> None:
-        """Code one integer or an array of them, row by row, each in the range of the model."""
+        """Append one integer, or an array in row-major order, all under one model and within its alphabet."""
         self._coder.encode(np.atleast_1d(np.asarray(values, np.int32)).ravel() - np.int32(model.lowest), model.table)
 
-    def encode_rows(self, indices: NDArray[np.int32], counts: NDArray[np.float64]) -> None:
-        """Code each integer under counts of its own (docs/format.md section 4.2).
+    def encode_rows(self, values: NDArray[np.int32], frequencies: NDArray[np.float64]) -> None:
+        """Append integers, each under a distribution of its own.
 
         Args:
-            indices: shape (integers,), at least one.
-            counts: shape (integers, n), of 0..n - 1.
+            values: shape (integers,), at least one, each in 0..n - 1.
+            frequencies: shape (integers, n); row i belongs to values[i].
+        Source: docs/format.md section 4.2.
         """
-        self._coder.encode(indices, _ROWS, counts)
+        self._coder.encode(values, _ROWS, frequencies)
 
     def to_bytes(self) -> bytes:
-        """What was coded so far, as little-endian 32-bit words."""
+        """The stream so far as little-endian 32-bit words."""
         words: NDArray[np.uint32] = self._coder.get_compressed()
         return words.astype("<u4").tobytes()
 
 
 class Decoder:
-    """Takes integers from the front of a stream.
+    """Reads integers from a range-coded stream in the order in which they were written.
 
     Args:
-        payload: a multiple of 4 bytes whose checksum was compared before: the coder itself turns damaged bytes into
-            plausible integers without complaint.
+        payload: a multiple of 4 bytes. Compare its checksum first: the coder turns damaged bytes into plausible
+            integers without complaint.
     """
 
     def __init__(self, payload: bytes) -> None:
@@ -61,13 +66,16 @@ class Decoder:
         self._models: set[Model] = set()
 
     def charge_symbols(self, symbols: int) -> None:
-        """Note that so many symbols, or what takes as long, are decoded next.
+        """Deduct symbols, or work that takes as long, from the budget of the stream before doing the work.
+
+        The budget is limits.SYMBOLS_PER_BYTE * max(4, bytes - 36). It stops a file of a few bytes from claiming
+        millions of symbols.
 
         Raises:
-            LimitError: they are more than a stream of this length may hold.
+            LimitError: the budget is exceeded.
         """
         self._symbols += symbols
-        allowed = limits.SYMBOLS_PER_BYTE * max(_BYTES_LEAST, self._bytes - _BYTES_LESS)
+        allowed = limits.SYMBOLS_PER_BYTE * max(_LEAST_COUNTED_BYTES, self._bytes - _UNCOUNTED_BYTES)
         if self._symbols > allowed:
             raise LimitError(
                 f"payload: {self._bytes} bytes stand for {self._symbols} symbols, more than the {allowed} allowed: "
@@ -75,10 +83,10 @@ class Decoder:
             )
 
     def decode(self, model: Model, count: int) -> NDArray[np.int32]:
-        """The next `count` integers.
+        """The next `count` integers, all under one model; int32, shape (count,).
 
         Raises:
-            FormatError: no encoder wrote the stream.
+            FormatError: no encoder writes such a stream.
             LimitError: as `charge_symbols`.
         """
         if model not in self._models:
@@ -87,39 +95,41 @@ class Decoder:
         self.charge_symbols(count)
         return self._decoded(model.table, count) + np.int32(model.lowest)
 
-    def decode_rows(self, counts: NDArray[np.float64]) -> NDArray[np.int32]:
-        """The next integers, each in 0..n - 1 under counts of its own, shape (integers, n), at least one.
+    def decode_rows(self, frequencies: NDArray[np.float64]) -> NDArray[np.int32]:
+        """The next integers, each under a distribution of its own; the caller calls `charge_symbols` for them.
 
-        What they take is the caller's to `charge_symbols`.
-
+        Args:
+            frequencies: shape (integers, n), at least one row.
+        Returns:
+            int32 in 0..n - 1, shape (integers,).
         Raises:
-            FormatError: no encoder wrote the stream.
+            FormatError: no encoder writes such a stream.
         """
-        return self._decoded(_ROWS, counts)
+        return self._decoded(_ROWS, frequencies)
 
     def _decoded(self, *models: Any) -> NDArray[np.int32]:
         try:
             indices: NDArray[np.int32] = self._coder.decode(*models)
-        except AssertionError as error:  # what constriction raises for a stream that no encoder wrote
+        except AssertionError as error:  # constriction's answer to a stream that no encoder writes
             raise FormatError("payload: the data does not fit the entropy model") from error
         return indices
 
     def decode_one(self, model: Model) -> int:
-        """As `decode`, one integer."""
+        """The next integer: `decode` with a count of 1."""
         return int(self.decode(model, 1)[0])
 
     def finish(self) -> None:
-        """Raise FormatError if the stream goes on."""
+        """Raise FormatError if data is left after the last symbol."""
         if not self._coder.maybe_exhausted():
             raise FormatError("payload: data is left after the last tensor")
 
 
 class MeteredDecoder(Decoder):
-    """A decoder that knows how many bits the integers it gave take in the stream."""
+    """A decoder that measures how many bits the integers decoded so far take in the stream."""
 
     def __init__(self, payload: bytes) -> None:
         super().__init__(payload)
-        # constriction tells how far an encoder is, not a decoder; one that gets the same integers is as far.
+        # constriction reports the position of an encoder only: so every integer is encoded again.
         self._echo = constriction.stream.queue.RangeEncoder()
 
     def decode(self, model: Model, count: int) -> NDArray[np.int32]:
@@ -130,6 +140,6 @@ class MeteredDecoder(Decoder):
 
     @property
     def bits_taken(self) -> float:
-        """Bits up to here, fractions of a bit too: 2 to minus this is the part of the first range that is left."""
-        words, (_, left) = self._echo.pos()
-        return float(32 * words + 64 - math.log2(left))
+        """Information in bits, fractions included: -log2 of the current range relative to the first one."""
+        words, (_, width) = self._echo.pos()
+        return float(32 * words + 64 - math.log2(width))

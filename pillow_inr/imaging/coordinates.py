@@ -1,4 +1,4 @@
-"""The plane of the network: where an image's pixels, or the points between them, lie in it."""
+"""Coordinates: positions of an image's pixels in the plane of the network, and their Fourier features."""
 
 from dataclasses import dataclass
 
@@ -8,40 +8,48 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Axis:
-    """Equal cells side by side along one axis of an image; by default its pixels.
+    """Equal cells side by side along one axis of an image, such as its pixels.
 
-    Not an array of their centres: that of a line of 2^24 pixels would be larger than the image.
+    Positions are computed on demand: an array of all centres of a line of 2^24 pixels would be larger than the image.
     """
 
     length: int
     """Pixels of the image along this axis, >= 1."""
     longer: int
-    """Pixels along its longer axis; one scale for both, so that a non-square image is not stretched."""
+    """Pixels along the image's longer axis: both axes share one scale, so that pixels stay square."""
     start: float
-    """Where the cells begin, in pixels from the image's edge; `stop`, where they end."""
+    """Edge of the first cell, in pixels from the image's edge."""
     stop: float
+    """Edge of the last cell, in pixels from the image's edge."""
     count: int
     """Number of cells."""
 
     @classmethod
     def of_pixels(cls, length: int, longer: int) -> "Axis":
-        """The pixels themselves."""
+        """The axis whose cells are the pixels."""
         return cls(length, longer, 0.0, length, length)
 
     def positions(self, first: int = 0, last: int | None = None) -> NDArray[np.float64]:
-        """Positions of the centres of the cells from `first` up to `last`, by default of all.
+        """Positions u = (2 p - length) / longer of the cells' centres, p being the centre in pixels from the edge.
 
+        The image's middle is 0, and its longer side spans -1..1 from edge to edge.
+
+        Args:
+            first: index of the first cell.
+            last: index after the last cell; by default all that follow.
         Returns:
-            float64, one position each, symmetric about 0 for a whole image, whose longer side spans -1..1 from edge to
-            edge.
+            float64, shape (last - first,).
         Source: docs/format.md section 5.
+
+        >>> Axis.of_pixels(4, 4).positions().tolist()
+        [-0.75, -0.25, 0.25, 0.75]
         """
         cells = np.arange(first, self.count if last is None else last)
         in_pixels = self.start + (cells + 0.5) * ((self.stop - self.start) / self.count)
         return (2.0 * in_pixels - self.length) / self.longer
 
     def every(self, step: int) -> "Axis":
-        """Every `step`-th cell, at its own place, from the first on."""
+        """Every `step`-th cell, beginning with the first, with unchanged centres."""
         count = -(-self.count // step)
         cell = (self.stop - self.start) / self.count
         start = self.start - cell * (step - 1) / 2
@@ -49,14 +57,17 @@ class Axis:
 
 
 def encode_axis(positions: NDArray[np.float64], frequencies: int, frequency_ratio: int) -> NDArray[np.float32]:
-    """The input features of one axis: the position itself, then its sines, then its cosines.
+    """Fourier features of one axis: u, sin(w_0 u) … sin(w_(F-1) u), cos(w_0 u) … cos(w_(F-1) u).
+
+    The angular frequencies are w_i = pi (ratio / 100)^i, in radians per unit of position. Angles are computed in
+    float64: a float32 angle of a few thousand radians is off by 1e-4.
 
     Args:
-        positions: shape (n,), as `Axis.positions` gives them.
-        frequencies: number of frequencies, 0 for plain coordinates.
-        growth: ratio of successive angular frequencies in hundredths; the first is pi.
+        positions: shape (n,), as `Axis.positions` returns them.
+        frequencies: number F of frequencies, 0 for plain coordinates.
+        frequency_ratio: ratio of successive frequencies in hundredths, 100..355.
     Returns:
-        float32, shape (n, 1 + 2 * frequencies).
+        float32, shape (n, 1 + 2 F).
     Source: docs/format.md section 5; Strümpler et al. 2022, section 3.1 (base 1.4 on [-1, 1]).
     """
     angles = positions[:, None] * (np.pi * (frequency_ratio / 100.0) ** np.arange(frequencies))

@@ -1,12 +1,13 @@
-"""How pixels of another resolution are made of an image's own, axis by axis. Knows no image."""
+"""Separable resampling: weights that make pixels of another resolution from an image's own. Knows no image."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-# Keys' cubic convolution (1981) with a = -1/2: interpolates, and reproduces quadratic functions.
-_SHARPNESS = -0.5
+# Cubic convolution (Keys 1981, "Cubic convolution interpolation for digital image processing"): a = -1/2 is the only
+# parameter with which the interpolation reproduces quadratic functions.
+_KEYS_A = -0.5
 _REACH = 2
 
 
@@ -14,15 +15,16 @@ _REACH = 2
 class Resampling:
     """Equal cells along one axis of an image, each a weighted mean of the image's pixels.
 
-    A cell larger than a pixel has the mean over what it covers, parts of pixels by their part; one that is not is
-    interpolated at its centre by cubic convolution, where the image goes on with its edge's pixels.
+    Cells larger than a pixel are area averages: a pixel's weight is the part of the cell that it covers. Smaller cells
+    are interpolated at their centres by cubic convolution; beyond the image its edge pixels are repeated.
     """
 
     length: int
     """Pixels of the image along this axis, >= 1."""
     start: float
-    """Where the cells begin, in pixels from the image's edge; `stop`, where they end."""
+    """Edge of the first cell, in pixels from the image's edge."""
     stop: float
+    """Edge of the last cell, in pixels from the image's edge."""
     count: int
     """Number of cells."""
 
@@ -32,11 +34,11 @@ class Resampling:
 
     @property
     def is_identity(self) -> bool:
-        """The cells are pixels."""
+        """Whether the cells coincide with pixels."""
         return self.start == int(self.start) and self.stop - self.start == self.count
 
     def needed(self, first: int, last: int) -> tuple[int, int]:
-        """First pixel, and the pixel after the last, that cells `first` to before `last` are made of."""
+        """The pixels, begin to before end, from which the cells `first` to before `last` are computed."""
         low, high = self.start + first * self._step, self.start + last * self._step
         if self._step <= 1 and not self.is_identity:
             low, high = low + self._step / 2 - _REACH, high - self._step / 2 + _REACH
@@ -44,11 +46,13 @@ class Resampling:
         return begin, min(max(int(np.ceil(high)), begin + 1), self.length)
 
     def weights(self, cells: tuple[int, int], pixels: tuple[int, int]) -> NDArray[np.float32]:
-        """Weight of each of some pixels (column) in each of some cells (row), float32; over all pixels, rows sum to 1.
+        """Weight of each pixel (column) in each cell (row).
 
         Args:
-            cells: the first, and the one after the last.
-            pixels: as well.
+            cells: index of the first cell and index after the last.
+            pixels: index of the first pixel and index after the last.
+        Returns:
+            float32, shape (cells, pixels). A row sums to 1 if the pixels include all that `needed` names.
         """
         index = np.arange(*cells)[:, None]
         places = np.arange(*pixels)
@@ -67,14 +71,16 @@ class Resampling:
 
 
 def mix(weights: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`weights @ pixels` along the first axis of the pixels, as a sum over those that a cell is made of.
+    """`weights @ pixels` along the first axis of the pixels, summed over the nonzero taps of each cell only.
 
-    A matrix product would mostly multiply by zero, and a BLAS would divide it among threads of its own: where several
-    processes decode, each as many as there are cores.
+    A matrix product would mostly multiply by zero, and the BLAS would split it among threads of its own: with several
+    decoding processes, each would start one for every core.
 
     Args:
-        weights: shape (cells, pixels), as of `Resampling.weights`.
-        pixels: float32, of any further axes.
+        weights: shape (cells, pixels), as `Resampling.weights` returns them.
+        pixels: float32, shape (pixels, ...).
+    Returns:
+        float32, shape (cells, ...).
     """
     cells, columns = np.arange(len(weights)), np.arange(weights.shape[1])
     used = weights != 0
@@ -89,8 +95,11 @@ def mix(weights: NDArray[np.float32], pixels: NDArray[np.float32]) -> NDArray[np
 
 
 def _cubic(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keys' kernel at distances from 0 to 2."""
-    a = _SHARPNESS
+    """Keys' kernel at distances d in 0..2.
+
+    (a + 2) d^3 - (a + 3) d^2 + 1 for d <= 1; a d^3 - 5 a d^2 + 8 a d - 4 a beyond.
+    """
+    a = _KEYS_A
     near = ((a + 2) * distances - (a + 3)) * distances**2 + 1
     far = a * (((distances - 5) * distances + 8) * distances - 4)
     return np.where(distances <= 1, near, far)

@@ -1,7 +1,7 @@
-"""Each truncation and each flipped bit of one small file of each model, through every way to read a file.
+"""Every truncation and every flipped bit of a small file of each model, in every way to read a file.
 
-Once as it is, which the checksum notices, and once with the checksum recomputed, so that the layers beneath meet it:
-they make a picture of it or refuse it, and all alike. Nothing but the documented exceptions leaves any of them.
+Damage is tried once as it is, for the checksum to notice, and once with a recomputed checksum, for the layers beneath:
+they must all return an image or all refuse the file. Only documented exceptions may be raised.
 """
 
 import io
@@ -27,7 +27,7 @@ from tests.support.pyramids import draw_grids, header_of, with_preview
 
 iio = pytest.importorskip("imageio.v3")
 
-# With larger ones these tests would take minutes; test_codec.py and test_pyramid_tiles.py have files that ask for more.
+# Larger files would take minutes here; the tests of the codec and of tiles cover files that ask for more.
 PIXELS_MAX = 1000
 WEIGHTS_MAX = 5000
 
@@ -112,17 +112,19 @@ def _flipped(data: bytes) -> Iterator[bytes]:
 
 
 def _is_small(data: bytes) -> bool:
-    """What the header asks for, if it is one: its own limits are tested elsewhere."""
+    """Whether the header asks for a small image and network, if it is valid; other tests cover its limits."""
     try:
         header, _ = container.read_header(data)
     except FormatError:
         return True
-    weights = header.model.architecture(header.channels).weight_count if header.model == container.MODEL_SIREN else 0
+    weights = (
+        header.model.architecture(header.channels).weight_count if header.model.number == container.MODEL_SIREN else 0
+    )
     return math.prod(header.size) <= PIXELS_MAX and weights <= WEIGHTS_MAX
 
 
 def _readers(data: bytes) -> tuple[Callable[[bytes], object], ...]:
-    """Those that a file is for: without our signature imageio asks other formats, and Pillow looks at sizes first."""
+    """The readers that see this file: without our signature imageio tries other formats; Pillow checks sizes first."""
     chosen = READERS if data.startswith(container.MAGIC) else READERS[:-1]
     return chosen if _is_small(data) else tuple(read for read in chosen if read not in (_load, _verify))
 

@@ -34,7 +34,7 @@ def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("module", [plain_file, plain_decoder, plain_pyramid])
 def test_the_second_decoder_is_plain(module: Any) -> None:
-    """It imports the standard library and itself: neither NumPy nor the coder nor the package."""
+    """It imports only the standard library and its own modules: no NumPy, no constriction, nothing of the package."""
     allowed = {
         "ast",
         "bisect",
@@ -69,7 +69,7 @@ def _compare(data: bytes, decoded: plain_decoder.Decoded) -> None:
 
 
 def _agree(theirs: np.ndarray, ours: np.ndarray, header: Header[Any]) -> None:
-    """As `check_pixels`, but of few pixels a single one that is rounded differently is more than one of a thousand."""
+    """Like `check_pixels`, but allows any number of samples to be rounded differently: the images are tiny."""
     if header.samples is None:
         assert np.abs(theirs - ours).max() <= 1
     else:
@@ -98,7 +98,7 @@ def _plain_weights(payload: bytes, shapes: Any, coding: int) -> list[tuple[int, 
 
 @CODINGS
 def test_cumulative_frequencies_of_a_long_table(coding: int) -> None:
-    """Beside the vectors' small alphabets, the largest: its symbols must land in the same intervals."""
+    """The largest alphabet, which no vector has: its symbols must land in the same intervals."""
     symbols = [np.array(values, np.int32) for values in ([[-32767], [16383]], [-5], [[32767]], [1])]
     payload = WRITERS[coding]([weight_coding.CodedTensor(tensor, 200) for tensor in symbols])
     theirs = _plain_weights(payload, [tensor.shape for tensor in symbols], coding)
@@ -106,7 +106,7 @@ def test_cumulative_frequencies_of_a_long_table(coding: int) -> None:
 
 
 def _outcomes(payload: bytes, shapes: Any, coding: int) -> tuple[Any, Any]:
-    """What both decoders make of a payload, None where they refuse it."""
+    """Tensors from both decoders; None from one that refuses the payload."""
     try:
         decoded = weight_coding.decode_tensors(payload, shapes, coding)
         ours = [(tensor.step_index, tensor.symbols.ravel().tolist()) for tensor in decoded]
@@ -186,7 +186,7 @@ def test_drawn_files_decode_alike(
     coding: int,
     seed: int,
 ) -> None:
-    """Any networks of moderate weights, coded as no writer would."""
+    """Random networks of moderate weights, coded with choices that no writer makes."""
     fields: dict[str, Any] = {"pixel_format": 4, "samples": samples} if samples else {"pixel_format": mode}
     if fourier:
         fields |= {"encoding": container.ENCODING_FOURIER, "frequencies": fourier[0], "growth": fourier[1]}
@@ -206,7 +206,7 @@ def test_drawn_files_decode_alike(
 
 
 def _accepted(data: bytes) -> tuple[bool, bool]:
-    """Whether the package and the second decoder take a file."""
+    """Whether the package accepts a file, and whether the second decoder does."""
     try:
         pillow_inr.decode(data)
         ours = True
@@ -214,7 +214,7 @@ def _accepted(data: bytes) -> tuple[bool, bool]:
         ours = False
     try:
         if plain_file.parse(data).model:
-            plain_pyramid.decode(data, inventory.BASE_WEIGHTS_COUNT)
+            plain_pyramid.decode(data, inventory.BASE_WEIGHTS)
         else:
             plain_decoder.decode(data, inventory.initializations())
         theirs = True
@@ -396,7 +396,7 @@ MUTABLE = [
     st.sampled_from(MUTABLE), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=3)
 )
 def test_changed_bytes_are_read_or_refused_alike(name: str, changes: list[tuple[int, int]]) -> None:
-    """Behind a checksum that fits: what one decoder takes, the other takes."""
+    """With a matching checksum, both decoders accept a file or both refuse it."""
     damaged = bytearray((VECTORS / f"{name}.inr").read_bytes())
     for place, byte in changes:
         # Never the signature.

@@ -15,7 +15,7 @@ from tests.support.checks import check_pixels
 from tests.support.container import PIXEL_FORMAT_SAMPLES, SampleFormat, open_model
 from tests.support.pyramids import draw_file, draw_stream
 from tests.vectors import inventory
-from tests.vectors.inventory import BASE_WEIGHTS_COUNT, Vector, name_of
+from tests.vectors.inventory import BASE_WEIGHTS, Vector, name_of
 
 FILES = {
     "escapes": lambda: draw_file((9, 14), seed=1, base_index=BASE_WEIGHTS_COUNT - 1, spread=40.0),
@@ -39,7 +39,7 @@ def _compare(data: bytes, decoded: plain_pyramid.Decoded) -> None:
     assert pixels.shape == (file.height, file.width, file.channels)
     expected = np.array(decoded.pixels).reshape(pixels.shape)
     if network.header.samples is None:
-        # Of so few pixels a single one that is rounded differently is more than one of a thousand.
+        # With so few pixels one that is rounded differently is already more than one in a thousand.
         assert np.abs(pixels - expected).max() <= 1
     else:
         check_pixels(expected, pixels, network.header)
@@ -48,13 +48,13 @@ def _compare(data: bytes, decoded: plain_pyramid.Decoded) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_files_decode_alike(name: str) -> None:
     data = FILES[name]()
-    _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS_COUNT))
+    _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS))
 
 
 @pytest.mark.parametrize("vector", PYRAMIDS, ids=[name_of(vector.path) for vector in PYRAMIDS])
 def test_vectors_decode_alike(vector: Vector) -> None:
     _compare(vector.data, vector.pyramid)
-    small = plain_pyramid.preview(vector.data, BASE_WEIGHTS_COUNT)
+    small = plain_pyramid.preview(vector.data, BASE_WEIGHTS)
     if small:
         ours = open_model(vector.data)._preview()  # type: ignore[union-attr]
         assert ours is not None
@@ -86,7 +86,7 @@ def test_drawn_files_decode_alike(
         ranges = tuple((float(channel), 200.0 + channel) for channel in range(max(1, samples[1] * (seed % 2))))
         fields = {"pixel_format": 4, "samples": SampleFormat(*samples, ranges)}
     data = draw_file(size, seed, spread, tile=tile, base_index=base_index, **fields)
-    _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS_COUNT))
+    _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS))
 
 
 def test_the_document_and_the_code_have_one_table() -> None:
@@ -94,7 +94,7 @@ def test_the_document_and_the_code_have_one_table() -> None:
 
 
 def _outcomes(stream: bytes, size: tuple[int, int]) -> tuple[Any, Any]:
-    """Tensors and grids by both decoders, None where they refuse the stream."""
+    """Tensors and grids from both decoders; None from one that refuses the stream."""
     try:
         decoded = latent_coding.decode(stream, 0, 0, 3, size)
         ours = {name: values.ravel().tolist() for name, values in decoded.tensors.items()}, decoded.grids
@@ -102,7 +102,7 @@ def _outcomes(stream: bytes, size: tuple[int, int]) -> tuple[Any, Any]:
     except FormatError:
         ours = None
     try:
-        found = plain_pyramid.decode_pyramid(stream, 0, plain_pyramid.prior(0, 0, 3, BASE_WEIGHTS_COUNT), *size)
+        found = plain_pyramid.decode_pyramid(stream, 0, plain_pyramid.prior(0, 0, 3, BASE_WEIGHTS), *size)
         theirs = found.tensors, found.grids
     except plain_file.InvalidError:
         theirs = None
@@ -123,7 +123,7 @@ def test_damaged_streams_are_read_or_refused_alike() -> None:
 
 @given(st.binary(max_size=120).map(lambda data: data[: len(data) // 4 * 4]), st.booleans())
 def test_any_stream_is_read_or_refused_alike(stream: bytes, plain_tensors: bool) -> None:
-    """As it is, or behind tensors without differences: the first 68 bits are 0 then."""
+    """The stream as it is, or after tensors without differences, for which its first 68 bits are 0."""
     ours, theirs = _outcomes(bytes(8 * plain_tensors) + stream, (3, 2))
     assert ours == theirs
 

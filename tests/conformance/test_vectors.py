@@ -30,7 +30,7 @@ pytestmark = pytest.mark.decoding
 SUMS = FOLDER / "SHA256SUMS"
 SIRENS = [vector for vector in inventory.VECTORS if not vector.is_pyramid]
 PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
-# Streams that no release writes: random choices where the writer has some, and zeros at the end left out.
+# Streams that no release writes: random choices in place of the writer's, or zero words at the end left out.
 NOT_THE_WRITERS = ("siren/choices", "siren/choices_sorted", "siren/choices_coding0", "pyramid/nothing")
 
 
@@ -64,7 +64,7 @@ def _git(*arguments: str) -> str:
 
 
 def test_the_list_of_vectors_only_grew() -> None:
-    """Whoever changes a vector can change the list with it, but not the list that was."""
+    """Whoever changes a vector can also change the list, but not the lists in the history."""
     try:
         root = _git("rev-parse", "--show-toplevel").strip()
     except FileNotFoundError:
@@ -152,7 +152,7 @@ def test_metadata(vector: Vector) -> None:
 
 @vectors([vector for vector in inventory.VECTORS if name_of(vector.path) not in ("pyramid/nothing", SLOW)])
 def test_packed_again_the_bytes_are_the_same(vector: Vector) -> None:
-    """With the choices that its writer made, whichever release that was."""
+    """Packed with the choices of its writer, whichever release that was."""
     if vector.file.model:
         assert repack.pyramid(vector.data, vector.pyramid) == vector.data
     else:
@@ -161,9 +161,9 @@ def test_packed_again_the_bytes_are_the_same(vector: Vector) -> None:
 
 @vectors([vector for vector in inventory.VECTORS if name_of(vector.path) not in NOT_THE_WRITERS])
 def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
-    """It chooses as those did that made the vectors. (Coding 0 has no writer any more but the one in these tests.)"""
+    """It makes the same choices as the writers of the vectors. (Coding 0 is only written by these tests.)"""
     header, payload, chunks = container.unpack(vector.data)
-    if header.model == container.MODEL_SIREN:
+    if header.model.number == container.MODEL_SIREN:
         tensors = list(
             weight_coding.decode_tensors(
                 payload, header.model.architecture(header.channels).shapes, header.model.coding
@@ -171,19 +171,19 @@ def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
         )
         packed = (weight_coding.encode_tensors if header.model.coding else coding0.encode_tensors)(tensors)
     else:
-        packed = pack_streams(header, [_stream(header, tile) for tile in _tiles(vector)])
+        packed = pack_streams(header.model, [_stream(header, tile) for tile in _tiles(vector)])
     assert container.pack(header, packed, container.pack_chunks(chunks)) == vector.data
 
 
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
-    """The pyramids, without making pixels of them."""
+    """The pyramids of all tiles, without their pixels."""
     file = vector.file
-    base = plain_pyramid.prior(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS_COUNT)
+    base = plain_pyramid.prior(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS)
     network = open_model(vector.data)
     assert isinstance(network, StoredPyramid)
     tiles = []
     for tile in network.tiles.all():
-        differences = plain_pyramid.take_differences(plain_pyramid.Decoder(network.tiles.stream(tile)), base)
+        differences = plain_pyramid.decode_differences(plain_pyramid.Decoder(network.tiles.stream(tile)), base)
         grids = [grid.tolist() for grid in network.tiles.pyramid(tile).grids]
         tiles.append(plain_pyramid.Pyramid(differences, {}, grids, []))
     return tiles

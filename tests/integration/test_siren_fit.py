@@ -217,7 +217,9 @@ def test_an_ordinary_fit_is_judged_once_and_starts_once(monkeypatch: pytest.Monk
     starts = Starts(monkeypatch)
     judged: list[float] = []
     has_not_learned = trainer.Trainer.has_not_learned
-    monkeypatch.setattr(trainer.Trainer, "has_not_learned", lambda self, mse: judged.append(mse) or has_not_learned(self, mse))
+    monkeypatch.setattr(
+        trainer.Trainer, "has_not_learned", lambda self, mse: judged.append(mse) or has_not_learned(self, mse)
+    )
     _fit(gradient(40, 30), steps=400)
     assert (len(starts.made), len(judged)) == (1, 1)
 

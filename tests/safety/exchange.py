@@ -1,4 +1,4 @@
-"""Files for a change of versions: what one environment writes, another decodes to the same symbols.
+"""Compatibility between versions: files written in one environment decode to the same symbols in another.
 
     python -m tests.safety.exchange write FOLDER
     python -m tests.safety.exchange symbols FOLDER OUT.npz
@@ -34,7 +34,7 @@ METADATA: dict[str, Any] = {"icc_profile": b"RGB ", "xmp": "<x/>", "comment": "e
 
 
 def images() -> Iterator[tuple[str, Image.Image | NDArray[Any]]]:
-    """One of every mode and type, with detail enough that no grid is empty."""
+    """An image of every mode and type, with enough detail that no grid is empty."""
     rng = np.random.default_rng(6)
     rough = np.clip(gradient(45, 31, 4) + rng.normal(0, 12, (31, 45, 4)), 0, 255).astype(np.uint8)
     for mode, channels in {"L": [0], "LA": [0, 3], "RGB": [0, 1, 2], "RGBA": [0, 1, 2, 3]}.items():
@@ -47,7 +47,7 @@ def images() -> Iterator[tuple[str, Image.Image | NDArray[Any]]]:
 
 
 def drawn_initialization() -> Initialization:
-    """Weights to start from, no better than any."""
+    """An initialization of random weights."""
     architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, frequency_ratio=150)
     rng = np.random.default_rng(7)
     return Initialization(
@@ -74,7 +74,7 @@ def write(folder: Path) -> None:
     files["auto_flat"] = lambda: pillow_inr.encode(Image.new("RGB", (40, 30), "teal"))
     for name, encoded in files.items():
         (folder / f"{name}.inr").write_bytes(encoded())
-    # Tiles, of an image that is not large.
+    # Force tiles for a small image.
     pyramid_plan.WHOLE_PIXELS, pyramid_plan.TILE = 0, 8
     tall = np.resize(gradient(30, 290), (290, 30, 3))
     (folder / "pyramid_tiles.inr").write_bytes(pillow_inr.encode(tall, **PYRAMID))
@@ -82,7 +82,7 @@ def write(folder: Path) -> None:
 
 
 def symbols_of(data: bytes) -> NDArray[np.int64]:
-    """All integers that a file's streams hold: of a SIREN steps and weights, of a pyramid tensors and grids."""
+    """All integers in the streams of a file: step indices and weights of a SIREN, tensors and grids of a pyramid."""
     header, payload, _ = container.unpack(data)
     network = container.open_model(data)
     if isinstance(network, StoredPyramid):
@@ -111,7 +111,7 @@ def symbols(folder: Path, out: Path) -> None:
 
 
 def compare(paths: list[Path]) -> str:
-    """What was compared, in words.
+    """Compare readings; returns a summary.
 
     Raises:
         AssertionError: the readers do not agree; the message names the file.

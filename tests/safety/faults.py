@@ -1,15 +1,15 @@
-"""Faults injected into saves, for real: what is left of an older file, of the new one, and beside them. POSIX only.
+"""Real faults injected into saves, and what they leave: the older file, the new one, unfinished files. POSIX only.
 
     python tests/safety/faults.py --count 60 --jobs 2
 
 Saves run in processes of their own (`saver`), which are killed (kill -9) or interrupted (Ctrl-C) at random moments of
 writing or, in the rows "fit", of fitting; which meet a full disk (a small tmpfs where root may mount one, otherwise a
 limit on the size of files); or a folder or a file system that may not be written to. Afterwards the file must be the
-older one to the byte, or a new one that decodes. A fault counts if the process ended as it had to: one that had
-finished before is no fault, one that ended otherwise is a failure of this program.
+older one to the byte, or a new one that decodes. A fault counts if the process ended as expected. If it had finished
+before, there was no fault; any other end is a failure of this program.
 
-`Image.save` cannot promise that, since Pillow empties the file before it asks a plugin: what it loses is counted, and
-not a failure.
+`Image.save` cannot promise that, since Pillow empties the file before it calls a plugin: its losses are counted, but
+are no failure.
 """
 
 import argparse
@@ -51,12 +51,12 @@ PATIENCE_SECONDS = 120
 PAGE = 4096
 
 Fault = Callable[[random.Random, Path], bool | None]
-"""Does something to a save to this path; whether it took place, None if the process ended as it should not."""
+"""Disturbs a save to this path; returns whether it did, or None if the process ended in an unexpected way."""
 
 
 @contextmanager
 def saver(way: str, path: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that saves, once it is ready to."""
+    """A process that saves to this path, as soon as it is ready."""
     command = [sys.executable, str(SAVER), way, str(path), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout is not None
@@ -99,7 +99,7 @@ def stopped_command(number: signal.Signals) -> Fault:
 
 
 def _send(child: "subprocess.Popen[bytes]", number: signal.Signals) -> int | None:
-    """How the process ended after a signal; None if it did not."""
+    """Exit status of the process after a signal; None if it did not end."""
     child.send_signal(number)
     try:
         return child.wait(PATIENCE_SECONDS)
@@ -109,7 +109,7 @@ def _send(child: "subprocess.Popen[bytes]", number: signal.Signals) -> int | Non
 
 
 def full(way: str, mounts: bool) -> Fault:
-    """No room: for nothing, or for some of the file."""
+    """No disk space left, or not enough for the whole file."""
 
     def fault(rng: random.Random, path: Path) -> bool | None:
         free = rng.randrange(4) * PAGE
@@ -156,7 +156,7 @@ def _once(way: str, path: Path, expected: int, *options: str) -> bool | None:
 
 
 def outcome(path: Path) -> str:
-    """What a fault left."""
+    """Which file a fault left."""
     data = path.read_bytes() if path.exists() else b""
     if data == OLDER:
         return "older"
@@ -184,7 +184,7 @@ def place(mount: bool) -> Iterator[Path]:
 
 
 def inject(fault: Fault, mount: bool, seed: str) -> Counter[str]:
-    """One fault, and what came of it."""
+    """Inject one fault and count its outcome."""
     with place(mount) as path:
         took_place = fault(random.Random(seed), path)
         if took_place is None:
@@ -194,7 +194,7 @@ def inject(fault: Fault, mount: bool, seed: str) -> Counter[str]:
 
 
 def plan(count: int, mounts: bool) -> Iterator[tuple[str, str, Fault, bool, int]]:
-    """Names of fault and way, what is done, whether to a file system of its own, and how often."""
+    """Name of the fault, way to save, fault, whether it needs a file system of its own, number of repetitions."""
     few = max(1, count // 10)
     for way in WAYS:
         for number, name in NAMES.items():

@@ -1,8 +1,8 @@
-"""What a fuzzer gives its bytes to: every reader of the package, with what must hold whatever they are.
+"""Fuzz targets: every reader of the package, with assertions that must hold for any bytes.
 
-A target takes bytes and returns; anything that it raises is a finding. The checksum, which would keep a fuzzer from all
-that lies beneath it, is put right first. Targets bound what a decode may cost, so that a fuzzer makes thousands of
-executions a second; what keeps files from costing more is `pillow_inr.limits`, held by other tests.
+A target takes bytes and returns; any exception is a finding. It first corrects the checksum, which would otherwise keep
+a fuzzer from everything beneath it. Targets skip expensive files, so that a fuzzer makes thousands of executions a
+second; other tests check that `pillow_inr.limits` bounds the cost of a file.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ WEIGHTS_MAX = 20000
 
 
 def header(data: bytes) -> None:
-    """Bytes as the beginning of a file: what is accepted is written again as it was."""
+    """Bytes as the beginning of a file: an accepted header is packed to the same bytes."""
     try:
         parsed, length = container.read_header(data)
     except FormatError:
@@ -76,7 +76,7 @@ def chunks(data: bytes) -> None:
 
 
 def facts_and_metadata(parsed: Header[Any], found: Sequence[container.Chunk]) -> None:
-    """What opening a file asks for."""
+    """Read what opening a file reads."""
     with contextlib.suppress(FormatError):
         read_psnr(found)
         file_info(parsed, found)
@@ -87,7 +87,7 @@ def facts_and_metadata(parsed: Header[Any], found: Sequence[container.Chunk]) ->
 
 
 def siren_payload(data: bytes) -> None:
-    """6 bytes choose a network, the others are its payload: decoded, coded again, evaluated."""
+    """6 bytes choose a network, the rest is its payload: decode it, then encode and decode it again."""
     if len(data) < 6:
         return
     width, depth, frequencies, channels, frequency_ratio, coding = data[:6]
@@ -114,7 +114,7 @@ def siren_payload(data: bytes) -> None:
 
 
 def pyramid_payload(data: bytes) -> None:
-    """4 bytes choose a pyramid, the others are its stream: decoded and evaluated."""
+    """4 bytes choose a pyramid, the rest is its stream: decode and evaluate it."""
     if len(data) < 4:
         return
     columns, rows, base_index, channels = data[:4]
@@ -131,7 +131,7 @@ def pyramid_payload(data: bytes) -> None:
 
 
 def whole_file(data: bytes) -> None:
-    """Bytes as a file without its checksum, through everything that people call, with their documented errors."""
+    """Bytes as a file without its checksum, in all public functions; only documented errors may be raised."""
     file = with_checksum(data)
     if too_expensive(file):
         return
@@ -157,7 +157,7 @@ def whole_file(data: bytes) -> None:
 
 
 def salvaged_file(data: bytes) -> None:
-    """The same of a file that Pillow was told to read although its end is missing."""
+    """Like `whole_file`, but Pillow is told to read files whose end is missing."""
     if too_expensive(data):
         return
     ImageFile.LOAD_TRUNCATED_IMAGES = True
@@ -171,7 +171,7 @@ def salvaged_file(data: bytes) -> None:
 
 
 def init_file(data: bytes) -> None:
-    """Bytes as an initialization's .npz, which may be in any folder that decoding looks into."""
+    """Bytes as the .npz file of an initialization, which may lie in any folder that decoding searches."""
     with contextlib.suppress(ValueError):
         initialization.from_bytes(data)
 

@@ -1,4 +1,4 @@
-"""Small hostile files: how long, and with how much memory, `Image.open` and `load` take until they refuse them.
+"""Small hostile files: time and memory that `Image.open` and `load` take until they refuse them.
 
     python -m tests.safety.hostile --files 20000
 
@@ -61,7 +61,7 @@ def files(count: int, seed: int) -> Iterator[bytes]:
 
 
 def _header(rng: random.Random) -> tuple[dict[str, object], int]:
-    """Fields of a header, and the bytes of a file with it beside the payload."""
+    """Random header fields, and the bytes that a file with them has besides the payload."""
     fields: dict[str, object] = {"size": rng.choice(SIZES), "pixel_format": rng.randrange(4), "chunks_bytes": 0}
     if rng.random() < 0.5:
         fields |= {"model": container.MODEL_SIREN, "width": rng.choice((1, 64, 1024)), "depth": rng.choice((1, 3, 15))}
@@ -77,7 +77,7 @@ def _header(rng: random.Random) -> tuple[dict[str, object], int]:
 
 
 def _tiled(rng: random.Random, stream: bytes, room: int) -> bytes:
-    """A table of a few tiles, whose last streams begin with the one given."""
+    """A table of a few tiles, followed by the given stream."""
     count = rng.randrange(1, room // 4)
     words = [0] * count
     for _ in range((room - 4 * count) // 4):
@@ -86,7 +86,7 @@ def _tiled(rng: random.Random, stream: bytes, room: int) -> bytes:
 
 
 def siren_streams() -> Iterator[bytes]:
-    """Beginnings of SIRENs' payloads that stand for as many symbols and tables as a few bytes can."""
+    """Beginnings of SIREN payloads that claim as many symbols and tables as a few bytes can."""
     for width, depth, frequencies, count in ((1024, 15, 0, 3), (1024, 15, 32, 3), (64, 3, 32, 4), (1, 1, 32, 3)):
         architecture = Architecture(
             width=width,
@@ -114,7 +114,7 @@ def siren_streams() -> Iterator[bytes]:
 
 
 def pyramid_streams() -> Iterator[bytes]:
-    """Beginnings of pyramids' streams: nothing but zeros, some of them coded."""
+    """Beginnings of pyramid streams that hold nothing but zeros, in part coded."""
     base = structure.base_weights(0, 0, 3)
     zeros = {name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
     for size in ((16, 16), (256, 192), (1024, 1), (1024, 512)):
@@ -127,11 +127,11 @@ def pyramid_streams() -> Iterator[bytes]:
 
 
 class NothingWrongError(Exception):
-    """Nothing is wrong with a file: its evaluation, which `pillow_inr.limits` bounds, would begin."""
+    """The file is valid, and its evaluation, which `pillow_inr.limits` bounds, would begin."""
 
 
 def refusal(data: bytes) -> Refusal | None:
-    """What opening a file takes until it is refused; None if it is in order."""
+    """Time and memory until a file is refused; None if it is valid."""
     start = time.perf_counter()
     error = _error(data)
     seconds = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Many threads, processes and opens at once, and fits that go wrong: nothing may differ, stay behind or look well.
+"""Many threads, processes and opens at once, and fits that fail: same results, no leaks, no failure unnoticed.
 
     python -m tests.safety.load
 
@@ -37,7 +37,7 @@ FILES = [
 SIREN = {"model": "siren", "width": 8, "depth": 2, "steps": 40}
 PYRAMID = {"model": "pyramid", "steps": 3}
 SAVERS, OPENERS = 8, 32
-# Allocators keep some of what they got: of 10,000 leaked files of these each would be 300 bytes.
+# Allocators keep some memory. This much would be 300 bytes for each of 10,000 leaked files.
 GROWTH_BYTES = 3 << 20
 PATIENCE_SECONDS = 120
 
@@ -46,7 +46,7 @@ Found = tuple[bool, str]
 
 
 def picture(number: int) -> NDArray[np.uint8]:
-    """One of many small pictures, of varying size, with noise for the networks to struggle with."""
+    """A small image of random size, with noise that is hard to fit."""
     rng = np.random.default_rng(number)
     height, width = rng.integers(16, 48, 2)
     slopes = np.add.outer(np.linspace(0, 150, height), np.linspace(0, 70, width))[..., None]
@@ -63,7 +63,7 @@ def pixels(path: Path) -> NDArray[Any]:
 
 
 def threads(saves: int, opens: int) -> Found:
-    """Threads that save and threads that open, in one process: the bytes and pixels of one thread alone."""
+    """Threads that save and threads that open, in one process, get the same bytes and pixels as a single thread."""
     paths = [FILES[number % len(FILES)] for number in range(opens)]
     expected = [pixels(path) for path in FILES]
     alone = [encoded(number) for number in range(saves)]

@@ -1,4 +1,7 @@
-"""Writers that choose at random where docs/format.md leaves them a choice: what no release writes, all must read."""
+"""Writers that choose at random wherever docs/format.md leaves a choice.
+
+No release writes such streams, but all must read them.
+"""
 
 from collections.abc import Sequence
 
@@ -12,7 +15,7 @@ from pillow_inr.models.siren.weight_coding import CodedTensor
 
 
 def encode_tensors(rng: np.random.Generator, tensors: Sequence[CodedTensor], coding: int) -> bytes:
-    """A stream of these tensors (sections 4.4 and 4.8)."""
+    """Code these tensors (docs/format.md sections 4.4 and 4.8)."""
     writer = _Writer(rng)
     predicted = [144, 144]
     for position, tensor in enumerate(tensors):
@@ -38,7 +41,7 @@ class _Writer:
         self.predicted: dict[str | int, int] = {"bias": 8}
 
     def magnitude(self, values: NDArray[np.int32]) -> int:
-        """At least the smallest that holds the values."""
+        """The smallest magnitude that holds the values, or a larger one."""
         smallest = int(np.abs(values).max()).bit_length()
         chosen = min(15, smallest + int(self.rng.choice([0, 0, 0, 1, 2])))
         self.encoder.encode(chosen, uniform(16))
@@ -95,13 +98,13 @@ class _Writer:
         if rising:
             self.encoder.encode(differences, onesided(self.scale("bias"), magnitude))
         else:
-            self.under_shape(symbols, magnitude, "bias")
+            self.generalized_normal(symbols, magnitude, "bias")
 
     def one_shape(self, symbols: NDArray[np.int32], role: str) -> None:
         magnitude = self.magnitude(symbols)
         if magnitude:
-            self.under_shape(symbols, magnitude, role)
+            self.generalized_normal(symbols, magnitude, role)
 
-    def under_shape(self, symbols: NDArray[np.int32], magnitude: int, role: str) -> None:
+    def generalized_normal(self, symbols: NDArray[np.int32], magnitude: int, role: str) -> None:
         index, shape = self.scale(role), self.number(5)
         self.encoder.encode(symbols, generalized_normal(index, magnitude, shape))

@@ -1,4 +1,4 @@
-"""Work for the processes of a batch in place of fits: what is done is in the source file."""
+"""Work that replaces fits in the processes of a batch. The source file says what to do."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from pillow_inr.batch.worker import Task
 
 
 def job(task: Task) -> Record:
-    """Copies the text; or dies on the way, always or the first time; or takes long."""
+    """Copy the text; or die, always or the first time; or take long; or raise."""
     text = Path(task.source).read_text()
     mark = Path(f"{task.output}.mark")
     if text == "die" or (text == "die once" and not mark.exists()):

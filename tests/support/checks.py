@@ -27,7 +27,7 @@ SAMPLES = ROOT / "samples"
 QUICK = {"width": 8, "depth": 2, "steps": 40}
 
 
-# Of 8-bit RGB.
+# The scale of 8-bit RGB.
 LEVELS = Scale("uint8", 3, ((0.0, 255.0),))
 
 
@@ -48,7 +48,7 @@ def header(**changes: object) -> Header[Any]:
 
 
 def gradient(width: int, height: int, channels: int = 3) -> NDArray[np.uint8]:
-    """A smooth image: each channel rises in another direction."""
+    """A smooth image whose channels rise in different directions."""
     x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
     planes = [x, y, 1 - x, (x + y) / 2][:channels]
     return np.rint(255 * np.stack(planes, axis=-1)).astype(np.uint8)
@@ -71,7 +71,7 @@ def synthesize(
 
 
 def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: Header[Any]) -> None:
-    """Two decoders agree as docs/format.md section 5 says."""
+    """Assert that two decoders agree as far as docs/format.md section 5 demands."""
     assert decoded.dtype == header.dtype
     difference = np.abs(decoded.astype(float) - expected)
     if header.samples is None:
@@ -83,7 +83,7 @@ def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: Header[A
 
 
 def check_rejects(data: bytes, match: str | None = None) -> None:
-    """Taking the file apart fails with FormatError and nothing else."""
+    """Assert that unpacking the file raises FormatError."""
     with pytest.raises(FormatError, match=match):
         container.unpack(data)
 
@@ -110,12 +110,12 @@ def with_checksum(data: bytes) -> bytes:
 
 
 def fresh(code: str) -> str:
-    """What an interpreter of its own prints, in which warnings are errors."""
+    """Run code in a new interpreter that treats warnings as errors; returns its output."""
     return fresh_warnings(code, "error")[0]
 
 
 def fresh_warnings(code: str, filters: str) -> tuple[str, str]:
-    """Output and errors of an interpreter of its own, with this filter of warnings."""
+    """Run code in a new interpreter with this warning filter; returns its output and errors."""
     command = [sys.executable, "-W", filters, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr

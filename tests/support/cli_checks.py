@@ -1,4 +1,4 @@
-"""What the tests of the command line share: running it, and files to run it on without a fit."""
+"""Shared by tests of the command line: running it, and files to run it on without a fit."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ QUICK = ("--width", "8", "--depth", "2", "--steps", "40")
 
 
 def run(*arguments: object) -> Result:
-    """Run the command; its two streams are one in `output`."""
+    """Run the command; `output` holds both of its streams."""
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
@@ -34,7 +34,7 @@ def with_chunks(data: bytes, kept: Metadata, psnr_db: float | None = None) -> by
 
 
 def exif(orientation: int = 6) -> bytes:
-    """EXIF data that say how a picture is to be turned, and who made it."""
+    """EXIF data with an orientation and a maker."""
     tags = Image.Exif()
     tags[0x0112] = orientation
     tags[0x010F] = "Maker"
@@ -47,7 +47,7 @@ def tree(folder: Path) -> set[str]:
 
 
 def photographs(folder: Path) -> Path:
-    """A folder of images, some below others, beside files that are none."""
+    """A folder of images, some in subfolders, among other files."""
     below = folder / "trip"
     (folder / ".hidden").mkdir(parents=True)
     below.mkdir()

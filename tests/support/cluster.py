@@ -1,6 +1,6 @@
-"""A Dask cluster of processes, as its users have one: `python -m tests.support.cluster WORKERS THREADS [PRELOAD [RESOURCE]]`.
+"""A Dask cluster of processes: `python -m tests.support.cluster WORKERS THREADS [PRELOAD [RESOURCE]]`.
 
-Prints its address; ends with its input.
+Prints the scheduler's address and runs until its standard input is closed.
 """
 
 import sys
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def cluster(log: Path, workers: int, threads: int = 1, *more: str) -> Iterator[tuple[str, "Popen[str]"]]:
-    """Its address and its process, which has the scheduler."""
+    """Start a cluster; yields its address and the process of its scheduler."""
     command = [sys.executable, "-m", "tests.support.cluster", str(workers), str(threads), *more]
     with (
         log.open("w") as errors,

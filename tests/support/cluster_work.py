@@ -1,6 +1,6 @@
-"""For the workers of a test, before they begin: work without TensorFlow, and what may go wrong in a worker.
+"""Preloaded by the workers of a test cluster: replaces the fit by work without TensorFlow that may also go wrong.
 
-What is done is in the source file: "copy", "slow", "die", "defect", "missing package".
+The source file says what to do: "copy", "slow", "die", "defect" or "missing package".
 """
 
 import os
@@ -18,7 +18,7 @@ from pillow_inr.batch.worker import Task
 def work(task: Task) -> Record:
     text = Path(task.source).read_text()
     if text == "die":
-        time.sleep(0.2)  # as long as it takes at least to run out of memory
+        time.sleep(0.2)  # running out of memory takes at least as long
         os.kill(os.getpid(), signal.SIGKILL)
     if text == "defect":
         raise TypeError("an odd image")

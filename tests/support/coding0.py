@@ -1,4 +1,4 @@
-"""The writer of coding 0, as releases before coding 1 had it: the package reads coding 0 only, and tests need files."""
+"""The writer of coding 0 from earlier releases: the package only reads coding 0, but tests need files of it."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from pillow_inr.models.siren.weight_coding import CodedTensor
 
 
 def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
-    """docs/format.md section 4.4."""
+    """Code the tensors as docs/format.md section 4.4 describes."""
     encoder = Encoder()
     steps, scales = [144, 144], [24, 24]
     for position, tensor in enumerate(tensors):
@@ -30,13 +30,13 @@ def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
 
 
 def _scale_index(symbols: NDArray[np.int32], magnitude: int) -> int:
-    """As those releases chose it, so that packing a vector's symbols again gives the vector."""
+    """Choose as those releases did, so that packing the symbols of a vector again gives the same bytes."""
     histogram = np.bincount(symbols.ravel() + 2**magnitude - 1, minlength=2 ** (magnitude + 1) - 1)
     used = histogram > 0
     near = min(round(4 * math.log2(max(float(np.abs(symbols).mean()), 1 / 16) * 16)), 63)
 
     def bits(index: int) -> float:
-        counts = laplace_frequencies(index, magnitude)
-        return float(-(histogram[used] * np.log2(counts[used] / counts.sum())).sum())
+        frequencies = laplace_frequencies(index, magnitude)
+        return float(-(histogram[used] * np.log2(frequencies[used] / frequencies.sum())).sum())
 
     return min(range(max(0, near - 4), min(63, near + 4) + 1), key=bits)

@@ -20,11 +20,11 @@ from typing import NamedTuple
 from .plain_file import File, checked, parse, reference, refuse, samples_of, single
 
 MASK = 2**64 - 1
-FIRST, KERNEL, BIAS, LAST = range(4)  # whose scale indices coding 1 predicts apart
+FIRST, KERNEL, BIAS, LAST = range(4)  # coding 1 predicts the scale indices of each separately
 
 
 def table(begin: str, end: str) -> list[int]:
-    """A table between two headings or words, read out of the document."""
+    """Read a table of the document that lies between two headings or words."""
     text = (Path(__file__).parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
     section = text.split(begin)[1].split(end)[0].split(":\n", 1)[1]
     return [int(number) for number in re.findall(r"\d+", section)]
@@ -93,8 +93,8 @@ class RangeDecoder:
         self.words = struct.unpack(f"<{len(payload) // 4}I", payload)
         self.read = 0
         self.lower, self.range, self.point = 0, MASK, 0
-        # Of each symbol its number, behind the name and the parameters of its table: what it takes to code it again.
-        self.taken: list[tuple[str | int, ...]] = []
+        # Name and parameters of each symbol's table, then its number: all that is needed to code it again.
+        self.decoded: list[tuple[str | int, ...]] = []
         for _ in range(2):
             self.point = self.point << 32 | self.next_word()
 
@@ -114,16 +114,16 @@ class RangeDecoder:
             self.lower = self.lower << 32 & MASK
             self.range <<= 32
             self.point = (self.point << 32 & MASK) | self.next_word()
-        self.taken.append((*table, s))
+        self.decoded.append((*table, s))
         return s
 
     def equal(self, n: int) -> int:
         return self.symbol(equal_frequencies(n), "equal", n)
 
     def laplace(self, j: int, m: int) -> int:
-        return self.generalized_normal(0, j, m)
+        return self.shape(0, j, m)
 
-    def generalized_normal(self, h: int, j: int, m: int) -> int:
+    def shape(self, h: int, j: int, m: int) -> int:
         return self.symbol(shape_frequencies(h, j, m), "shape", h, j, m) + 1 - 2**m
 
     def onesided(self, j: int, m: int) -> int:
@@ -135,7 +135,7 @@ class RangeDecoder:
 
 
 def decode_weights(decoder: RangeDecoder, shapes: list[tuple[int, ...]], coding: int) -> list[tuple[int, list[int]]]:
-    """Step index and symbols, row by row, of every tensor."""
+    """Step index and symbols of every tensor, row by row."""
     rest = [Coding0, Coding1][coding](decoder, len(shapes))
     step = [144, 144]
     tensors = []
@@ -183,7 +183,7 @@ class Coding1(Coding0):
         for index in j:
             checked("scale index", index, 0, 63)
         scales = [j[0], *j[1:], *j[1:]] * 2
-        return [self.decoder.generalized_normal(h, scale, m) for scale in scales for _ in range(columns)]
+        return [self.decoder.shape(h, scale, m) for scale in scales for _ in range(columns)]
 
     def kernel(self, rows: int, columns: int, m: int) -> list[int]:
         j = self.scale(KERNEL)
@@ -191,7 +191,7 @@ class Coding1(Coding0):
         flag = self.decoder.equal(2)
         offsets = [self.decoder.laplace(10, 3) if flag else 0 for _ in range(columns)]
         scales = [min(63, max(0, j + 3 * c)) for c in offsets]
-        by_column = [[self.decoder.generalized_normal(h, scale, m) for _ in range(rows)] for scale in scales]
+        by_column = [[self.decoder.shape(h, scale, m) for _ in range(rows)] for scale in scales]
         return [by_column[column][row] for row in range(rows) for column in range(columns)]
 
     def bias(self, size: int, m: int) -> list[int]:
@@ -205,7 +205,7 @@ class Coding1(Coding0):
     def one_shape(self, role: int, size: int, m: int) -> list[int]:
         j = self.scale(role)
         h = self.decoder.equal(5)
-        return [self.decoder.generalized_normal(h, j, m) for _ in range(size)]
+        return [self.decoder.shape(h, j, m) for _ in range(size)]
 
 
 class Initialization(NamedTuple):
@@ -255,7 +255,7 @@ def load_initialization(data: bytes) -> Initialization:
 
 
 def npy(data: bytes) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
-    """Type, shape and numbers of a member: NumPy's own format, version 1.0, rows one after another."""
+    """Type, shape and numbers of a member in NumPy's format, version 1.0, in row-major order."""
     if data[:8] != b"\x93NUMPY\x01\x00":
         refuse("array")
     start = 10 + int.from_bytes(data[8:10], "little")
@@ -269,13 +269,13 @@ def npy(data: bytes) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
 class Decoded(NamedTuple):
     file: File
     tensors: list[tuple[int, list[int]]]
-    """Step index and symbols of each."""
-    taken: list[tuple[str | int, ...]]
-    """What was taken from the stream, `RangeDecoder.taken`."""
+    """Step index and symbols of each tensor."""
+    decoded: list[tuple[str | int, ...]]
+    """All symbols of the stream, as in `RangeDecoder.decoded`."""
     values: list[list[float]]
-    """Of each pixel, row by row: what the network makes of it."""
+    """Outputs of the network for each pixel, row by row."""
     pixels: list[list[float]]
-    """Their samples."""
+    """Samples of each pixel."""
 
 
 def decode(data: bytes, initializations: list[Initialization] | None = None) -> Decoded:
@@ -290,11 +290,11 @@ def decode(data: bytes, initializations: list[Initialization] | None = None) -> 
     exact = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
     weights = [list(map(single, tensor)) for tensor in added(file, exact, initializations or [])]
     values = evaluate(file, weights)
-    return Decoded(file, tensors, decoder.taken, values, [samples_of(file, value) for value in values])
+    return Decoded(file, tensors, decoder.decoded, values, [samples_of(file, value) for value in values])
 
 
 def added(file: File, weights: list[list[float]], initializations: list[Initialization]) -> list[list[float]]:
-    """The weights with the initialization that the file names."""
+    """Add the initialization that the file names to the weights."""
     named = reference(file)
     if named is None:
         return weights
@@ -309,7 +309,7 @@ def added(file: File, weights: list[list[float]], initializations: list[Initiali
 
 
 def evaluate(file: File, weights: list[list[float]]) -> list[list[float]]:
-    """Values of all pixels, row by row."""
+    """Outputs of the network for all pixels, row by row."""
     w = [math.pi * (file.fields["G"] / 100) ** i for i in range(file.fields["F"])]
 
     def features(index: int, length: int) -> list[float]:

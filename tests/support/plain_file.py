@@ -1,7 +1,7 @@
-"""The second reader: what a file consists of. Written from docs/format.md sections 1 to 3 and 6 to 9 alone.
+"""The second reader: the parts of a file. Written from docs/format.md sections 1 to 3 and 6 to 9 alone.
 
-Plain Python: no NumPy, no constriction, nothing of the package. It refuses whatever the document calls invalid, or
-says is to be refused. plain_decoder.py goes on with the weights of a SIREN, plain_pyramid.py with pyramids.
+Plain Python: no NumPy, no constriction, nothing of the package. It refuses whatever the document calls invalid or
+tells a reader to refuse. plain_decoder.py decodes the weights of a SIREN, plain_pyramid.py decodes pyramids.
 """
 
 import math
@@ -15,7 +15,7 @@ BASE_WEIGHTS_COUNT = 4  # "This release has 4"
 
 
 class InvalidError(ValueError):
-    """The document calls the file invalid, or says that this reader is to refuse it."""
+    """The document calls the file invalid, or tells this reader to refuse it."""
 
 
 def refuse(what: str) -> NoReturn:
@@ -29,7 +29,7 @@ def checked(field: str, value: int, low: int, high: int) -> int:
 
 
 class Reader:
-    """Takes fields from the front of bytes."""
+    """Reads the fields of a file one after another."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -65,18 +65,18 @@ class File:
     channels: int
     """Samples of a pixel, C."""
     axis: bool
-    """The array has an axis of channels."""
+    """Whether the array has an axis of channels."""
     code: str
-    """struct's letter of a sample."""
+    """Format character of a sample in `struct`."""
     ranges: list[tuple[float, float]]
     """Lowest and highest value of each channel."""
     samples_fields: bytes
     """Pixel format and sample format as they stand in the header."""
     fields: dict[str, int]
-    """Those of the model."""
+    """Fields of the model."""
     payload: bytes
     chunks: list[tuple[int, bytes]]
-    """First byte and data of each."""
+    """First byte and data of each chunk."""
 
     def chunk(self, first_byte: int) -> bytes | None:
         """Data of the first chunk of a kind; bit 7 belongs to the kind."""
@@ -176,7 +176,7 @@ def reference(file: File) -> tuple[bytes, list[bool]] | None:
 
 
 def metadata(file: File) -> dict[str, bytes | tuple[float, float] | float]:
-    """What section 8 has, under the names of Pillow."""
+    """Metadata of section 8 under Pillow's names."""
     known: dict[str, bytes | tuple[float, float] | float] = {}
     left = 67108864
     for kind, name in ((2, "exif"), (3, "icc_profile"), (4, "xmp"), (5, "comment")):
@@ -220,12 +220,12 @@ def preview(file: File) -> File | None:
 
 
 def samples_of(file: File, values: list[float]) -> list[float]:
-    """The samples of a pixel from what the network makes of it."""
+    """The samples of a pixel from the outputs of the network."""
     limited = [min(max(value, 0.0), 1.0) for value in values]
     samples = [low + v * (high - low) for v, (low, high) in zip(limited, file.ranges, strict=True)]
     return [single(sample) if file.code == "f" else round(sample) for sample in samples]
 
 
 def single(value: float) -> float:
-    """Rounded to IEEE single precision."""
+    """Round to IEEE single precision."""
     return float(struct.unpack("<f", struct.pack("<f", value))[0])

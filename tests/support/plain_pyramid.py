@@ -5,8 +5,7 @@ from functools import cache
 from operator import mul
 from typing import NamedTuple
 
-from tests.support import plain_file
-
+from . import plain_file
 from .plain_decoder import RangeDecoder, cumulative, table
 from .plain_file import File, checked, parse, reference, refuse, samples_of
 
@@ -26,7 +25,7 @@ def clip(value: int, low: int, high: int) -> int:
 
 
 def shapes(preset: int, channels: int) -> dict[str, tuple[int, int]]:
-    """Rows and columns; what has one dimension has one column."""
+    """Rows and columns of each tensor; a vector has one column."""
     ns, d, s, r = PRESETS[preset]
     context = {"a1": (d, ns + 10), "a1b": (d, 1), "a2": (d, d), "a2b": (d, 1), "a3": (2, d), "a3b": (2, 7)}
     synthesis = {"up": (6, 4), "s1": (s, 7), "s1b": (s, 1), "s2": (channels, s), "s2b": (channels, 1)}
@@ -91,7 +90,7 @@ Differences = dict[str, tuple[int, list[int]]]
 """Exponent and differences of each tensor."""
 
 
-def take_differences(decoder: Decoder, tensors: Tensors) -> Differences:
+def decode_differences(decoder: Decoder, tensors: Tensors) -> Differences:
     j = 24
     result = {}
     for name, values in tensors.items():
@@ -120,7 +119,7 @@ def times(kernel: list[int], vector: list[int]) -> list[int]:
 
 
 def distribution(tensors: Tensors, k: int, v: list[int]) -> tuple[int, int, int]:
-    """The whole part of the mean, its fraction, the scale."""
+    """Integer part of the mean, its fraction, log-scale."""
     h1 = [clip(s + b, 0, 2**24) for s, b in zip(times(tensors["a1"], v), tensors["a1b"], strict=True)]
     sums = times(tensors["a2"], h1)
     h2 = [clip(s + b * 2**12 >> 12, 0, 2**24) for s, b in zip(sums, tensors["a2b"], strict=True)]
@@ -131,7 +130,7 @@ def distribution(tensors: Tensors, k: int, v: list[int]) -> tuple[int, int, int]
     return n + 8 >> 4, n - 16 * (n + 8 >> 4), t
 
 
-def take_grid(decoder: Decoder, tensors: Tensors, preset: int, grids: list[Matrix], k: int) -> None:
+def decode_grid(decoder: Decoder, tensors: Tensors, preset: int, grids: list[Matrix], k: int) -> None:
     def at(level: int, y: int, x: int) -> int:
         if level > 6 or not (0 <= y < len(grids[level]) and 0 <= x < len(grids[level][0])):
             return 0
@@ -163,28 +162,28 @@ class Pyramid(NamedTuple):
     tensors: Tensors
     grids: list[Matrix]
     """Finest first."""
-    taken: list[tuple[str | int, ...]]
-    """What was taken from the stream, `RangeDecoder.taken`."""
+    decoded: list[tuple[str | int, ...]]
+    """All symbols of the stream, as in `RangeDecoder.decoded`."""
 
 
 def decode_pyramid(stream: bytes, preset: int, tensors: Tensors, width: int, height: int) -> Pyramid:
-    """The pyramid in a stream; the tensors are the prior's."""
+    """Decode the pyramid of a stream, given the tensors of its prior."""
     decoder = Decoder(stream)
-    differences = take_differences(decoder, tensors)
+    differences = decode_differences(decoder, tensors)
     tensors = added(tensors, differences)
     grids = [[[0] * -(-width // 2**k) for _ in range(-(-height // 2**k))] for k in range(7)]
     coded = [decoder.equal(2) for _ in range(7)][::-1]
     for k in range(6, -1, -1):
         if coded[k]:
-            take_grid(decoder, tensors, preset, grids, k)
+            decode_grid(decoder, tensors, preset, grids, k)
     decoder.finish()
-    return Pyramid(differences, tensors, grids, decoder.taken)
+    return Pyramid(differences, tensors, grids, decoder.decoded)
 
 
 def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]) -> list[list[list[float]]]:
-    """Rows of pixels of values."""
+    """Outputs of the network, row by row: rows of pixels of values."""
     w = {name: [value / 2 ** (12 if name[0] == "a" else 14) for value in values] for name, values in tensors.items()}
-    residuals = PRESETS[preset][3]
+    convolutions = PRESETS[preset][3]
     # A channel is a dict from (row, column) to its value.
     x: list[dict[tuple[int, int], float]] = []
     for k in range(6, -1, -1):
@@ -195,37 +194,37 @@ def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]
             coarse = sorted({y for y, _ in x[0]})
             x = [
                 {
-                    (y, c): doubled(lambda c, y=y, old=old: old[y, c], c, up)
+                    (y, c): upsampled(lambda c, y=y, old=old: old[y, c], c, up)
                     for y in coarse
                     for c in range(-4, columns + 4)
                 }
                 for old in x
             ]
-            x = [{(y, c): doubled(lambda y, c=c, old=old: old[y, c], y, up) for y, c in cells} for old in x]
+            x = [{(y, c): upsampled(lambda y, c=c, old=old: old[y, c], y, up) for y, c in cells} for old in x]
         edge = {(y, c): float(grids[k][clip(y, 0, rows - 1)][clip(c, 0, columns - 1)]) for y, c in cells}
         x = [edge, *x]
     o = {}
-    for y in range(-residuals, rows + residuals):
-        for c in range(-residuals, columns + residuals):
+    for y in range(-convolutions, rows + convolutions):
+        for c in range(-convolutions, columns + convolutions):
             v = [channel[y, c] for channel in x]
             h = [max(s + b, 0) for s, b in zip(times(w["s1"], v), w["s1b"], strict=True)]
             parts = zip(times(w["s2"], h), w["s2b"], times(w["ss"], v), strict=True)
             o[y, c] = [sum(part) for part in parts]
-    for i in range(residuals):
-        margin = residuals - 1 - i
+    for i in range(convolutions):
+        margin = convolutions - 1 - i
         new = {}
         for y in range(-margin, rows + margin):
             for c in range(-margin, columns + margin):
                 p = [value for dy in (-1, 0, 1) for dx in (-1, 0, 1) for value in o[y + dy, c + dx]]
-                change = [s + b for s, b in zip(times(w[f"r{i}"], p), w[f"r{i}b"], strict=True)]
-                if i < residuals - 1:
-                    change = [max(value, 0) for value in change]
-                new[y, c] = [a + b for a, b in zip(o[y, c], change, strict=True)]
+                residual = [s + b for s, b in zip(times(w[f"r{i}"], p), w[f"r{i}b"], strict=True)]
+                if i < convolutions - 1:
+                    residual = [max(value, 0) for value in residual]
+                new[y, c] = [a + b for a, b in zip(o[y, c], residual, strict=True)]
         o = new
     return [[o[y, c] for c in range(columns)] for y in range(rows)]
 
 
-def doubled(x, index: int, w: list[float]) -> float:
+def upsampled(x, index: int, w: list[float]) -> float:
     m = index >> 1
     if index & 1:
         return w[3] * x(m - 1) + w[2] * x(m) + w[1] * x(m + 1) + w[0] * x(m + 2)
@@ -235,15 +234,15 @@ def doubled(x, index: int, w: list[float]) -> float:
 class Decoded(NamedTuple):
     file: File
     pyramids: list[Pyramid]
-    """Of each tile, row by row."""
+    """The pyramid of each tile, row by row."""
     values: list[list[float]]
-    """Of each pixel, row by row: what the network makes of it."""
+    """Outputs of the network for each pixel, row by row."""
     pixels: list[list[float]]
-    """Their samples."""
+    """Samples of each pixel."""
 
 
 def decode(data: bytes, priors: bytes) -> Decoded:
-    """A file of model 1. Its preview is looked at from outside, and not shown."""
+    """Decode a file of model 1. Of its preview only the header is checked."""
     file = parse(data)
     if not file.model:
         raise ValueError("this is a SIREN")
@@ -254,7 +253,7 @@ def decode(data: bytes, priors: bytes) -> Decoded:
 
 
 def preview(data: bytes, priors: bytes) -> Decoded | None:
-    """A file's preview."""
+    """Decode the preview of a file."""
     inner = plain_file.preview(parse(data))
     return inner and decode_tiles(inner, priors)
 
@@ -277,7 +276,7 @@ def decode_tiles(file: File, priors: bytes) -> Decoded:
 
 
 def streams(file: File, tiles: int) -> list[bytes]:
-    """The payload, tile by tile."""
+    """The stream of each tile."""
     if not file.fields["tile"]:
         return [file.payload]
     if 4 * tiles > len(file.payload):

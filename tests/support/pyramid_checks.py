@@ -1,4 +1,4 @@
-"""What tests of pyramids share: a fake in place of the fit, and files that hold what it returns."""
+"""Shared by tests of pyramids: a fake that replaces the fit, and files of its results."""
 
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from pillow_inr.options import EncodeOptions
 
 
 class Fitted(NamedTuple):
-    """As `pyramid_fit.Fitted`, which needs TensorFlow."""
+    """Like `training.fit.Fitted`, which needs TensorFlow."""
 
     weight_residuals: dict[str, WeightResidual]
     grids: list[NDArray[np.int32]]
@@ -25,7 +25,7 @@ class Fitted(NamedTuple):
 
 
 class FakeFit:
-    """In place of the fit: symbols at random, larger ones where bits are cheap."""
+    """Replaces the module `training.fit`: random symbols, larger ones for a smaller lambda."""
 
     def __init__(self, spread: float = 1.0) -> None:
         self.spread = spread
@@ -52,7 +52,7 @@ class FakeFit:
 
 
 def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes:
-    """A file with a pyramid of random symbols in place of the image's."""
+    """A file for this image whose symbols are random."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pyramid_encoder, "_load_fit", lambda: FakeFit().fit)
         patch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)

@@ -1,4 +1,4 @@
-"""Pyramids that are drawn, not fitted, and files of them."""
+"""Random pyramids, which need no fit, and files of them."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ SPREAD = 1.5
 
 
 def draw_weight_residuals(rng: np.random.Generator, channels: int, spread: float = 2.0) -> dict[str, WeightResidual]:
-    """Differences of all tensors from a prior."""
+    """Random weight residuals for all tensors."""
     return {
         name: WeightResidual(int(rng.integers(5)), np.rint(rng.laplace(0, spread, shape)).astype(np.int32))
         for name, shape in structure.shapes(0, channels).items()
@@ -25,7 +25,7 @@ def draw_weight_residuals(rng: np.random.Generator, channels: int, spread: float
 
 
 def draw_grids(rng: np.random.Generator, size: tuple[int, int], spread: float = SPREAD) -> list[Grid]:
-    """Symbols of all levels: the coarser, the larger."""
+    """Random symbols of all latent grids, larger in coarser grids."""
     return [
         np.rint(rng.laplace(0, spread * 1.3**level, shape)).clip(-4095, 4095).astype(np.int32)
         for level, shape in enumerate(structure.grid_sizes(size))
@@ -42,7 +42,7 @@ def draw_stream(
 
 
 def header_of(size: tuple[int, int], **fields: Any) -> Header[Any]:
-    """A pyramid's header, of RGB unless fields say otherwise."""
+    """The header of a pyramid, RGB by default."""
     given: dict[str, Any] = {"pixel_format": 2, "payload_bytes": 0, "chunks_bytes": 0, **fields}
     return container.header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
 
@@ -55,10 +55,10 @@ def with_preview(data: bytes, preview: bytes) -> bytes:
 
 
 def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fields: Any) -> bytes:
-    """A file, in tiles if the field `tile` says so."""
+    """A file of random symbols; tiled if the field `tile` is set."""
     rng = np.random.default_rng(seed)
     header = header_of(size, **fields)
-    # To know the tiles, a table of them that is empty.
+    # An empty table of streams is enough to list the tiles.
     table = bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0)
     empty = Tiles(replace(header, payload_bytes=len(table)), table)
     streams = [draw_stream(rng, tile.size, header.channels, spread, header.model.base_index) for tile in empty.all()]

@@ -1,4 +1,4 @@
-"""Files packed again from what the second decoder read: the same bytes, whatever their writer chose."""
+"""Pack files again from what the second decoder read. The bytes must be equal, whatever choices the writer made."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -11,13 +11,13 @@ from pillow_inr.models.pyramid import frequency_tables
 from pillow_inr.models.pyramid.tiles import pack_streams
 from tests.support import container, plain_decoder, plain_pyramid
 
-Taken = Iterable[tuple[str | int, ...]]
+Decoded = Iterable[tuple[str | int, ...]]
 
 
-def stream(taken: Taken) -> bytes:
-    """The stream of symbols that `plain_decoder.RangeDecoder.taken` lists."""
+def stream(decoded: Decoded) -> bytes:
+    """Code the symbols that `plain_decoder.RangeDecoder.decoded` lists."""
     encoder = Encoder()
-    for table, run in groupby(taken, lambda entry: entry[0] if entry[0] == "bin" else entry[:-1]):
+    for table, run in groupby(decoded, lambda entry: entry[0] if entry[0] == "bin" else entry[:-1]):
         entries = np.array([entry[1:] for entry in run], np.int64)
         symbols = entries[:, -1].astype(np.int32)
         if table == "bin":
@@ -37,11 +37,11 @@ def stream(taken: Taken) -> bytes:
 def siren(data: bytes, decoded: plain_decoder.Decoded) -> bytes:
     """The file, packed again."""
     header, _, chunks = container.unpack(data)
-    return container.pack(header, stream(decoded.taken), container.pack_chunks(chunks))
+    return container.pack(header, stream(decoded.decoded), container.pack_chunks(chunks))
 
 
 def pyramid(data: bytes, decoded: plain_pyramid.Decoded) -> bytes:
     """The file, packed again."""
     header, _, chunks = container.unpack(data)
-    streams = [stream(tile.taken) for tile in decoded.pyramids]
+    streams = [stream(tile.decoded) for tile in decoded.pyramids]
     return container.pack(header, pack_streams(header, streams), container.pack_chunks(chunks))

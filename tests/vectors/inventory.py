@@ -1,6 +1,6 @@
-"""Which vector covers what docs/format.md allows: `python -m tests.vectors.inventory`, from the repository, lists it.
+"""Which vector covers which case of docs/format.md: `python -m tests.vectors.inventory` in the repository lists them.
 
-A class is a value of a field, or several that one rule makes alike. `test_vectors.py` demands a vector of each.
+A class is a value of a field, or several values that one rule treats alike. `test_vectors.py` demands a vector of each.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.support import plain_decoder, plain_file, plain_pyramid
 from tests.support.plain_file import File
 
 FOLDER = Path(__file__).parent
-BASE_WEIGHTS_COUNT = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
+BASE_WEIGHTS = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
 PATHS = sorted(FOLDER.rglob("*.inr"))
 # The second decoder takes 20 seconds for it; three others have tiles.
 SLOW = "pyramid/tiled"
@@ -24,7 +24,7 @@ def name_of(path: Path) -> str:
 
 
 def initializations() -> list[plain_decoder.Initialization]:
-    """What vectors of differences need."""
+    """The initializations that some vectors need."""
     return [plain_decoder.load_initialization(path.read_bytes()) for path in sorted((FOLDER / "inits").glob("*.npz"))]
 
 
@@ -36,7 +36,7 @@ class Vector:
 
     @property
     def is_pyramid(self) -> bool:
-        """As its folder says."""
+        """Whether it lies in the folder of pyramids."""
         return self.path.parent.name == "pyramid"
 
     @cached_property
@@ -53,27 +53,27 @@ class Vector:
 
     @cached_property
     def pyramid(self) -> plain_pyramid.Decoded:
-        return plain_pyramid.decode(self.data, BASE_WEIGHTS_COUNT)
+        return plain_pyramid.decode(self.data, BASE_WEIGHTS)
 
     @property
-    def taken(self) -> Iterator[tuple[str | int, ...]]:
-        """What all streams hold."""
+    def decoded(self) -> Iterator[tuple[str | int, ...]]:
+        """All symbols of all streams, with their tables."""
         if self.file.model:
             for tile in self.pyramid.pyramids if name_of(self.path) != SLOW else ():
-                yield from tile.taken
+                yield from tile.decoded
         else:
-            yield from self.siren.taken
+            yield from self.siren.decoded
 
-    def took(self, *table: str | int) -> bool:
-        """A symbol under a table that begins so."""
-        return any(entry[: len(table)] == table for entry in self.taken)
+    def uses(self, *table: str | int) -> bool:
+        """Whether a symbol is coded under a table whose name and parameters begin like this."""
+        return any(entry[: len(table)] == table for entry in self.decoded)
 
 
 Check = Callable[[Vector], bool]
 
 
 def _both() -> Iterator[tuple[str, Check]]:
-    """What both models have."""
+    """Classes of both models."""
     for number, mode in enumerate(("L", "LA", "RGB", "RGBA")):
         yield f"pixel format {number}, {mode}", lambda v, n=number: v.file.samples_fields == bytes([n])
     stored = {"none": range(1), "1": [1], "2": [2], "3": [3], "4": [4], "5 to 64": range(5, 65), "64": [64]}
@@ -143,9 +143,9 @@ def _siren() -> Iterator[tuple[str, Check]]:
                 ),
             )
     for h in range(5):
-        yield f"shape {h}", lambda v, h=h: v.file.fields["coding"] == 1 and v.took("shape", h)
-    yield "offsets of columns", lambda v: v.file.fields["coding"] == 1 and v.took("shape", 0, 10, 3)
-    yield "sorted biases", lambda v: v.took("onesided")
+        yield f"shape {h}", lambda v, h=h: v.file.fields["coding"] == 1 and v.uses("shape", h)
+    yield "offsets of columns", lambda v: v.file.fields["coding"] == 1 and v.uses("shape", 0, 10, 3)
+    yield "sorted biases", lambda v: v.uses("onesided")
     yield (
         "biases that are not sorted",
         lambda v: v.file.fields["coding"] == 1 and any(min(s) < 0 for _, s in v.siren.tensors[1:-1:2]),
@@ -168,10 +168,10 @@ def _differences(vector: Vector) -> list[bool]:
 
 
 def _generous(vector: Vector) -> bool:
-    """The table of a tensor's symbols goes beyond twice the largest."""
+    """Whether the magnitude of a tensor is larger than its symbols need."""
     if vector.file.fields["coding"]:
         return False
-    magnitudes = [entry[2] for entry in vector.taken if entry[:2] == ("equal", 16)]
+    magnitudes = [entry[2] for entry in vector.decoded if entry[:2] == ("equal", 16)]
     largest = [max(map(abs, symbols)) for _, symbols in vector.siren.tensors]
     return any(size.bit_length() < m for size, m in zip(largest, magnitudes, strict=True))
 
@@ -200,13 +200,13 @@ def _pyramid() -> Iterator[tuple[str, Check]]:
             f"grid {level} not coded beside others that are",
             lambda v, k=level: any(any(map(_any, t.grids)) and not _any(t.grids[k]) for t in _tiles(v)),
         )
-    yield "escapes", lambda v: v.took("onesided", 32, 13)
+    yield "escapes", lambda v: v.uses("onesided", 32, 13)
     for i in (0, 34):
-        yield f"bin {i}", lambda v, i=i: any(entry[0] == "bin" and entry[-1] == i for entry in v.taken)
+        yield f"bin {i}", lambda v, i=i: any(entry[0] == "bin" and entry[-1] == i for entry in v.decoded)
     for symbol in (-4095, 4095):
         yield f"symbol {symbol}", lambda v, s=symbol: any(s in row for t in _tiles(v) for g in t.grids for row in g)
     for t in (-32, 40):
-        yield f"scale t = {t}", lambda v, t=t: v.took("bin", t)
+        yield f"scale t = {t}", lambda v, t=t: v.uses("bin", t)
     yield "zero bytes of payload", lambda v: not v.file.payload
     yield "a preview", lambda v: plain_file.preview(v.file) is not None
     yield "a preview of pixel format 4", lambda v: v.file.chunk(8) is not None and len(v.file.samples_fields) > 1
@@ -222,11 +222,9 @@ def _any(grid: list[list[int]]) -> bool:
 
 
 def _tensors(check: Callable[[int, list[int]], bool], every: bool = False) -> Check:
-    """Of one tensor of a tile, or of all."""
+    """Whether some tensor of a tile, or every one, passes the check of its exponent and differences."""
     over = all if every else any
-    return lambda v: any(
-        over(check(*weight_residual) for weight_residual in tile.differences.values()) for tile in _tiles(v)
-    )
+    return lambda v: any(over(check(*difference) for difference in tile.differences.values()) for tile in _tiles(v))
 
 
 CLASSES: dict[str, tuple[int, Check]] = {

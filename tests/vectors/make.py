@@ -1,7 +1,7 @@
 """Makes one conformance vector: `python tests/vectors/make.py NAME MODE WIDTH DEPTH ENCODING COLUMNS ROWS [INIT]`.
 
-MODE is one of Pillow's, or "bands": five channels of floating point, each with a range of its own. With the single
-argument NAME, one whose weights are drawn, not fitted: see `drawn`.
+MODE is one of Pillow's, or "bands": five channels of floating point, each with a range of its own. With NAME as the
+only argument the weights are random, not fitted: see `drawn`.
 
 Vectors are frozen: every later release must decode them, so this refuses to overwrite one. `grey`,
 `grey_alpha`, `rgb`, `rgba`, `plain` and `difference` were made when files had coding 0. A new one needs a line in
@@ -44,7 +44,7 @@ def fitted(mode: str, width: int, depth: int, encoding: str, columns: int, rows:
 
 
 def drawn() -> bytes:
-    """What fits of tiny images lack: kernels with column offsets, biases of both signs, and one that is all zero."""
+    """A network with features that fits of tiny images lack: column offsets, biases of both signs, a bias of zeros."""
     rng = np.random.default_rng(1)
     fields = {"encoding": container.ENCODING_FOURIER, "frequencies": 3, "frequency_ratio": 200, "width": 12, "depth": 3}
     header = container.header(size=(9, 7), pixel_format=3, payload_bytes=0, chunks_bytes=0, **fields)

@@ -32,8 +32,8 @@ from tests.support.container import Chunk, SampleFormat
 from tests.support.pyramids import draw_grids, draw_weight_residuals, header_of
 
 FOLDER = Path(__file__).parent
-BASE_WEIGHTS_COUNT = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
-# No sample is as near to where another number would be the nearest.
+BASE_WEIGHTS = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
+# Least distance of every sample from a tie of rounding.
 MARGIN = 0.004
 FOURIER = {"encoding": container.ENCODING_FOURIER}
 
@@ -51,7 +51,7 @@ def pack(header: Header[Any], payload: bytes, chunks: Sequence[Chunk] = ()) -> b
 
 
 def tensors_of(rng: np.random.Generator, architecture: Architecture, sparse: float = 0.0) -> list[CodedTensor]:
-    """Weights of a tame network: values of a few periods, output about the middle."""
+    """Weights of a moderate network: sines of a few periods, outputs around the middle of the range."""
     tensors = []
     shapes = architecture.shapes
     for position, shape in enumerate(shapes):
@@ -73,7 +73,7 @@ def siren(
     any_choices: bool = False,
     **fields: Any,
 ) -> Draw:
-    """A SIREN; `change` may alter its tensors, and random choices are made in place of the writer's."""
+    """A SIREN. `change` may alter its tensors; with `any_choices` its parameters are random, not the writer's."""
     header = container.header(
         size=size, payload_bytes=0, chunks_bytes=0, **{"pixel_format": 2, "width": 5, "depth": 2, **fields}
     )
@@ -94,7 +94,7 @@ def sorted_biases(tensors: list[CodedTensor]) -> None:
 
 
 def no_high_frequencies(tensors: list[CodedTensor]) -> None:
-    """Sines of angles beyond what double precision tells depend on the machine."""
+    """Zero the weights of frequencies so high that double precision does not determine their sines."""
     frequencies = (len(tensors[0].symbols) - 2) // 4
     rows = np.arange(len(tensors[0].symbols)) % (1 + 2 * frequencies)
     tensors[0].symbols[(rows - 1) % frequencies * (rows > 0) > 5] = 0
@@ -120,7 +120,7 @@ def small_init() -> initialization.Initialization:
 
 
 def plain_init() -> initialization.Initialization:
-    """Plain coordinates, two bytes of flags; in a file of float32, which is rounded."""
+    """An initialization for plain coordinates with two bytes of flags; its file is float32, which readers round."""
     architecture = Architecture(width=3, depth=7, channels=1, frequencies=0, frequency_ratio=100)
     path = FOLDER / "inits" / "plain.npz"
     if not path.exists():
@@ -134,7 +134,7 @@ def plain_init() -> initialization.Initialization:
 
 
 def all_chunks(inner: bytes) -> list[Chunk]:
-    """Every kind there is but the initialization, kinds unknown and several of one kind."""
+    """Every known kind but the initialization, unknown kinds, and several chunks of one kind."""
     described = Metadata(
         exif=b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0",
         icc_profile=b"profile",
@@ -156,34 +156,33 @@ def all_chunks(inner: bytes) -> list[Chunk]:
     ]
 
 
-def tame_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
-    """Differences that leave an image: small ones, and some tensors without any."""
+def moderate_residuals(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
+    """Weight residuals that still leave an image: small ones, and none for some tensors."""
     drawn = draw_weight_residuals(rng, channels)
     return {
-        name: WeightResidual(weight_residual.exponent, weight_residual.symbols * int(rng.integers(3) > 0))
+        name: WeightResidual(residual.exponent, residual.symbols * int(rng.integers(3) > 0))
         if name[0] == "a"
-        else WeightResidual(int(rng.integers(3)), weight_residual.symbols)
-        for name, weight_residual in drawn.items()
+        else WeightResidual(int(rng.integers(3)), residual.symbols)
+        for name, residual in drawn.items()
     }
 
 
-def no_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
+def no_residuals(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
     return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
 
 
-def limit_deltas(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
+def limit_residuals(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
     """Exponents and magnitudes of 15, and integers one below their limits."""
-    weight_residuals = tame_deltas(rng, channels)
-    base_index = structure.base_weights(0, 1, channels)
-    weight_residuals["a2"] = WeightResidual(0, np.resize([32767, -32767], base_index["a2"].shape).astype(np.int32))
-    weight_residuals["a1b"] = WeightResidual(15, np.resize([1, -1, 0], base_index["a1b"].shape).astype(np.int32))
-    ends = np.zeros(base_index["a3b"].shape, np.int32)
-    # 2^20 - 1 and 2^24 - 1 can only be reached where the prior's integer is as odd as they are: with the exponent 6
-    # or 10 the nearest below.
-    ends[0] = (2**20 - 1 - base_index["a3b"][0]) // 64
+    weight_residuals = moderate_residuals(rng, channels)
+    base = structure.base_weights(0, 1, channels)
+    weight_residuals["a2"] = WeightResidual(0, np.resize([32767, -32767], base["a2"].shape).astype(np.int32))
+    weight_residuals["a1b"] = WeightResidual(15, np.resize([1, -1, 0], base["a1b"].shape).astype(np.int32))
+    ends = np.zeros(base["a3b"].shape, np.int32)
+    # With the exponents 6 and 10 most base integers cannot reach 2^20 - 1 and 2^24 - 1: take the nearest value below.
+    ends[0] = (2**20 - 1 - base["a3b"][0]) // 64
     weight_residuals["a3b"] = WeightResidual(6, ends)
-    bias = np.zeros(base_index["r1b"].shape, np.int32)
-    bias[0] = (2**24 - 1 - base_index["r1b"][0]) // 1024
+    bias = np.zeros(base["r1b"].shape, np.int32)
+    bias[0] = (2**24 - 1 - base["r1b"][0]) // 1024
     weight_residuals["r1b"] = WeightResidual(10, bias)
     return weight_residuals
 
@@ -193,12 +192,12 @@ def drawn_pyramid(
     *,
     spread: float = 1.5,
     coded: Sequence[int] = range(7),
-    weight_residuals: Callable[[np.random.Generator, int], dict[str, WeightResidual]] = tame_deltas,
+    weight_residuals: Callable[[np.random.Generator, int], dict[str, WeightResidual]] = moderate_residuals,
     largest: bool = False,
     chunks: Sequence[Chunk] = (),
     **fields: Any,
 ) -> Draw:
-    """A pyramid whose grids but those of `coded` are 0; with `largest`, of symbols at both ends."""
+    """A pyramid whose grids outside `coded` are 0; with `largest`, its symbols are at both ends of the alphabet."""
 
     def draw(rng: np.random.Generator) -> bytes:
         header = header_of(size, **fields)
@@ -272,13 +271,13 @@ def pyramids() -> dict[str, Draw]:
         "column": drawn_pyramid((1, 40), pixel_format=1, base_index=1),
         "grey_alpha": drawn_pyramid((9, 7), pixel_format=1, base_index=3),
         "nothing": nothing_at_all,
-        "nothing_coded": drawn_pyramid((5, 4), weight_residuals=no_deltas, coded=()),
-        "prior": drawn_pyramid((12, 10), base_index=3, weight_residuals=no_deltas),
+        "nothing_coded": drawn_pyramid((5, 4), weight_residuals=no_residuals, coded=()),
+        "prior": drawn_pyramid((12, 10), base_index=3, weight_residuals=no_residuals),
         "some_grids": drawn_pyramid((14, 9), coded=(1, 4, 5)),
         "finest_grid": drawn_pyramid((6, 9), coded=(0,), base_index=1),
         "escapes": drawn_pyramid((9, 6), spread=60.0),
         "largest": drawn_pyramid((5, 7), largest=True, base_index=2),
-        "limits": drawn_pyramid((6, 5), weight_residuals=limit_deltas, base_index=1),
+        "limits": drawn_pyramid((6, 5), weight_residuals=limit_residuals, base_index=1),
         "tiles_9": drawn_pyramid((514, 1), tile=9, pixel_format=0),
         "tiles_10": drawn_pyramid((7, 5), tile=10),
         "tiles_11": drawn_pyramid((5, 7), tile=11, base_index=1),
@@ -291,7 +290,7 @@ def pyramids() -> dict[str, Draw]:
         "float_plane": drawn_pyramid((7, 6), **samples("float32", 0, (-1.0, 1.5))),
         "float_one": drawn_pyramid((6, 6), base_index=3, **samples("float32", 1, (0.25, 0.25))),
         "float_four": drawn_pyramid((4, 5), **samples("float32", 4, *bands)),
-        "float_64": drawn_pyramid((2, 1), weight_residuals=no_deltas, **samples("float32", 64, (0.0, 1.0))),
+        "float_64": drawn_pyramid((2, 1), weight_residuals=no_residuals, **samples("float32", 64, (0.0, 1.0))),
         "chunks": drawn_pyramid((11, 8), chunks=chunks, **samples("uint8", 1, (5.0, 250.0))),
     }
 
@@ -342,7 +341,7 @@ def main() -> None:
         path = FOLDER / "pyramid" / f"{name}.inr"
         if path.exists():
             continue
-        data, decoded = settled(name, draw, lambda data: plain_pyramid.decode(data, BASE_WEIGHTS_COUNT))
+        data, decoded = settled(name, draw, lambda data: plain_pyramid.decode(data, BASE_WEIGHTS))
         tensors = [values for tile in decoded.pyramids for values in tile.tensors.values()]
         grids = [row for tile in decoded.pyramids for grid in tile.grids for row in grid]
         arrays = {
@@ -350,7 +349,7 @@ def main() -> None:
             "tensors": np.concatenate(tensors).astype(np.int64),
             "symbols": np.concatenate(grids).astype(np.int32),
         }
-        small = plain_pyramid.preview(data, BASE_WEIGHTS_COUNT)
+        small = plain_pyramid.preview(data, BASE_WEIGHTS)
         if small:
             arrays["preview"] = pillow_inr.decode(data, size=(small.file.width, small.file.height))
         write(path, data, arrays)

@@ -2,10 +2,9 @@
 
 From the repository: `python -m tests.vectors.make_pyramid NAME KIND COLUMNS ROWS TILE PRIOR SPREAD [PREVIEW]`. KIND is
 one of Pillow's L, LA, RGB, RGBA, or "uint16", or "bands" for five channels of floating point. PREVIEW is the side of a
-square preview. The symbols are drawn; the
-larger SPREAD, the more of them are escapes. Vectors are frozen: every later release must decode them, so this refuses
-to overwrite one. They lie in the folder `pyramid`: an .inr file, and its tensors, symbols and pixels as .npz.
-A new one needs a line in `SHA256SUMS` (`sha256sum`).
+square preview. The symbols are random; a larger SPREAD makes more of them escapes. Vectors are frozen: every later
+release must decode them, so this refuses to overwrite one. They lie in the folder `pyramid`: an .inr file, and its
+tensors, symbols and pixels as .npz. A new one needs a line in `SHA256SUMS` (`sha256sum`).
 """
 
 import sys

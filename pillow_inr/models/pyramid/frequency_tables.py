@@ -1,6 +1,7 @@
-"""The distributions of a pyramid's symbols, each a row of integer counts, the same on every machine.
+"""Laplace frequency tables for the residuals of a pyramid's symbols, identical on every machine.
 
-Knows neither what the contexts of a symbol are nor how rows are coded.
+Each row is the distribution for one scale and one fraction of the mean. Knows neither the context model that picks a
+row nor the range coder.
 """
 
 from functools import cache
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 
 from ...entropy.distributions import code_lengths
 
-# round(2^32 * exp(-1 / (16 b))) for the Laplace scale b = exp(t / 8), t = -32..40. Shipped, not computed, because exp
-# differs between platforms in its last bit (docs/format.md section 9.6).
+# B[t] = round(2^32 exp(-1 / (16 b))) for the Laplace scale b = exp(t / 8), t = -32..40: scales of 0.018 to 148 symbols.
+# Shipped as data, since exp differs between platforms in its last bit (docs/format.md section 9.6).
 DECAYS = (
     141572909,
     211406026,
@@ -88,12 +89,12 @@ DECAYS = (
     4293158973,
 )
 SCALE_MIN = -32
-"""Logarithm of the smallest scale, in eighths; the largest is that of the last decay."""
+"""Log-scale t of the first decay, in eighths."""
 SCALE_MAX = SCALE_MIN + len(DECAYS) - 1
-# Means are multiples of 1/16: their fractions are FRACTION_MIN / 16 to below that plus 1.
+# A mean is an integer plus f / 16, with f in FRACTION_MIN..FRACTION_MIN + FRACTIONS - 1.
 FRACTIONS = 16
 FRACTION_MIN = -8
-# Residuals of -REACH..REACH have counts of their own; those beyond are an escape and a number.
+# Residuals in -REACH..REACH have bins of their own. The first and last bin are escapes: a number with the rest follows.
 REACH = 16
 BINS = 2 * REACH + 3
 _ONE = 1 << 32
@@ -101,14 +102,20 @@ _ONE = 1 << 32
 
 @cache
 def frequencies() -> NDArray[np.float64]:
-    """All rows: of scale t and fraction f of the mean, row (t - SCALE_MIN) * FRACTIONS + f - FRACTION_MIN.
+    """Integer frequencies of all distributions, in units of 2^-32.
+
+    Row (t - SCALE_MIN) * FRACTIONS + f - FRACTION_MIN is the Laplace distribution with scale b = exp(t / 8) around
+    f / 16, quantized to bins of width 1: with its distribution function F, residual e has the probability
+
+        P(e) = F((e + 1/2 - f / 16) / b) - F((e - 1/2 - f / 16) / b).
+
+    The two escape bins hold the tails. No frequency is below 1, so that every symbol stays codable.
 
     Returns:
-        float64 holding integers, shape (1168, 35): first below -REACH, then -REACH..REACH, then above REACH. Shared:
-        not to be written to.
+        float64 holding integers, shape (1168, 35): residuals below -REACH, -REACH..REACH, above REACH. Read-only.
     Source: docs/format.md section 9.6.
     """
-    # Each side of the distribution reaches this far, in sixteenths.
+    # Number of tail values on each side of the mean, in sixteenths.
     furthest = FRACTIONS * (REACH + 1)
     tails = np.empty((len(DECAYS), furthest + 1), np.int64)
     for row, decay in zip(tails, DECAYS, strict=True):
@@ -116,7 +123,7 @@ def frequencies() -> NDArray[np.float64]:
         for distance in range(furthest + 1):
             row[distance] = tail
             tail = tail * decay >> 32
-    # Above each edge between bins lies a part of _ONE; the edges depend on the fraction.
+    # The mass above each edge between bins, as a part of _ONE; the edges' distance to the mean depends on the fraction.
     edges = FRACTIONS * np.arange(-REACH, REACH + 2) - FRACTIONS // 2
     distances = edges - np.arange(FRACTION_MIN, FRACTION_MIN + FRACTIONS)[:, None]
     sides = tails[:, np.abs(distances)]
@@ -130,5 +137,5 @@ def frequencies() -> NDArray[np.float64]:
 
 @cache
 def bits() -> NDArray[np.float64]:
-    """Bits of each bin in each row, as `frequencies`."""
+    """Code length in bits of each bin (column) of each row of `frequencies`."""
     return code_lengths(frequencies())

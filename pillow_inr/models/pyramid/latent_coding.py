@@ -1,6 +1,8 @@
-"""Integers of a pyramid, its tensors' differences and its grids, <-> one range-coded stream of bytes.
+"""Integers of a pyramid <-> one range-coded stream of bytes.
 
-Knows the order in which they stand (docs/format.md section 9.4), neither a header nor how they become pixels.
+Order of the stream (docs/format.md section 9.4): the weight residuals of all tensors; a flag for each latent grid,
+coarsest first, whether it is coded; then the coded grids, coarsest first, each wavefront by wavefront. Knows neither
+the header nor how latents become pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +17,10 @@ from ...entropy.range_coder import Decoder, Encoder
 from ...entropy.scale_search import laplace_bits, scale_lengths
 from ...errors import FormatError
 from . import frequency_tables, structure
-from .context import SYMBOL_MAX, ContextNetwork, Grid, Predictions, decode_grid, predict_grid
+from .context import SYMBOL_MAX, ContextModel, Grid, Predictions, decode_grid, predict_grid
 from .structure import LEVELS, Tensors
 
-# Residuals beyond the bins, from the first on: a mean at one end and a symbol at the other lie within the alphabet.
+# Escapes code how far a residual lies beyond the bins; 13 bits hold the largest, with mean and symbol at opposite ends.
 _ESCAPE_SCALE = 32
 _ESCAPE_MAGNITUDE = 13
 _FIRST_ESCAPE = frequency_tables.REACH + 1
@@ -30,41 +32,41 @@ _DIFFERENCE_MAX = (1 << _DIFFERENCE_MAGNITUDE) - 1
 _DIFFERENCE_BITS = laplace_bits(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE)
 _MAGNITUDES = 16
 _EXPONENTS = 16
-# Symbols that take as long as what is done once for each front.
+# The fixed work of a wavefront takes as long as decoding 75 symbols.
 _WAVEFRONT_SYMBOLS = 75
-# Rows of counts that are laid out at once for the coder: 18 MB.
+# Rows of frequencies gathered at once for the coder: 18 MB.
 _BATCH = 1 << 16
 
 
 class WeightResidual(NamedTuple):
-    """A tensor as differences from the prior's: integer = prior's integer + symbol * 2^exponent."""
+    """A tensor as its difference from the base weights: integer = base integer + symbol * 2^exponent."""
 
     exponent: int
-    """0..15."""
+    """Base-2 logarithm of the quantization step in units of the integers, 0..15."""
     symbols: NDArray[np.int32]
-    """Of the tensor's shape, -32767..32767."""
+    """Quantized differences, -32767..32767, of the tensor's shape."""
 
     def added_to(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The tensor's integers from the prior's."""
+        """The tensor's integers, given those of the base weights."""
         return values + (self.symbols.astype(np.int64) << self.exponent)
 
 
 class Pyramid(NamedTuple):
-    """What a stream holds."""
+    """The content of a stream."""
 
     tensors: dict[str, NDArray[np.int64]]
     """Integers of all tensors, as `structure.shapes` lists them."""
     grids: list[Grid]
-    """Symbols of each level, finest first."""
+    """Symbols of each latent grid, finest first."""
 
 
-def apply(base_index: Tensors, weight_residuals: Mapping[str, WeightResidual]) -> dict[str, NDArray[np.int64]]:
-    """Integers of the tensors that differences from a prior make.
+def apply(base_weights: Tensors, weight_residuals: Mapping[str, WeightResidual]) -> dict[str, NDArray[np.int64]]:
+    """Add weight residuals to the base weights.
 
     Raises:
-        FormatError: one is beyond its limit.
+        FormatError: an integer exceeds the limit of its tensor.
     """
-    tensors = {name: weight_residuals[name].added_to(values) for name, values in base_index.items()}
+    tensors = {name: weight_residuals[name].added_to(values) for name, values in base_weights.items()}
     structure.check_tensors(tensors)
     return tensors
 
@@ -76,15 +78,15 @@ def encode(
 
     Args:
         preset: index into `structure.PRESETS`.
-        prior: number of the prior.
+        base_index: number of the base weights.
         channels: samples per pixel.
-        deltas: of every tensor.
-        grids: symbols of each level, finest first, -4095..4095, sizes as `structure.grid_sizes` has them.
+        weight_residuals: one for every tensor.
+        grids: symbols of each latent grid, finest first, -4095..4095, of the sizes of `structure.grid_sizes`.
     Returns:
-        Little-endian 32-bit words as bytes.
+        Little-endian 32-bit words.
     Raises:
         ValueError: a symbol or an exponent is outside its range.
-        FormatError: the differences lead beyond a tensor's limit.
+        FormatError: base weights and residual together exceed the limit of a tensor.
     Source: docs/format.md section 9.4.
     """
     if any(np.abs(grid).max() > SYMBOL_MAX for grid in grids):
@@ -92,7 +94,7 @@ def encode(
     if any(not 0 <= weight_residual.exponent < _EXPONENTS for weight_residual in weight_residuals.values()):
         raise ValueError(f"an exponent of differences must be in 0..{_EXPONENTS - 1}")
     base = structure.base_weights(preset, base_index, channels)
-    network = ContextNetwork(apply(base, weight_residuals), preset)
+    model = ContextModel(apply(base, weight_residuals), preset)
     encoder = Encoder()
     scale_index = _FIRST_SCALE
     for name in base:
@@ -101,22 +103,23 @@ def encode(
         encoder.encode(int(grid.any()), uniform(2))
     for level in reversed(range(LEVELS)):
         if grids[level].any():
-            _encode_grid(encoder, grids[level], predict_grid(network, level, grids[level], _coarser(grids, level)))
+            _encode_grid(encoder, grids[level], predict_grid(model, level, grids[level], _coarser(grids, level)))
     return encoder.to_bytes()
 
 
 def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple[int, int]) -> Pyramid:
-    """Undo `encode`.
+    """Decode the stream of `encode`.
 
     Args:
-        data: a multiple of 4 bytes whose checksum was compared before: the coder itself turns damaged bytes into
-            plausible symbols without complaint.
+        data: a multiple of 4 bytes. Compare its checksum first: the coder turns damaged bytes into plausible symbols
+            without complaint.
         preset: index into `structure.PRESETS`.
-        prior: number of the prior.
+        base_index: number of the base weights.
         channels: samples per pixel.
-        size: width and height of what the pyramid shows.
+        size: width and height of the pyramid in pixels.
     Raises:
         FormatError: a number is outside its range, or the stream does not fit its symbols.
+        LimitError: the stream claims more symbols than its length allows.
     """
     decoder = Decoder(data)
     base = structure.base_weights(preset, base_index, channels)
@@ -125,16 +128,16 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
     for name, values in base.items():
         weight_residuals[name], scale_index = _decode_weight_residual(decoder, values.shape, scale_index)
     tensors = apply(base, weight_residuals)
-    network = ContextNetwork(tensors, preset)
+    model = ContextModel(tensors, preset)
     coded = decoder.decode(uniform(2), LEVELS)[::-1]
     sizes = structure.grid_sizes(size)
-    decoder.charge_symbols(sum(_symbols(sizes[level]) for level in range(LEVELS) if coded[level]))
-    # Zeros that take no memory.
+    decoder.charge_symbols(sum(_charged_symbols(sizes[level]) for level in range(LEVELS) if coded[level]))
+    # Views of a single zero: a grid that is not coded takes no memory.
     grids = [np.broadcast_to(np.int32(0), shape) for shape in sizes]
-    take = _Taker(decoder)
+    decode_wavefront = _WavefrontDecoder(decoder)
     for level in reversed(range(LEVELS)):
         if coded[level]:
-            grid = decode_grid(network, level, grids[level].shape, _coarser(grids, level), take)
+            grid = decode_grid(model, level, grids[level].shape, _coarser(grids, level), decode_wavefront)
             if np.abs(grid).max() > SYMBOL_MAX:
                 raise FormatError(f"payload: a symbol of grid {level} is outside -{SYMBOL_MAX}..{SYMBOL_MAX}")
             grids[level] = grid
@@ -143,22 +146,24 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
 
 
 def grid_bits(tensors: Tensors, grids: Sequence[Grid], preset: int = 0) -> list[float]:
-    """Code length of each grid, finest first, in bits: what `encode` takes for it, but for a few bits at its end.
+    """Rate in bits of each latent grid, finest first: the sum of -log2 P(symbol | contexts).
+
+    The stream of `encode` is longer by a few bits at its end.
 
     Args:
-        tensors: integers, as `apply` makes them.
-        grids: symbols of each level, finest first, of one pyramid.
+        tensors: integers, as `apply` returns them.
+        grids: symbols of each latent grid of one pyramid, finest first.
         preset: index into `structure.PRESETS`.
     """
-    network = ContextNetwork(tensors, preset)
+    model = ContextModel(tensors, preset)
     return [
-        _length(grid, predict_grid(network, level, grid, _coarser(grids, level))) if grid.any() else 0.0
+        _code_length(grid, predict_grid(model, level, grid, _coarser(grids, level))) if grid.any() else 0.0
         for level, grid in enumerate(grids)
     ]
 
 
 def weight_residual_bits(weight_residual: WeightResidual) -> float:
-    """Code length of a tensor in bits, as if the scale index were the one predicted."""
+    """Rate in bits of a tensor's residual, on the assumption that its scale index is the predicted one."""
     magnitude = _magnitude(weight_residual)
     if not magnitude:
         return float(np.log2(_MAGNITUDES))
@@ -167,18 +172,18 @@ def weight_residual_bits(weight_residual: WeightResidual) -> float:
 
 
 def _coarser(grids: Sequence[Grid], level: int) -> tuple[Grid | None, Grid | None]:
-    """Grids of the next two levels."""
+    """Grids of the next two coarser levels."""
     following = [*grids[level + 1 : level + 3], None, None]
     return following[0], following[1]
 
 
 def _magnitude(weight_residual: WeightResidual) -> int:
-    """The smallest that holds the symbols."""
+    """Bits of the largest absolute symbol."""
     return int(np.abs(weight_residual.symbols).max()).bit_length()
 
 
 def _encode_weight_residual(encoder: Encoder, weight_residual: WeightResidual, predicted: int) -> int:
-    """Code a tensor; returns the scale index predicted for the next."""
+    """Write a tensor; returns the scale index predicted for the next one."""
     magnitude = _magnitude(weight_residual)
     encoder.encode(magnitude, uniform(_MAGNITUDES))
     if not magnitude:
@@ -193,7 +198,7 @@ def _encode_weight_residual(encoder: Encoder, weight_residual: WeightResidual, p
 
 
 def _decode_weight_residual(decoder: Decoder, shape: tuple[int, ...], predicted: int) -> tuple[WeightResidual, int]:
-    """Undo `_encode_weight_residual`."""
+    """Read a tensor; returns it and the scale index predicted for the next one."""
     magnitude = decoder.decode_one(uniform(_MAGNITUDES))
     if not magnitude:
         return WeightResidual(0, np.zeros(shape, np.int32)), predicted
@@ -206,7 +211,7 @@ def _decode_weight_residual(decoder: Decoder, shape: tuple[int, ...], predicted:
 
 
 def _encode_grid(encoder: Encoder, grid: Grid, predictions: Predictions) -> None:
-    """Code the symbols of a grid front by front, each front's escapes behind it."""
+    """Write a grid wavefront by wavefront, the escapes of each wavefront after its bins."""
     rows, columns = np.indices(grid.shape).reshape(2, -1)
     wavefront = columns + 2 * rows
     order = np.lexsort((rows, wavefront))
@@ -214,7 +219,7 @@ def _encode_grid(encoder: Encoder, grid: Grid, predictions: Predictions) -> None
     indices = predictions.rows[order]
     bins = np.clip(residuals + _FIRST_ESCAPE, 0, _LAST_BIN).astype(np.int32)
     escaped = np.flatnonzero(np.abs(residuals) >= _FIRST_ESCAPE)
-    # Fronts without escapes are one run: the coder takes the same symbols in the same order.
+    # Consecutive wavefronts without escapes are written as one run: the order of their symbols is the same.
     wavefront = wavefront[order]
     ends = np.unique(np.append(np.searchsorted(wavefront, wavefront[escaped], "right"), len(wavefront)))
     escapes = onesided(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE)
@@ -229,29 +234,29 @@ def _encode_grid(encoder: Encoder, grid: Grid, predictions: Predictions) -> None
         start = end
 
 
-def _symbols(shape: tuple[int, int]) -> int:
-    """Symbols of a grid, and what its fronts take beside them."""
+def _charged_symbols(shape: tuple[int, int]) -> int:
+    """Work of decoding a grid in symbols: its symbols and the fixed work of its wavefronts."""
     rows, columns = shape
     return rows * columns + _WAVEFRONT_SYMBOLS * (columns + 2 * rows)
 
 
-class _Taker:
-    """Takes the symbols of one wavefront after another."""
+class _WavefrontDecoder:
+    """Decodes the symbols of one wavefront after another."""
 
     def __init__(self, decoder: Decoder) -> None:
         self.decoder = decoder
-        self.counts = frequency_tables.frequencies()
+        self.frequencies = frequency_tables.frequencies()
         self.escapes = onesided(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE)
         self.outer = np.zeros(frequency_tables.BINS, bool)
         self.outer[[0, _LAST_BIN]] = True
 
     def __call__(self, predictions: Predictions) -> NDArray[np.int64]:
-        """Symbols of a front.
+        """The symbols of a wavefront.
 
         Raises:
-            FormatError: no encoder wrote the stream.
+            FormatError: no encoder writes such a stream.
         """
-        bins = self.decoder.decode_rows(self.counts.take(predictions.rows, axis=0))
+        bins = self.decoder.decode_rows(self.frequencies.take(predictions.rows, axis=0))
         symbols = predictions.means + bins
         symbols -= _FIRST_ESCAPE
         outer = self.outer.take(bins)
@@ -261,7 +266,7 @@ class _Taker:
         return symbols
 
 
-def _length(grid: Grid, predictions: Predictions) -> float:
+def _code_length(grid: Grid, predictions: Predictions) -> float:
     residuals = grid.ravel() - predictions.means
     bins = np.clip(residuals + _FIRST_ESCAPE, 0, _LAST_BIN)
     beyond = np.abs(residuals) - _FIRST_ESCAPE

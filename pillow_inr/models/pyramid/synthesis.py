@@ -1,7 +1,7 @@
-"""The pyramid's synthesis: grids of integers -> network values of pixels, in NumPy.
+"""The pyramid's synthesis in NumPy: latent grids -> normalized samples. Knows no bits and no training.
 
-Knows no bits and no training. float32 throughout; evaluated in blocks, on threads of its own, so that memory stays
-bounded. Products are made as stacks of rows of pixels, each too small for a BLAS to split (see `siren`).
+All in float32, in blocks on threads of this package, so memory stays bounded. Matrix products are stacks of rows of
+pixels, each too small for a BLAS to split (see `siren.synthesis`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,20 +14,18 @@ from ...runtime import threads
 from .context import Grid
 from .structure import LEVELS, PRESETS, SYNTHESIS_BITS, Tensors
 
-# Pixels of a block; around it each level needs a few cells more.
+# Pixels of a block. Each level also needs a few cells around it.
 BLOCK_ROWS = 64
 BLOCK_COLUMNS = 256
-# Rows whose hidden units are held at once: 48 units of 8 rows of a block take 0.8 MB, which stays in a core's cache.
+# Rows whose hidden units are computed at once: 48 units of 8 rows of a block, 0.4 MB, stay in a core's cache.
 _ROWS = 8
-# Multiplications up to which OpenBLAS makes a product on the calling thread (see `siren`).
+# OpenBLAS computes a product of up to this many multiplications on the calling thread (see `siren.synthesis`).
 _PRODUCT_MAX = 1 << 18
-# Cells beyond a grid's edge that have values: those of the edge.
-_MARGIN = 4
 _SCALE = np.float32(2.0**-SYNTHESIS_BITS)
 
 
 class Region(NamedTuple):
-    """A rectangle of pixels, or of a grid's cells."""
+    """A rectangle of pixels or of cells of a grid."""
 
     top: int
     bottom: int
@@ -45,11 +43,11 @@ class Region(NamedTuple):
         return rows, slice(self.left - whole.left, self.right - whole.left)
 
     def grown(self, margin: int) -> "Region":
-        """With a margin on each side."""
+        """The region with a margin added on each side."""
         return Region(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
 
     def coarser(self) -> "Region":
-        """The cells of the next coarser grid that upsampling to this region needs: two on each side and their own."""
+        """The cells of the next coarser grid from which this region is upsampled: two on each side beyond its own."""
         return Region((self.top >> 1) - 2, (self.bottom - 1 >> 1) + 3, (self.left >> 1) - 2, (self.right - 1 >> 1) + 3)
 
 
@@ -61,25 +59,32 @@ def synthesize(
     preset: int,
     region: Region | None = None,
 ) -> NDArray[np.float32]:
-    """Network values of an image's pixels, or of a region of them.
+    """Normalized samples of an image or of a region of it.
+
+    Every latent grid is upsampled, level by level, to the resolution of the finest with symmetric kernels of 8 taps,
+    separately along rows and columns. The 7 channels x of a pixel then pass through an MLP with a skip connection, and
+    the result through 3x3 residual convolutions (*):
+
+        o = s2 relu(s1 x + s1b) + s2b + ss x
+        o = o + relu(r_i * o + r_ib),    i = 0, 1, …; the last one without relu
 
     Args:
-        tensors: integers, as `latent_coding.apply` makes them.
-        grids: symbols of each level, finest first.
-        size: width and height of the image.
+        tensors: integers in units of 2^-14, as `latent_coding.apply` returns them.
+        grids: symbols of each latent grid, finest first.
+        size: width and height of the image in pixels.
         channels: samples per pixel.
         preset: index into `structure.PRESETS`.
-        region: rows and columns of the image; by default all. Only what it depends on is evaluated.
+        region: pixels to compute; by default all. Only what it depends on is evaluated.
     Returns:
-        float32, shape (rows, columns, channels), not limited to 0..1; not finite where weights are absurd.
-    Source: docs/format.md section 9.7.
+        float32, shape (rows, columns, channels), not clipped to 0..1, and not finite if a file's weights overflow.
+    Source: docs/format.md section 9.7; Cool-chic 5 (Orange), upsampling and synthesis.
     """
     whole = region or Region(0, size[1], 0, size[0])
     values = np.empty((whole.bottom - whole.top, whole.right - whole.left, channels), np.float32)
     layers = _Layers(tensors, grids, PRESETS[preset].residual_convolutions)
 
     def fill(blocks: Iterator[Region]) -> None:
-        # A file may have weights that overflow: it looks absurd, then, but it is no error.
+        # A file may hold weights that overflow. Its pixels are then meaningless, but that is not an error.
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks:
                 place = np.s_[
@@ -98,9 +103,10 @@ def _blocks(whole: Region) -> Iterator[Region]:
 
 
 class _Layers:
-    """A pyramid made ready for evaluation. Blocks are arrays (rows, channels, columns): rows make a stack of products.
+    """A pyramid prepared for evaluation.
 
-    Biases are one more column of the weights, for a channel of ones.
+    Blocks have the shape (rows, channels, columns), so that a product is a stack of one for each row. The MLP's biases
+    are one more column of its weights, for a channel of ones.
     """
 
     def __init__(self, tensors: Tensors, grids: Sequence[Grid], residual_convolutions: int) -> None:
@@ -111,13 +117,13 @@ class _Layers:
         self.kernels = weights["up"]
         self.first = _with_bias(weights["s1"], weights["s1b"])
         self.second = weights["s2"]
-        self.direct = _with_bias(weights["ss"], weights["s2b"])
+        self.skip = _with_bias(weights["ss"], weights["s2b"])
         self.residual_convolutions = [
             (weights[f"r{index}"], weights[f"r{index}b"]) for index in range(residual_convolutions)
         ]
 
     def evaluate(self, block: Region) -> NDArray[np.float32]:
-        """Network values of a block of pixels, shape (rows, channels, columns)."""
+        """Normalized samples of a block of pixels, shape (rows, channels, columns)."""
         features = self._features(block.grown(len(self.residual_convolutions)))
         values: NDArray[np.float32] = np.empty((len(features), len(self.second), features.shape[2]), np.float32)
         for top in range(0, len(features), _ROWS):
@@ -125,18 +131,18 @@ class _Layers:
             hidden = _product(self.first, rows)
             np.maximum(hidden, 0.0, out=hidden)
             values[top : top + _ROWS] = _product(self.second, hidden)
-        values += _product(self.direct, features)
+        values += _product(self.skip, features)
         for index, (kernel, bias) in enumerate(self.residual_convolutions):
-            change = _product(kernel, _patches(values))
-            change += bias[:, None]
+            residual = _product(kernel, _patches(values))
+            residual += bias[:, None]
             if index + 1 < len(self.residual_convolutions):
-                np.maximum(change, 0.0, out=change)
-            change += values[1:-1, :, 1:-1]
-            values = change
+                np.maximum(residual, 0.0, out=residual)
+            residual += values[1:-1, :, 1:-1]
+            values = residual
         return values
 
     def _features(self, region: Region) -> NDArray[np.float32]:
-        """Every grid at the resolution of the finest, and ones, shape (rows, LEVELS + 1, columns)."""
+        """All grids upsampled to the finest resolution, and ones: shape (rows, LEVELS + 1, columns)."""
         regions = [region]
         for _ in range(LEVELS - 1):
             regions.append(regions[-1].coarser())
@@ -148,8 +154,8 @@ class _Layers:
             last = level == 0
             finer = np.empty((rows, 1 + channels + last, columns), np.float32)
             finer[:, 0] = _extended(self.grids[level], wanted)
-            doubled = _doubled(values, kernel, 2)[:, :, wanted.left & 1 :][:, :, :columns]
-            finer[:, 1 : 1 + channels] = _doubled(doubled, kernel, 0)[wanted.top & 1 :][:rows]
+            wider = _upsampled(values, kernel, 2)[:, :, wanted.left & 1 :][:, :, :columns]
+            finer[:, 1 : 1 + channels] = _upsampled(wider, kernel, 0)[wanted.top & 1 :][:rows]
             if last:
                 finer[:, -1] = 1.0
             values = finer
@@ -157,7 +163,7 @@ class _Layers:
 
 
 def _product(kernel: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A kernel times each of a stack of rows, shape (rows, channels, columns); of many channels in parts."""
+    """A kernel times each of a stack of rows (rows, channels, columns), in parts that the BLAS does not split."""
     columns = values.shape[2]
     most = max(1, _PRODUCT_MAX // kernel.size)
     if columns <= most:
@@ -173,30 +179,34 @@ def _with_bias(kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> NDArra
 
 
 def _extended(grid: Grid, region: Region) -> NDArray[np.float32]:
-    """A region of a grid, which goes on with the values of its edges."""
+    """A region of a grid; beyond the edges of the grid their cells are repeated."""
     rows = np.arange(region.top, region.bottom).clip(0, grid.shape[0] - 1)
     columns = np.arange(region.left, region.right).clip(0, grid.shape[1] - 1)
     extended: NDArray[np.float32] = grid[rows[:, None], columns].astype(np.float32)
     return extended
 
 
-def _doubled(values: NDArray[np.float32], kernel: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    """Twice as many values along an axis, between those that have two neighbours on each side."""
+def _upsampled(values: NDArray[np.float32], kernel: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Upsample by 2 along an axis; two cells at each end are only neighbours of the others.
+
+    out[2 m]     = w0 x[m - 2] + w1 x[m - 1] + w2 x[m] + w3 x[m + 1]
+    out[2 m + 1] = w3 x[m - 1] + w2 x[m] + w1 x[m + 1] + w0 x[m + 2]
+    """
     count = values.shape[axis] - 4
     moved = np.moveaxis(values, axis, 0)
     taps = [moved[start : start + count] for start in range(5)]
     shape = list(values.shape)
     shape[axis] = 2 * count
-    doubled = np.empty(shape, np.float32)
-    target = np.moveaxis(doubled, axis, 0)
+    upsampled = np.empty(shape, np.float32)
+    target = np.moveaxis(upsampled, axis, 0)
     w0, w1, w2, w3 = kernel
     target[::2] = w0 * taps[0] + w1 * taps[1] + w2 * taps[2] + w3 * taps[3]
     target[1::2] = w3 * taps[1] + w2 * taps[2] + w1 * taps[3] + w0 * taps[4]
-    return doubled
+    return upsampled
 
 
 def _patches(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The 3x3 pixels around each inner one, shape (rows - 2, 9 * channels, columns - 2)."""
+    """The 3x3 neighbourhood of each inner pixel, shape (rows - 2, 9 * channels, columns - 2)."""
     rows, channels, columns = values.shape
     patches = np.empty((rows - 2, 9, channels, columns - 2), np.float32)
     for down in range(3):

@@ -1,27 +1,32 @@
-"""The record that fixes a SIREN's function apart from its weights; standard library only."""
+"""The architecture of a SIREN: all that fixes its function apart from the weights. Standard library only."""
 
 import math
 from dataclasses import dataclass
 from itertools import pairwise
 
-# Frequency factor of every sine layer (Sitzmann et al. 2020, section 3.2).
+# The factor in sin(W0 (h K + b)) of every sine layer (Sitzmann et al. 2020, section 3.2).
 W0 = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """Everything that fixes the network's function apart from its weights."""
+    """Sizes and input encoding of a network.
+
+    >>> kodak = Architecture(width=48, depth=4, channels=3, frequencies=16, frequency_ratio=140)
+    >>> kodak.shapes[:2], kodak.weight_count
+    (((66, 48), (48,)), 10419)
+    """
 
     width: int
-    """Units of each sine layer."""
+    """Units of each sine layer, 1..1024."""
     depth: int
-    """Number of sine layers; a linear output layer follows."""
+    """Number of sine layers, 1..15; a linear output layer follows."""
     channels: int
-    """Samples per pixel."""
+    """Samples per pixel, 1..64."""
     frequencies: int
-    """Fourier frequencies per axis; 0 for plain coordinates (COIN, Dupont et al. 2021)."""
+    """Fourier frequencies per axis, 0..32; 0 for plain coordinates (COIN, Dupont et al. 2021)."""
     frequency_ratio: int
-    """Ratio of successive frequencies in hundredths."""
+    """Ratio of successive frequencies in hundredths, 100..355; the lowest is pi."""
 
     @property
     def axis_features(self) -> int:

@@ -1,4 +1,7 @@
-"""The one of all equivalent networks that codes shortest. Writers alone need it: readers take any network."""
+"""Canonical form of a SIREN: of all equivalent networks, the one whose biases are cheapest to code.
+
+Only writers need it; a reader accepts any network.
+"""
 
 from collections.abc import Sequence
 
@@ -7,16 +10,22 @@ from numpy.typing import NDArray
 
 
 def normalize(symbols: Sequence[NDArray[np.int32]]) -> list[NDArray[np.int32]]:
-    """Negate and reorder the units of the sine layers so that biases are nonnegative and rise.
+    """Negate and reorder the units of the sine layers so that their biases are nonnegative and ascending.
 
-    The network's function stays: sine is odd, so that a unit whose inputs change their sign changes its own, which the
-    next kernel undoes; and the order of units is free. What is saved is a sign and a place for each unit.
+    The network's function does not change. Sine is odd, so negating a unit's column of the kernel and its bias negates
+    its output, which negating its row of the next kernel undoes; and units may be permuted. A layer of N units thus has
+    N! 2^N equivalent forms, and coding sorted biases as differences saves up to log2(N! 2^N) bits.
 
     Args:
-        symbols: kernels and biases of a network in file order, as `Architecture.shapes` has them; symbols in
-            -32767..32767.
+        symbols: kernels and biases in file order, as `Architecture.shapes` lists them, in -32767..32767.
     Returns:
-        The symbols of the same weights, negated and moved; same shapes and types.
+        The same symbols, negated and moved; same shapes and dtypes. Normalizing again changes nothing.
+    Source: Hecht-Nielsen 1990, "On the algebraic structure of feedforward network weight spaces" (the symmetries, for
+        odd activations); docs/format.md section 4.8.
+
+    >>> kernel, bias, following = np.array([[5, 6]]), np.array([-2, 1]), np.array([[3], [4]])
+    >>> [tensor.tolist() for tensor in normalize([kernel, bias, following, np.array([9])])]
+    [[[6, -5]], [1, 2], [[4], [-3]], [9]]
     """
     tensors = list(symbols)
     for kernel in range(0, len(tensors) - 2, 2):

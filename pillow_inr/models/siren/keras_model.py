@@ -1,6 +1,6 @@
-"""The function that a file stores, as a Keras model: colours at any position, and their exact derivatives.
+"""A stored SIREN as a Keras model: colours at any position, and their exact derivatives. Knows no file.
 
-Only `api.to_keras` imports this module: it pulls in TensorFlow. Knows no file.
+Importing this module imports TensorFlow, so `api.to_keras` does so only when it is called.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,22 +17,22 @@ from ...runtime.tensorflow import check_backend
 from .architecture import Architecture
 from .keras_layers import CoordinateEncoding, SineDense, build_layers
 
-# Positions of a batch of `predict`. Keras's own default, 32, would take a minute for a photograph.
+# Batch size of `predict`, in positions. With Keras's default of 32 a photograph would take a minute.
 PREDICT_BATCH = 1 << 14
-# Numbers, of 8 bytes, in the derivatives of one layer at a block of positions; some five such arrays exist at a time.
+# Float64 numbers in one layer's jet of a block of positions, 16 MB; about five such arrays exist at a time.
 BLOCK_NUMBERS = 1 << 21
 
 
 @keras.saving.register_keras_serializable(package="pillow_inr")
 class ImageModel(keras.Sequential):  # type: ignore[misc]
-    """A `keras.Sequential` from positions to colours, with the exact derivatives of the colours.
+    """A `keras.Sequential` from positions to colours that also computes exact derivatives of the colours.
 
-    A position is x, to the right, before y, down; the image's longer side spans -1..1 from edge to edge, so that
-    (0, 0) is its middle (docs/format.md section 5). `model(positions)` takes positions (n, 2), float64, and gives
-    colours (n, channels), float32: 0..1 for 8-bit images, else the data's own units; not clipped.
+    `model(positions)` maps positions (n, 2), float64, to colours (n, channels), float32. A position is (x, y) with x to
+    the right and y down; the image's longer side spans -1..1 from edge to edge, and (0, 0) is the middle of the image
+    (docs/format.md section 5). Colours are not clipped: 0..1 for 8-bit images, otherwise in the units of the data.
 
-    Weights may be trained on; derivatives are those of the weights as they are. To load a saved model in another
-    process, import this module first.
+    The weights may be trained further; derivatives always use the current weights. Before loading a saved model in
+    another process, import this module there.
     """
 
     def __init__(
@@ -44,16 +44,18 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
 
     @property
     def pixel_size(self) -> float:
-        """Distance of neighbouring pixels of the stored image, in units of position."""
+        """Distance between neighbouring pixels of the stored image, in units of position."""
         return 2.0 / max(self.image_size)
 
     def positions(self, size: tuple[int, int] | None = None) -> NDArray[np.float64]:
         """Positions of pixel centres, row by row.
 
         Args:
-            size: width and height of another grid over the same area; by default the image's own.
+            size: width and height of a grid over the area of the image, at least 1 each; by default the image's size.
         Returns:
-            float64, shape (height * width, 2).
+            float64, shape (height * width, 2), x before y.
+        Raises:
+            ValueError: a side is below 1.
         """
         columns, rows = self.image_size if size is None else size
         if columns < 1 or rows < 1:
@@ -66,7 +68,7 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
         return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
-        """`keras.Model.predict` with large batches for arrays. Keras rounds float64 arrays to float32 here."""
+        """`keras.Model.predict` with larger batches for arrays. Note that Keras rounds float64 arrays to float32."""
         if batch_size is None and hasattr(x, "shape"):
             batch_size = PREDICT_BATCH
         return super().predict(x, batch_size=batch_size, **kwargs)
@@ -75,9 +77,11 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
         """Exact derivatives of every channel by x and by y.
 
         Args:
-            positions: shape (n, 2), as `positions()` gives them.
+            positions: shape (n, 2), as `positions()` returns them.
         Returns:
-            float64, shape (n, channels, 2), per unit of position; times `pixel_size` it is per pixel.
+            float64, shape (n, channels, 2), per unit of position. Multiply by `pixel_size` for derivatives per pixel.
+        Raises:
+            ValueError: `positions` has another shape.
         Source: Sitzmann et al. 2020, section 3: the derivative of a SIREN is a SIREN.
         """
         return np.concatenate([jet[1:3].transpose(1, 2, 0) for jet in self._jets(positions)])
@@ -86,9 +90,11 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
         """The exact Laplacian of every channel, the sum of its second derivatives by x and by y.
 
         Args:
-            positions: shape (n, 2), as `positions()` gives them.
+            positions: shape (n, 2), as `positions()` returns them.
         Returns:
-            float64, shape (n, channels), per square unit of position; times `pixel_size` squared it is per pixel.
+            float64, shape (n, channels), per square unit of position. Multiply by `pixel_size`^2 for values per pixel.
+        Raises:
+            ValueError: `positions` has another shape.
         """
         return np.concatenate([jet[3] for jet in self._jets(positions)])
 
@@ -106,7 +112,7 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
             yield jet.numpy()
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal model, but for its weights."""
+        """Constructor arguments for an equal model, weights apart."""
         return {**super().get_config(), "image_size": self.image_size}
 
     @classmethod
@@ -120,7 +126,12 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="pillow_inr")
 class DataRange(keras.layers.Layer):  # type: ignore[misc]
-    """Network values, 0..1, to the data's own units: low + value * (high - low), channel by channel."""
+    """Normalized samples, 0..1, to the units of the data: low + value * (high - low), channel by channel.
+
+    Args:
+        low: the value that 0 stands for, one per channel.
+        high: the value that 1 stands for, one per channel.
+    """
 
     def __init__(self, low: Sequence[float], high: Sequence[float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -129,11 +140,11 @@ class DataRange(keras.layers.Layer):  # type: ignore[misc]
 
     @property
     def span(self) -> NDArray[np.float64]:
-        """high - low."""
+        """high - low of each channel."""
         return np.subtract(self.high, self.low)
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
-        """Values in the data's units, same shape."""
+        """Values in the units of the data, same shape."""
         return tf.constant(self.low, values.dtype) + values * tf.constant(self.span, values.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -141,7 +152,7 @@ class DataRange(keras.layers.Layer):  # type: ignore[misc]
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments that make an equal layer."""
+        """Constructor arguments for an equal layer."""
         return {**super().get_config(), "low": self.low, "high": self.high}
 
 
@@ -152,12 +163,13 @@ def image_model(
     low: Sequence[float] | None = None,
     high: Sequence[float] | None = None,
 ) -> ImageModel:
-    """The model of a file's network.
+    """The Keras model of a stored network.
 
     Args:
         weights: kernels and biases as `Architecture.shapes` lists them.
         size: image width and height in pixels.
-        low, high: what the network values 0 and 1 stand for, one each per channel; by default 0 and 1.
+        low: the value that the normalized sample 0 stands for, one per channel; by default 0.
+        high: the value that the normalized sample 1 stands for, one per channel; by default 1.
     Raises:
         BackendError: Keras runs on another back end than TensorFlow.
     """
@@ -170,13 +182,15 @@ def image_model(
     return model
 
 
-# Forward propagation of derivatives, layer by layer, in float64. A jet, shape (4, n, features), holds values, their
-# derivatives by x and by y, and their Laplacians.
+# Forward-mode differentiation, layer by layer, in float64. A jet, shape (4, n, features), holds values u, their
+# derivatives u_x and u_y, and their Laplacians. An affine map acts on all four alike, apart from the offset of the
+# values; for the sine, with grad u = (u_x, u_y),
+#     grad sin(u) = cos(u) grad u,    laplacian sin(u) = cos(u) laplacian(u) - sin(u) |grad u|^2.
 
 
 @singledispatch
 def _propagate(layer: Any, jet: tf.Tensor) -> tf.Tensor:
-    """Jet of a layer's output from that of its input."""
+    """The jet of a layer's output from the jet of its input."""
     raise TypeError(f"cannot differentiate the layer {layer.name!r} ({type(layer).__name__})")
 
 
@@ -189,12 +203,11 @@ def _(layer: CoordinateEncoding, positions: tf.Tensor) -> tf.Tensor:
         angles = position * scales
         sine, cosine = tf.sin(angles), tf.cos(angles)
         value = tf.concat([position, sine, cosine], axis=1)
-        slope = tf.concat([tf.ones_like(position), scales * cosine, -scales * sine], axis=1)
-        bend = tf.concat([tf.zeros_like(position), -(scales**2) * sine, -(scales**2) * cosine], axis=1)
-        still = tf.zeros_like(slope)
-        slopes = [still, still]
-        slopes[axis] = slope
-        parts.append(tf.stack([value, *slopes, bend]))
+        first = tf.concat([tf.ones_like(position), scales * cosine, -scales * sine], axis=1)
+        second = tf.concat([tf.zeros_like(position), -(scales**2) * sine, -(scales**2) * cosine], axis=1)
+        gradient = [tf.zeros_like(first), tf.zeros_like(first)]
+        gradient[axis] = first
+        parts.append(tf.stack([value, *gradient, second]))
     return tf.concat(parts, axis=2)
 
 
@@ -202,8 +215,8 @@ def _(layer: CoordinateEncoding, positions: tf.Tensor) -> tf.Tensor:
 def _(layer: SineDense, jet: tf.Tensor) -> tf.Tensor:
     angle, by_x, by_y, laplacian = tf.unstack(layer.w0 * _affine(layer, jet))
     sine, cosine = tf.sin(angle), tf.cos(angle)
-    bend = cosine * laplacian - sine * (by_x * by_x + by_y * by_y)
-    return tf.stack([sine, cosine * by_x, cosine * by_y, bend])
+    curvature = cosine * laplacian - sine * (by_x * by_x + by_y * by_y)
+    return tf.stack([sine, cosine * by_x, cosine * by_y, curvature])
 
 
 @_propagate.register
@@ -215,14 +228,14 @@ def _(layer: keras.layers.Dense, jet: tf.Tensor) -> tf.Tensor:
 
 @_propagate.register
 def _(layer: DataRange, jet: tf.Tensor) -> tf.Tensor:
-    return _raised(jet * layer.span, tf.constant(layer.low, tf.float64))
+    return _shifted(jet * layer.span, tf.constant(layer.low, tf.float64))
 
 
 def _affine(layer: Any, jet: tf.Tensor) -> tf.Tensor:
     product = tf.tensordot(jet, tf.cast(layer.kernel, tf.float64), 1)
-    return _raised(product, tf.cast(layer.bias, tf.float64))
+    return _shifted(product, tf.cast(layer.bias, tf.float64))
 
 
-def _raised(jet: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """The jet with its values, not their derivatives, raised by an offset."""
+def _shifted(jet: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Add an offset to the values of a jet; derivatives do not change."""
     return tf.concat([jet[:1] + offset, jet[1:]], axis=0)

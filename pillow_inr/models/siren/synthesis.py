@@ -1,8 +1,8 @@
-"""The SIREN in NumPy: synthesis of pixels from weights.
+"""The SIREN's forward pass in NumPy: synthesis of pixels from weights. Knows no bits and no training.
 
-Knows no bits and no training. float32 throughout; the pixel grid is evaluated in fixed blocks, on threads of its own,
-so that memory stays bounded. A BLAS that started threads inside each product would work against those, and its count
-of threads is the host's to set: so products are made as stacks of tiles too small for a BLAS to split.
+All in float32. The pixel grid is evaluated in fixed blocks on threads of this package, so memory stays bounded. A BLAS
+that started threads inside each product would compete with them, and its thread count is for the host to set:
+therefore matrix products are stacks of tiles that are too small for a BLAS to split.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,27 +16,28 @@ from ...imaging.samples import Samples, Scale
 from ...runtime import threads
 from .architecture import W0, Architecture
 
-# Points evaluated at once by a thread: 1 MB for a layer of 64 units, which stays in a core's cache.
+# Points that a thread evaluates at once: 1 MB for a layer of 64 units, which stays in a core's cache.
 BLOCK_POINTS = 4096
-# Small images are divided into about so many blocks all the same, for the sake of threads, but not into smaller ones.
+# Small images are divided into about 64 blocks, so that all threads have work, but into none below 1024 points.
 BLOCKS = 64
 LEAST_POINTS = 1024
-# Multiplications up to which OpenBLAS makes a product on the calling thread. Tiles of wide layers keep at least so many
-# rows (16 only in the widest) and split the columns, into multiples of 16, instead: with 7 rows a core makes 44
-# GFLOP/s, with 32 or more 108 to 126.
+# OpenBLAS computes a product of up to TILE_WORK multiplications on the calling thread. A tile has at most 256 rows and
+# at least 32 (16 in the widest layers): with 7 rows a core reaches 44 GFLOP/s, with 32 or more 108 to 126. Wide layers
+# are split by columns instead, into multiples of 16.
 TILE_WORK = 1 << 18
 TILE_ROWS = (16, 32, 256)
 TILE_COLUMNS = 16
 
 
 class Grid(NamedTuple):
-    """Points of the network's plane, as the product of two axes; each pixel is the mean of `points` x `points`."""
+    """Where to evaluate the network: the product of two axes of points."""
 
     across: Axis
-    """Points along x, `points` for each column."""
+    """Points along x, `points` of them for each column of pixels."""
     down: Axis
-    """The same along y."""
+    """Points along y, `points` of them for each row of pixels."""
     points: int = 1
+    """Supersampling factor per axis: each pixel is the mean of `points` x `points` points."""
 
 
 class _Block(NamedTuple):
@@ -49,14 +50,21 @@ class _Block(NamedTuple):
 
 
 def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]], grid: Grid, scale: Scale) -> Samples:
-    """Evaluate the network on a grid.
+    """Evaluate the network on a grid of points.
+
+    With h_0 the Fourier features of a point (`encode_axis`, x before y), kernels K and biases b,
+
+        h_l = sin(w0 (h_(l-1) K_l + b_l)),  l = 1..depth,  w0 = 30;    output = h_depth K_(depth+1) + b_(depth+1).
+
+    The output is clipped to 0..1 before points are averaged, then mapped to samples.
 
     Args:
         weights: kernels and biases as `Architecture.shapes` lists them, float32.
-        scale: what makes samples of network values, which are limited to 0..1 first.
+        grid: points to evaluate.
+        scale: maps normalized samples, 0..1, to the type and range of the image.
     Returns:
-        Shape (height, width, channels), of the scale's type.
-    Source: docs/format.md section 5.
+        Shape (height, width, channels), of the scale's dtype.
+    Source: Sitzmann et al. 2020, section 3; docs/format.md section 5.
     """
     width, height = grid.across.count // grid.points, grid.down.count // grid.points
     pixels: Samples = np.empty((height, width, architecture.channels), scale.dtype)
@@ -68,7 +76,7 @@ def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]
 
 
 def _blocks(size: tuple[int, int], most: int) -> Iterator[_Block]:
-    """The image in blocks of at most `most` pixels, at least one, in reading order within its columns."""
+    """Divide the image into blocks of at most max(1, most) pixels, one column of blocks after another."""
     width, height = size
     columns = max(1, min(width, most))
     rows = max(1, most // columns)
@@ -78,11 +86,10 @@ def _blocks(size: tuple[int, int], most: int) -> Iterator[_Block]:
 
 
 class _Layers:
-    """A network made ready for evaluation.
+    """A network prepared for evaluation.
 
-    The frequency factor is part of its weights. Its products are made as stacks of tiles, each small enough for one
-    thread: of `tile` rows and, in wide layers, of parts of the columns, for which layers are padded with units that
-    stay zero.
+    The factor w0 is multiplied into the weights. Products are stacks of tiles of `tile` rows, each small enough for one
+    thread. Wide layers are also split into parts of equally many columns, padded with units that stay zero.
     """
 
     def __init__(self, architecture: Architecture, weights: Sequence[NDArray[np.float32]], scale: Scale) -> None:
@@ -105,14 +112,14 @@ class _Layers:
         self.output = _in_parts(weights[-2], self.units, parts, columns), _padded(weights[-1], parts * columns)
 
     def fill(self, pixels: Samples, grid: Grid, blocks: Iterator[_Block]) -> None:
-        """Evaluate the network on blocks of `pixels`, shape (height, width, channels), until there are no more."""
+        """Fill blocks of `pixels`, shape (height, width, channels), until the iterator ends."""
         shape = (-(-BLOCK_POINTS // self.tile), self.tile, self.units)
         values, spare = np.zeros(shape, np.float32), np.empty(shape, np.float32)
         output = np.empty((*shape[:2], len(self.output[1])), np.float32)
         column_terms: dict[int, NDArray[np.float32]] = {}
         for block in blocks:
-            # The features of a pixel are those of its column beside those of its row, so the first layer's affine map
-            # is a sum of one term each: columns + rows products instead of columns * rows.
+            # A point's features are those of its column followed by those of its row, so the first affine map is the
+            # sum of a term for each: columns + rows products instead of columns * rows.
             if block.left not in column_terms:
                 positions = grid.across.positions(block.left * grid.points, block.right * grid.points)
                 column_terms = {block.left: self._terms(positions, self.across)}
@@ -123,13 +130,13 @@ class _Layers:
             np.add(across, (down + self.bias)[:, None], out=used.reshape(rows, columns, self.units))
             tiles = -(-rows * columns // self.tile)
             result = self._evaluate(values[:tiles], spare[:tiles], output[:tiles])
-            colours = result.reshape(-1, result.shape[-1])[: rows * columns, : pixels.shape[2]]
-            np.clip(colours, 0.0, 1.0, out=colours)
-            means = _means(colours.reshape(rows, columns, -1), grid.points)
+            normalized = result.reshape(-1, result.shape[-1])[: rows * columns, : pixels.shape[2]]
+            np.clip(normalized, 0.0, 1.0, out=normalized)
+            means = _means(normalized.reshape(rows, columns, -1), grid.points)
             pixels[block.top : block.bottom, block.left : block.right] = self.scale.to_samples(means)
 
     def _terms(self, positions: NDArray[np.float64], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the positions along one axis add to the first layer, shape (positions, units)."""
+        """Share of one axis in the first layer's affine map, shape (positions, units)."""
         features = encode_axis(positions, self.architecture.frequencies, self.architecture.frequency_ratio)
         tiles = -(-len(features) // self.tile)
         padded = np.zeros((tiles, self.tile, features.shape[1]), np.float32)
@@ -141,7 +148,7 @@ class _Layers:
     def _evaluate(
         self, values: NDArray[np.float32], spare: NDArray[np.float32], output: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """Network values of the points whose first affine map is given; overwrites all three, returns `output`."""
+        """Outputs of points whose first affine map is in `values`; overwrites all three, returns `output`."""
         for kernel, bias in self.hidden:
             np.sin(values, out=values)
             _product(values, kernel, spare)
@@ -155,7 +162,7 @@ class _Layers:
 
 
 def _tiling(width: int) -> tuple[int, int, int]:
-    """Rows of a tile, parts of a layer of this width, and the columns of each."""
+    """Rows of a tile, number of parts of a layer of this width, and columns of a part."""
     rows = min(TILE_WORK // width**2, TILE_ROWS[2])
     if rows >= TILE_ROWS[1]:
         return rows, 1, width
@@ -169,7 +176,7 @@ def _tiling(width: int) -> tuple[int, int, int]:
 
 
 def _in_parts(kernel: NDArray[np.float32], inputs: int, parts: int, columns: int) -> NDArray[np.float32]:
-    """A kernel, padded with zeros, in parts: shape (parts, inputs, columns)."""
+    """Pad a kernel with zeros and split its columns: shape (parts, inputs, columns)."""
     padded = np.zeros((inputs, parts * columns), np.float32)
     padded[: kernel.shape[0], : kernel.shape[1]] = kernel
     return np.ascontiguousarray(padded.reshape(inputs, parts, columns).swapaxes(0, 1))
@@ -180,16 +187,16 @@ def _padded(bias: NDArray[np.float32], units: int) -> NDArray[np.float32]:
 
 
 def _product(values: NDArray[np.float32], kernel: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Stack of tiles (tiles, rows, inputs) times a kernel in parts, into shape (tiles, rows, parts * columns).
+    """Multiply tiles (tiles, rows, inputs) by a kernel in parts, into `out` (tiles, rows, parts * columns).
 
-    In one call: threads wait for the interpreter's lock after each.
+    One call for all tiles, since threads wait for the interpreter's lock after each call.
     """
     parts, _, columns = kernel.shape
     np.matmul(values[:, None], kernel, out=out.reshape(*out.shape[:2], parts, columns).swapaxes(1, 2))
 
 
 def _means(values: NDArray[np.float32], points: int) -> NDArray[np.float32]:
-    """Means over squares of `points` x `points` of the first two axes."""
+    """Means over squares of `points` x `points` along the first two axes."""
     if points == 1:
         return values
     rows, columns, channels = values.shape

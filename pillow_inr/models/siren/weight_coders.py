@@ -1,7 +1,8 @@
-"""How the symbols of one weight tensor lie in the stream: with which parameters, in which order, under which models.
+"""Weight coders: how the symbols of a weight tensor are written to the stream and read back.
 
-A layout serves one tensor after another and predicts the scale index of each from that of the one before. `encode` and
-`decode` are each other's inverse. Knows no network: which tensor has which layout is `entropy`'s.
+Each coder fixes the parameters, order and probability models of one kind of tensor. It codes one tensor after another
+and predicts the scale index of each from the one before; `decode` inverts `encode`. Which tensor uses which coder is
+up to `weight_coding`.
 """
 
 import math
@@ -25,18 +26,18 @@ from ...entropy.quantization import SYMBOL_MAX
 from ...entropy.range_coder import Decoder, Encoder
 from ...errors import FormatError
 
+# Predictions for the first tensor of each coder.
 FIRST_SCALE_INDEX = 24
-# Of differences of sorted biases.
-FIRST_ONESIDED_SCALE_INDEX = 8
-# Differences of step and scale indices: the Laplace model with b = 3, over all differences a byte can have.
+FIRST_ONESIDED_SCALE_INDEX = 8  # for differences of sorted biases
+# Differences of step and scale indices: the Laplace model with b = 3 over -255..255, all that two bytes can have.
 _INDEX_SCALE, _INDEX_MAGNITUDE = 22, 8
-# Differences of scale indices from frequency to frequency: b = 0.75, over all that two scale indices can have.
+# Differences of scale indices from frequency to frequency: b = 0.75 over -63..63, all that two scale indices can have.
 _FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE = 14, 6
-# Offsets of columns: b = 0.375, -7 to 7; each is worth three scale indices, a factor of 1.7.
+# Offsets of columns: b = 0.375 over -7..7. An offset of 1 is three scale indices, about a factor of 1.7 in scale.
 _OFFSET_SCALE, _OFFSET_MAGNITUDE = 10, 3
 _OFFSET_MAX = (1 << _OFFSET_MAGNITUDE) - 1
 _OFFSET_STEP = 3
-# The scale index for each offset (column; the first is the offset -7) from each scale index (row).
+# Scale index that each offset (column; the first is offset -7) leads to from each scale index (row).
 _OFFSET_SCALES = np.clip(
     np.arange(SCALE_INDEX_MAX + 1)[:, None] + _OFFSET_STEP * np.arange(-_OFFSET_MAX, _OFFSET_MAX + 1),
     0,
@@ -45,12 +46,12 @@ _OFFSET_SCALES = np.clip(
 
 
 class DeltaCodedIndex:
-    """A step or scale index, coded as difference from the one before.
+    """A sequence of step or scale indices, each coded as the difference from the one before.
 
     Args:
-        field: its name in complaints.
-        predicted: what the first is compared with.
-        high: the largest valid index; 0 is the smallest.
+        field: name of the index in error messages.
+        predicted: prediction for the first index.
+        high: largest valid index; the smallest is 0.
     """
 
     def __init__(self, field: str, predicted: int, high: int) -> None:
@@ -59,33 +60,37 @@ class DeltaCodedIndex:
         self.high = high
 
     def encode(self, encoder: Encoder, index: int) -> None:
-        """Code the next index."""
+        """Write the next index."""
         encoder.encode(index - self.predicted, laplace(_INDEX_SCALE, _INDEX_MAGNITUDE))
         self.predicted = index
 
     def decode(self, decoder: Decoder) -> int:
-        """The next index; FormatError outside its range."""
+        """Read the next index; FormatError if it is outside 0..high."""
         index = self.predicted + decoder.decode_one(laplace(_INDEX_SCALE, _INDEX_MAGNITUDE))
         self.predicted = _in_range(self.field, index, self.high)
         return index
 
 
 class WeightDecoder(Protocol):
-    """What all layouts have; that of coding 0 is read only."""
+    """Reads tensors; coding 0 is no longer written, so its coder only does this."""
 
     def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """The next tensor's symbols; FormatError where a parameter is outside its range."""
+        """Read the next tensor's symbols, int32 in -32767..32767, possibly read-only.
+
+        Raises:
+            FormatError: a parameter is outside its range.
+        """
 
 
 class WeightCoder(WeightDecoder, Protocol):
-    """A layout of coding 1."""
+    """Reads and writes tensors of coding 1."""
 
     def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
-        """Code the next tensor's symbols, in -32767..32767."""
+        """Write the next tensor's symbols, int32 in -32767..32767."""
 
 
 class Laplace:
-    """Coding 0: one Laplace model (docs/format.md section 4.4)."""
+    """Coding 0: one Laplace model for a tensor (docs/format.md section 4.4)."""
 
     def __init__(self) -> None:
         self.scale = _scale_index(FIRST_SCALE_INDEX)
@@ -100,7 +105,7 @@ class Laplace:
 
 
 class GeneralizedNormal:
-    """One scale and one shape for all symbols (docs/format.md section 4.8)."""
+    """The output bias: one scale and one shape for all symbols (docs/format.md section 4.8)."""
 
     def __init__(self) -> None:
         self.scale = _scale_index(FIRST_SCALE_INDEX)
@@ -120,9 +125,10 @@ class GeneralizedNormal:
 
 
 class Kernel:
-    """One scale and one shape; on request, for each column an offset of its scale (docs/format.md section 4.8).
+    """A kernel after the first: one scale and one shape, optionally a scale offset for each column.
 
-    Offsets save most in the last hidden kernel, where the spread of weights differs most between units.
+    The writer uses offsets where they save bits. They save most in the last hidden kernel, where the spread of the
+    weights differs most between units. Source: docs/format.md section 4.8.
     """
 
     def __init__(self) -> None:
@@ -153,24 +159,20 @@ class Kernel:
             return _zeros(shape)
         rows, columns = shape
         index = self.scale.decode(decoder)
-        distribution = decoder.decode_one(uniform(SHAPE_MAX + 1))
+        shape_index = decoder.decode_one(uniform(SHAPE_MAX + 1))
         if not decoder.decode_one(uniform(2)):
-            return (
-                decoder.decode(generalized_normal(index, magnitude, distribution), rows * columns)
-                .reshape(columns, rows)
-                .T
-            )
+            symbols = decoder.decode(generalized_normal(index, magnitude, shape_index), rows * columns)
+            return symbols.reshape(columns, rows).T
         offsets = decoder.decode(laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE), columns) + _OFFSET_MAX
         scales = _OFFSET_SCALES[index, offsets].tolist()
-        return np.array(
-            [decoder.decode(generalized_normal(scale, magnitude, distribution), rows) for scale in scales]
-        ).T
+        return np.array([decoder.decode(generalized_normal(scale, magnitude, shape_index), rows) for scale in scales]).T
 
 
 class FirstKernel:
-    """A scale for each frequency, the same for sine and cosine and both axes (docs/format.md section 4.8).
+    """The first kernel: a scale for each frequency, shared by sine and cosine and by both axes.
 
-    Weights shrink as frequencies grow, by a factor of 10 from the first to the last.
+    Weights shrink with rising frequency, by a factor of 10 from the first to the last. Source: docs/format.md
+    section 4.8.
     """
 
     def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
@@ -179,9 +181,9 @@ class FirstKernel:
         if not magnitude:
             return
         groups = row_groups(len(symbols))
-        of_group = [symbols[np.equal(groups, group)] for group in range(max(groups) + 1)]
+        grouped = [symbols[np.equal(groups, group)] for group in range(max(groups) + 1)]
         difference_bits = scale_search.laplace_bits(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE)
-        scales, shape = scale_search.viterbi_scales(of_group, magnitude, difference_bits)
+        scales, shape = scale_search.viterbi_scales(grouped, magnitude, difference_bits)
         _scale_index(FIRST_SCALE_INDEX).encode(encoder, scales[0])
         encoder.encode(shape, uniform(SHAPE_MAX + 1))
         for previous, scale in pairwise(scales):
@@ -197,16 +199,19 @@ class FirstKernel:
         rows, columns = shape
         groups = row_groups(rows)
         first = _scale_index(FIRST_SCALE_INDEX).decode(decoder)
-        distribution = decoder.decode_one(uniform(SHAPE_MAX + 1))
+        shape_index = decoder.decode_one(uniform(SHAPE_MAX + 1))
         differences = decoder.decode(laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE), max(groups))
         scales = [_in_range("scale index", int(index), SCALE_INDEX_MAX) for index in np.cumsum([first, *differences])]
         return np.array(
-            [decoder.decode(generalized_normal(scales[group], magnitude, distribution), columns) for group in groups]
+            [decoder.decode(generalized_normal(scales[group], magnitude, shape_index), columns) for group in groups]
         )
 
 
 class SineBias:
-    """Sorted nonnegative symbols as differences; others as they are (docs/format.md section 4.8)."""
+    """The bias of a sine layer: differences if the symbols are nonnegative and sorted, else the symbols themselves.
+
+    `canonical.normalize` puts biases into that order. Source: docs/format.md section 4.8.
+    """
 
     def __init__(self) -> None:
         self.scale = _scale_index(FIRST_ONESIDED_SCALE_INDEX)
@@ -234,16 +239,19 @@ class SineBias:
         if not decoder.decode_one(uniform(2)):
             return _decode_generalized_normal(decoder, shape, magnitude, self.scale)
         differences = decoder.decode(onesided(self.scale.decode(decoder), magnitude), math.prod(shape))
-        symbols = np.cumsum(differences, dtype=np.int32)  # 1024 units: below 2^25
+        symbols = np.cumsum(differences, dtype=np.int32)  # at most 1024 units: below 2^25
         _in_range("largest bias", int(symbols[-1]), SYMBOL_MAX)
         return symbols
 
 
 def row_groups(rows: int) -> list[int]:
-    """Which scale each row of the first kernel has: 0 for a coordinate, k + 1 for sine and cosine of frequency k.
+    """Index of the scale of each row of the first kernel: 0 for a coordinate, k + 1 for sine and cosine of frequency k.
 
     Args:
-        rows: 2 + 4 F, as docs/format.md section 5 has the features.
+        rows: 2 + 4 F, in the order of features of docs/format.md section 5.
+
+    >>> row_groups(10)
+    [0, 1, 2, 1, 2, 0, 1, 2, 1, 2]
     """
     frequencies = range(1, (rows - 2) // 4 + 1)
     return [0, *frequencies, *frequencies] * 2
@@ -268,12 +276,12 @@ def _decode_generalized_normal(
     decoder: Decoder, shape: tuple[int, ...], magnitude: int, scale: DeltaCodedIndex
 ) -> NDArray[np.int32]:
     index = scale.decode(decoder)
-    distribution = decoder.decode_one(uniform(SHAPE_MAX + 1))
-    return decoder.decode(generalized_normal(index, magnitude, distribution), math.prod(shape)).reshape(shape)
+    shape_index = decoder.decode_one(uniform(SHAPE_MAX + 1))
+    return decoder.decode(generalized_normal(index, magnitude, shape_index), math.prod(shape)).reshape(shape)
 
 
 def _zeros(shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Zeros that take no memory, however many: a file of a few bytes may have millions."""
+    """A read-only view of one zero: a file of a few bytes may claim millions of them."""
     return np.broadcast_to(np.int32(0), shape)
 
 

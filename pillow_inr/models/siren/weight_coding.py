@@ -1,7 +1,7 @@
-"""Symbols <-> bytes: range coding under entropy models that are rebuilt from integers in the file.
+"""Weight symbols of a SIREN <-> a range-coded stream of bytes.
 
-Writes coding 1, reads codings 0 and 1 (docs/format.md section 4). Knows the order of a network's tensors, neither the
-network's function nor a header.
+Writes coding 1 and reads codings 0 and 1 (docs/format.md section 4). Knows the order of the tensors and which coder
+each one uses; knows neither the network's function nor the header.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,41 +25,42 @@ from .weight_coders import (
 )
 
 _FIRST_STEP_INDEX = 144
-# Expected side information, as networks fitted to Kodak images have it.
-_PARAMETER_BITS = 17  # of a tensor: step and scale index 5 to 6 each, magnitude 4, shape or flag 1 to 3
-_FREQUENCY_BITS = 2.5
-_CODER_END_BITS = 24  # half of the last two words
+# Expected side information in bits, measured on networks fitted to Kodak images.
+_PARAMETER_BITS = 17  # per tensor: step and scale index 5 to 6 each, magnitude 4, shape or flag 1 to 3
+_FREQUENCY_BITS = 2.5  # per scale index of a frequency
+_CODER_END_BITS = 24  # the part of the last two words that goes unused, on average
 
 
 @dataclass(frozen=True)
 class CodedTensor:
-    """One weight tensor as integers."""
+    """One quantized weight tensor."""
 
     symbols: NDArray[np.int32]
+    """Multiples of the quantization step, -32767..32767, of the tensor's shape."""
     step_index: int
-    """Names the quantization step, 0..255."""
+    """Index of the quantization step, 0..255 (`quantization.step_size`)."""
 
 
 def side_information_bytes(shapes: Sequence[tuple[int, ...]]) -> float:
-    """Expected bytes that a stream holds beside coded symbols: the tensors' parameters and the end of the coder.
+    """Expected bytes of a stream besides its symbols: the tensors' parameters and the end of the range coder.
 
-    Offsets of columns are not counted: a stream has them where they save more than they take.
+    Column offsets are left out, since a writer only uses them where they save more than they cost.
 
     Args:
-        shapes: of a network's tensors, in file order.
+        shapes: of the network's tensors, in file order.
     """
     frequencies = max(row_groups(shapes[0][0]))
     return (_PARAMETER_BITS * len(shapes) + _FREQUENCY_BITS * frequencies + _CODER_END_BITS) / 8
 
 
 def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
-    """Range-code the weights of a network with their parameters into one stream of coding 1.
+    """Range-code the weights of a network and their parameters into one stream of coding 1.
 
     Args:
-        tensors: kernels and biases in file order, as `Architecture.shapes` has them; symbols in -32767..32767. A
-            network in its normal form (`normal_form.normalize`) takes 1 to 2 % less than another.
+        tensors: kernels and biases in file order, as `Architecture.shapes` lists them; symbols in -32767..32767. A
+            network in canonical form (`canonical.normalize`) takes 1 to 2 % fewer bytes.
     Returns:
-        Little-endian 32-bit words as bytes.
+        Little-endian 32-bit words.
     Source: docs/format.md section 4.8.
     """
     encoder = Encoder()
@@ -71,15 +72,18 @@ def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
 
 
 def decode_tensors(payload: bytes, shapes: Sequence[tuple[int, ...]], coding: int) -> Iterator[CodedTensor]:
-    """Undo `encode_tensors`, or the writer of coding 0 in earlier releases, tensor by tensor.
+    """Decode the stream of `encode_tensors`, or one of coding 0 from an earlier release, tensor by tensor.
 
     Args:
-        payload: a multiple of 4 bytes whose checksum was compared before: the coder itself turns damaged bytes into
-            plausible symbols without complaint.
-        shapes: of the tensors of a network, in file order.
+        payload: a multiple of 4 bytes. Compare its checksum first: the coder turns damaged bytes into plausible
+            symbols without complaint.
+        shapes: of the network's tensors, in file order.
         coding: 0 or 1.
+    Yields:
+        The tensors in file order; damage is noticed while iterating.
     Raises:
-        FormatError: a tensor parameter is outside its range, or the stream does not fit its symbols.
+        FormatError: a parameter is outside its range, or the stream does not fit its symbols.
+        LimitError: the stream claims more symbols than its length allows.
     """
     return _tensors(Decoder(payload), shapes, coding)
 
@@ -87,7 +91,7 @@ def decode_tensors(payload: bytes, shapes: Sequence[tuple[int, ...]], coding: in
 def measure_tensors(
     payload: bytes, shapes: Sequence[tuple[int, ...]], coding: int
 ) -> Iterator[tuple[CodedTensor, float]]:
-    """As `decode_tensors`, each tensor with the bits that it takes in the stream, its parameters included."""
+    """As `decode_tensors`, but each tensor comes with its rate in bits, parameters included."""
     decoder = MeteredDecoder(payload)
     before = 0.0
     for tensor in _tensors(decoder, shapes, coding):
@@ -105,16 +109,16 @@ def _tensors(decoder: Decoder, shapes: Sequence[tuple[int, ...]], coding: int) -
 
 
 def _step_indices() -> list[DeltaCodedIndex]:
-    """Of kernels and of biases."""
+    """One sequence for kernels, one for biases."""
     return [DeltaCodedIndex("step index", _FIRST_STEP_INDEX, STEP_INDEX_MAX) for _ in range(2)]
 
 
 def _laplace_decoders(tensor_count: int) -> list[Laplace]:
-    """Coding 0, tensor by tensor."""
+    """The decoder of each tensor in coding 0; kernels share one, and biases share one."""
     return [Laplace(), Laplace()] * (tensor_count // 2)
 
 
 def _weight_coders(tensor_count: int) -> list[WeightCoder]:
-    """Coding 1, tensor by tensor."""
+    """The coder of each tensor in coding 1."""
     hidden: list[WeightCoder] = [SineBias(), Kernel()] * (tensor_count // 2 - 1)
     return [FirstKernel(), *hidden, GeneralizedNormal()]

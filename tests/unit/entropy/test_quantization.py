@@ -46,7 +46,7 @@ def test_rounding_misses_by_at_most_half_a_step(weights: np.ndarray, index: int)
     st.integers(100, 255),
     st.floats(0.5, 1.0),
 )
-def test_rounding_down_only_shrinks_magnitudes(weights: np.ndarray, index: int, rounding: float) -> None:
+def test_a_dead_zone_only_shrinks_magnitudes(weights: np.ndarray, index: int, rounding: float) -> None:
     step = step_size(index)
     nearest, shrunk = quantize(weights, step), quantize(weights, step, rounding)
     assert shrunk.dtype == np.int32
@@ -68,7 +68,7 @@ def test_ties_go_to_even() -> None:
     assert quantize(np.array([0.5, 1.5, -0.5, -1.5], np.float32), 1.0).tolist() == [0, 2, 0, -2]
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_steps_and_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="positive"):
         quantize(np.zeros(1, np.float32), 0.0)
     with pytest.raises(ValueError, match="finite"):

@@ -18,15 +18,15 @@ def test_integers_come_back_in_order() -> None:
     encoder.encode(5, onesided(20, 3))
     decoder = Decoder(encoder.to_bytes())
     assert decoder.decode_one(uniform(16)) == 11
-    taken = decoder.decode(laplace(20, 3), 6)
-    assert taken.dtype == np.int32
-    assert taken.tolist() == symbols.ravel().tolist()
+    decoded = decoder.decode(laplace(20, 3), 6)
+    assert decoded.dtype == np.int32
+    assert decoded.tolist() == symbols.ravel().tolist()
     assert decoder.decode(laplace(20, 3), 0).tolist() == []
     assert decoder.decode_one(onesided(20, 3)) == 5
     decoder.finish()
 
 
-def test_words_that_no_encoder_writes_are_refused() -> None:
+def test_streams_that_no_encoder_writes_are_refused() -> None:
     with pytest.raises(FormatError, match="does not fit"):
         Decoder(b"\xff" * 8).decode(uniform(16), 1)
     with pytest.raises(FormatError, match="data is left"):
@@ -65,19 +65,19 @@ def test_any_integers_under_any_models_come_back(parts: list[tuple[Model, list[i
 @given(
     st.lists(st.tuples(st.integers(0, 73 * 16 - 1), st.integers(0, 34)), min_size=1, max_size=40), st.integers(0, 39)
 )
-def test_rows_of_counts_come_back_in_any_parts(symbols: list[tuple[int, int]], cut: int) -> None:
+def test_symbols_under_rows_of_frequencies_come_back_in_any_parts(symbols: list[tuple[int, int]], cut: int) -> None:
     rows, bins = np.array(symbols, np.int32).T
     encoder = Encoder()
     encoder.encode_rows(bins, frequency_tables.frequencies()[rows])
     decoder = Decoder(encoder.to_bytes())
     parts = [part for part in (rows[:cut], rows[cut:]) if len(part)]
-    taken = [decoder.decode_rows(frequency_tables.frequencies()[part]) for part in parts]
-    assert np.concatenate(taken).tolist() == bins.tolist()
+    decoded = [decoder.decode_rows(frequency_tables.frequencies()[part]) for part in parts]
+    assert np.concatenate(decoded).tolist() == bins.tolist()
     decoder.finish()
 
 
 @given(st.binary(max_size=60).map(lambda data: data[: len(data) // 4 * 4]), st.lists(models, max_size=20))
-def test_any_words_are_integers_or_refused(data: bytes, chosen: list[tuple[Model, int, int]]) -> None:
+def test_any_words_are_decoded_or_refused(data: bytes, chosen: list[tuple[Model, int, int]]) -> None:
     decoder = Decoder(data)
     try:
         for model, low, high in chosen:

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from pillow_inr.entropy import distributions, scale_search
 
 
-def _exact_bits(symbols: np.ndarray, counts: np.ndarray, lowest: int) -> float:
-    probabilities = (counts / counts.sum() * (2**24 - len(counts)) + 1) / 2**24
+def _exact_bits(symbols: np.ndarray, frequencies: np.ndarray, lowest: int) -> float:
+    probabilities = (frequencies / frequencies.sum() * (2**24 - len(frequencies)) + 1) / 2**24
     return float(-np.log2(probabilities[symbols.ravel() - lowest]).sum())
 
 
 @pytest.mark.parametrize("magnitude", [1, 5, 11])
 @pytest.mark.parametrize("shape", range(5))
-def test_lengths_are_those_of_the_exact_counts(magnitude: int, shape: int) -> None:
+def test_lengths_are_those_of_the_exact_frequencies(magnitude: int, shape: int) -> None:
     high = 2**magnitude - 1
     symbols = np.random.default_rng(0).integers(-high, high, 200, endpoint=True).astype(np.int32)
     lengths = scale_search.scale_lengths([symbols, symbols[:0]], magnitude, shape)
@@ -50,21 +50,21 @@ def test_onesided_scale_is_the_best_of_all() -> None:
     assert scale_search.onesided_scale(values, magnitude) == int(np.argmin(lengths))
 
 
-def test_the_chain_is_the_shortest_of_all() -> None:
+def test_the_viterbi_path_is_the_shortest_of_all() -> None:
     rng = np.random.default_rng(4)
-    lengths, steps = rng.integers(0, 100, (4, 5)).astype(float), rng.integers(0, 100, (5, 5)).astype(float)
-    total, path = scale_search._shortest_path(lengths, steps)
+    lengths, transitions = rng.integers(0, 100, (4, 5)).astype(float), rng.integers(0, 100, (5, 5)).astype(float)
+    total, path = scale_search._shortest_path(lengths, transitions)
     paths = itertools.product(range(5), repeat=4)
-    every = {p: sum(lengths[range(4), p]) + sum(steps[a, b] for a, b in itertools.pairwise(p)) for p in paths}
+    every = {p: sum(lengths[range(4), p]) + sum(transitions[a, b] for a, b in itertools.pairwise(p)) for p in paths}
     assert total == min(every.values()) == every[tuple(path)]
 
 
 def test_offsets_are_used_where_they_save() -> None:
     rng = np.random.default_rng(5)
-    offered = np.clip(np.arange(64)[:, None] + np.arange(-2, 3), 0, 63)
+    candidates = np.clip(np.arange(64)[:, None] + np.arange(-2, 3), 0, 63)
     alike = [np.rint(rng.laplace(0, 8, 40)).astype(np.int32) for _ in range(10)]
-    assert scale_search.offset_scales(alike, 8, offered, np.full(5, 9.0))[2] is None
+    assert scale_search.offset_scales(alike, 8, candidates, np.full(5, 9.0))[2] is None
     unlike = [column * (1 + 2 * (number % 2)) // 2 for number, column in enumerate(alike)]
-    _, _, columns = scale_search.offset_scales(unlike, 8, offered, np.zeros(5))
+    _, _, columns = scale_search.offset_scales(unlike, 8, candidates, np.zeros(5))
     assert columns is not None
     assert np.mean(columns[1::2]) > np.mean(columns[::2])

@@ -20,5 +20,5 @@ def test_mse_counts_all_samples() -> None:
     assert metrics.mse(black[:, :, 0], other[:, :, 0], lambda samples: samples / np.float32(2)) == pytest.approx(1.5)
 
 
-def test_rate_is_that_of_the_file() -> None:
+def test_bits_per_pixel_are_those_of_the_file() -> None:
     assert metrics.bits_per_pixel(100, 10, 8) == 10.0

@@ -20,7 +20,7 @@ AXES = [
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_weights_sum_to_one_within_what_is_needed(axis: Resampling) -> None:
+def test_weights_of_the_needed_pixels_sum_to_one(axis: Resampling) -> None:
     whole = _matrix(axis)
     np.testing.assert_allclose(whole.sum(axis=1), 1, rtol=1e-5)
     for first in range(0, axis.count, 7):
@@ -34,21 +34,21 @@ def test_weights_sum_to_one_within_what_is_needed(axis: Resampling) -> None:
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_mixing_is_a_product(axis: Resampling) -> None:
+def test_mix_is_a_matrix_product(axis: Resampling) -> None:
     pixels = np.random.default_rng(0).random((axis.length, 4, 3), np.float32)
     for begin, end in (0, axis.length), (axis.length // 2, axis.length), (0, 1):
         weights, part = axis.weights((0, axis.count), (begin, end)), pixels[begin:end]
         np.testing.assert_allclose(mix(weights, part), np.tensordot(weights, part, 1), atol=1e-6)
 
 
-def test_reduced_cells_are_means_over_their_area() -> None:
-    # Cells of 2.5 pixels from pixel 1 on: 1, 1 and a half; a half, 1 and 1.
+def test_larger_cells_are_area_averages() -> None:
+    # Cells of 2.5 pixels, beginning at pixel 1: the first covers 1, 1 and 1/2 pixel, the second 1/2, 1 and 1.
     weights = _matrix(Resampling(7, 1, 6, 2))
     np.testing.assert_allclose(weights[0], [0, 0.4, 0.4, 0.2, 0, 0, 0], atol=1e-7)
     np.testing.assert_allclose(weights[1], [0, 0, 0, 0.2, 0.4, 0.4, 0], atol=1e-7)
 
 
-def test_pixels_themselves_are_kept() -> None:
+def test_cells_that_are_pixels_keep_their_values() -> None:
     axis = Resampling(6, 1, 5, 4)
     assert axis.is_identity
     assert (_matrix(axis) == np.eye(6)[1:5]).all()

@@ -11,7 +11,7 @@ from tests.support.container import PIXEL_FORMAT_SAMPLES, SampleFormat, read_hea
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1), (2, 3, 4), (2, 3, 64)])
-def test_arrays_that_a_file_holds_stay(dtype: str, shape: tuple[int, ...]) -> None:
+def test_arrays_that_a_file_can_hold_are_not_copied(dtype: str, shape: tuple[int, ...]) -> None:
     array = np.ones(shape, dtype)
     assert as_samples(array) is array
     swapped = as_samples(np.ones(shape, np.dtype(dtype).newbyteorder()))
@@ -19,7 +19,7 @@ def test_arrays_that_a_file_holds_stay(dtype: str, shape: tuple[int, ...]) -> No
     assert (swapped == 1).all()
 
 
-def test_other_types_with_the_same_meaning_are_converted() -> None:
+def test_other_types_are_converted() -> None:
     assert as_samples(np.array([[True, False]])).tolist() == [[255, 0]]
     for dtype in (np.float16, np.float64):
         for array in (np.full((1, 2), 0.5, dtype), np.full((1, 2), 0.5, np.dtype(dtype).newbyteorder())):
@@ -56,7 +56,7 @@ def test_channels_of_like_ranges_share_one_and_others_have_their_own() -> None:
 
 
 @given(st.lists(st.integers(0, 65535), min_size=2, max_size=9))
-def test_every_16_bit_sample_survives_network_values(values: list[int]) -> None:
+def test_every_16_bit_sample_survives_normalization(values: list[int]) -> None:
     array = np.array([values], np.uint16)
     sample_format = format_of(array)[1]
     assert sample_format is not None
@@ -76,7 +76,7 @@ def test_floats_keep_their_range(a: float, b: float) -> None:
     scale = Scale("float32", 1, ((low, high),))
     ends = scale.to_samples(np.array([[0.0], [1.0]], np.float32))
     assert ends.dtype == np.float32
-    # Exactly but for the rounding of one sum in double precision.
+    # Exact apart from the rounding of one sum in double precision.
     np.testing.assert_allclose(ends.ravel(), [low, high], rtol=0, atol=(high - low) * 2.0**-52)
     back = scale.to_normalized(np.array([[low], [high]], np.float32)).ravel().tolist()
     assert back == ([0.0, 1.0] if low < high else [0.0, 0.0])
@@ -149,9 +149,9 @@ def test_samples_stay_within_their_ranges(array: np.ndarray, seed: int) -> None:
 )
 def test_any_array_is_samples_or_refused(array: np.ndarray) -> None:
     try:
-        taken = as_samples(array)
+        samples = as_samples(array)
     except ValueError as error:
         assert "image" in str(error)
     else:
-        assert taken.dtype.name in ("uint8", "uint16", "float32")
-        assert taken.shape == array.shape
+        assert samples.dtype.name in ("uint8", "uint16", "float32")
+        assert samples.shape == array.shape

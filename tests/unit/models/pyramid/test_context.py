@@ -1,4 +1,4 @@
-"""The context network against plain integers; the wavefronts against the whole grid."""
+"""The context model against plain integers; decoding by wavefronts against the whole grid."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pillow_inr.models.pyramid import context, latent_coding, structure
-from pillow_inr.models.pyramid.context import ContextNetwork, Grid, Predictions, decode_grid, predict_grid, wavefronts
+from pillow_inr.models.pyramid.context import ContextModel, Grid, Predictions, decode_grid, predict_grid, wavefronts
 from tests.support import plain_pyramid
 from tests.support.pyramids import draw_grids, draw_weight_residuals
 
@@ -18,7 +18,7 @@ def _tensors(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2), (4, 7), (7, 4), (3, 3)])
-def test_fronts_cover_a_grid_in_order(shape: tuple[int, int]) -> None:
+def test_wavefronts_cover_a_grid(shape: tuple[int, int]) -> None:
     seen = [(row, wavefront - 2 * row) for wavefront, rows in enumerate(wavefronts(shape)) for row in range(*rows)]
     assert sorted(seen) == [(row, column) for row in range(shape[0]) for column in range(shape[1])]
 
@@ -28,10 +28,10 @@ def test_fronts_cover_a_grid_in_order(shape: tuple[int, int]) -> None:
 def test_predictions_are_those_of_plain_integers(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
     tensors = _tensors(seed)
-    network = ContextNetwork(tensors, 0)
+    model = ContextModel(tensors, 0)
     contexts = np.rint(rng.laplace(0, spread, (22, 40))).clip(-4095, 4095)
     for level in range(7):
-        predicted = network.predict(contexts[:12], network.cross_terms(level, contexts[12:]))
+        predicted = model.predict(contexts[:12], model.cross_terms(level, contexts[12:]))
         plain = {name: values.ravel().tolist() for name, values in tensors.items()}
         for index in range(40):
             vector = contexts[:, index].astype(int).tolist()
@@ -48,11 +48,11 @@ def test_the_largest_integers_are_exact() -> None:
     }
     for signs in (np.abs, lambda values: values):
         chosen = {name: signs(values) for name, values in tensors.items()}
-        # Outputs in the middle of their range, or all would be clipped.
+        # Smaller output weights, since otherwise all outputs would be clipped.
         chosen["a3"] = chosen["a3"] // 2 ** rng.integers(0, 21, chosen["a3"].shape)
-        network = ContextNetwork(chosen, 0)
+        model = ContextModel(chosen, 0)
         contexts = signs(rng.integers(-4095, 4096, (22, 200)).astype(float))
-        predicted = network.predict(contexts[:12], network.cross_terms(3, contexts[12:]))
+        predicted = model.predict(contexts[:12], model.cross_terms(3, contexts[12:]))
         plain = {name: values.ravel().tolist() for name, values in chosen.items()}
         for index in range(200):
             mean, fraction, scale = plain_pyramid.distribution(plain, 3, contexts[:, index].astype(int).tolist())
@@ -63,12 +63,12 @@ def test_the_largest_integers_are_exact() -> None:
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 6), st.integers(0, 2**32 - 1))
 def test_wavefronts_see_what_the_whole_grid_sees(rows: int, columns: int, level: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    network = ContextNetwork(_tensors(), 0)
+    model = ContextModel(_tensors(), 0)
     grids = draw_grids(rng, (columns, rows))
     coarser: tuple[Grid | None, Grid | None] = (
         ((*grids[1:3], None, None)[0], None) if seed % 2 else (grids[1], grids[2])
     )
-    expected = predict_grid(network, level, grids[0], coarser)
+    expected = predict_grid(model, level, grids[0], coarser)
     order = iter(
         [
             (row, wavefront - 2 * row)
@@ -77,21 +77,21 @@ def test_wavefronts_see_what_the_whole_grid_sees(rows: int, columns: int, level:
         ]
     )
 
-    def take(predicted: Predictions) -> np.ndarray:
+    def decode_wavefront(predicted: Predictions) -> np.ndarray:
         places = [next(order) for _ in predicted.means]
         index = [row * columns + column for row, column in places]
         assert (predicted.means == expected.means[index]).all()
         assert (predicted.rows == expected.rows[index]).all()
         return np.array([grids[0][place] for place in places])
 
-    assert (decode_grid(network, level, (rows, columns), coarser, take) == grids[0]).all()
+    assert (decode_grid(model, level, (rows, columns), coarser, decode_wavefront) == grids[0]).all()
 
 
 @pytest.mark.parametrize("batch", [1, 40, 10**6])
 def test_predictions_do_not_depend_on_the_batch(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = ContextNetwork(_tensors(), 0)
+    model = ContextModel(_tensors(), 0)
     grids = draw_grids(np.random.default_rng(0), (23, 17))
-    expected = predict_grid(network, 0, grids[0], (grids[1], grids[2]))
+    expected = predict_grid(model, 0, grids[0], (grids[1], grids[2]))
     monkeypatch.setattr(context, "_BATCH", batch)
-    found = predict_grid(network, 0, grids[0], (grids[1], grids[2]))
+    found = predict_grid(model, 0, grids[0], (grids[1], grids[2]))
     assert (found.means == expected.means).all() and (found.rows == expected.rows).all()

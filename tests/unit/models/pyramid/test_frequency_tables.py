@@ -32,7 +32,7 @@ def test_a_row_by_hand() -> None:
     assert _row(0, -8)[16] == tails[0] - tails[16]
 
 
-def test_rows_are_whole_positive_and_sum_to_one() -> None:
+def test_frequencies_are_positive_integers_that_sum_to_one() -> None:
     frequencies = frequency_tables.frequencies()
     assert frequencies.shape == (73 * 16, 35)
     assert (frequencies >= 1).all()
@@ -50,7 +50,7 @@ def test_rows_follow_the_quantized_laplace_distribution(scale: int) -> None:
     np.testing.assert_allclose(_row(scale, -5)[1:-1] / 2**32, expected, rtol=1e-4, atol=1e-7)
 
 
-def test_code_lengths_are_those_of_the_counts() -> None:
+def test_code_lengths_are_those_of_the_frequencies() -> None:
     frequencies = frequency_tables.frequencies()
     expected = -np.log2(frequencies / frequencies.sum(axis=1, keepdims=True))
     likely = frequencies > 2**16

@@ -1,4 +1,4 @@
-"""The filters that first latents come from."""
+"""The filters that make the initial latents."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_latents_have_the_grids_shapes(width: int, height: int, channels: int) -
 
 @pytest.mark.parametrize("base_index", range(BASE_WEIGHTS_COUNT))
 def test_of_a_photograph_they_show_something_like_it(base_index: int) -> None:
-    """With the prior's own networks, before any step of a fit."""
+    """With the base weights, before any step of a fit."""
     with Image.open(SAMPLES / "kodim15.png") as opened:
         image = np.asarray(opened.crop((300, 100, 492, 228)))
     latents = analyse(image.astype(np.float32) / 255, base_index)
@@ -50,14 +50,14 @@ def test_features_are_the_image_around_a_cell() -> None:
     levels = [np.stack(list(planes)) for planes in features(image)]
     assert [len(planes) for planes in levels] == [FEATURES] * LEVELS
     red = image[..., 0] - 0.5
-    # Of 5x5 around, that in the middle and the one two below and one to the left.
+    # Of the 5x5 neighbourhood: the middle, and the pixel two below and one to the left.
     np.testing.assert_array_equal(levels[0][12], red)
     np.testing.assert_array_equal(levels[0][21][:-2, 1:], red[2:, :-1])
     np.testing.assert_allclose(levels[1][12][:4], red[:8].reshape(4, 2, 6, 2).mean(axis=(1, 3)), rtol=1e-5)
     assert levels[1].shape[1:] == (5, 6)
 
 
-def test_the_filters_are_whole() -> None:
+def test_the_filters_are_complete() -> None:
     filters = initial_latents._filters()
     assert filters.shape == (BASE_WEIGHTS_COUNT, LEVELS, 1 + FEATURES)
     assert np.isfinite(filters).all()

@@ -16,7 +16,7 @@ from tests.support.pyramids import draw_grids, draw_stream, draw_weight_residual
 
 
 def _none(channels: int) -> dict[str, WeightResidual]:
-    """No differences at all."""
+    """Weight residuals of zero."""
     return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
 
 
@@ -63,7 +63,7 @@ def test_the_furthest_escapes() -> None:
 def test_an_empty_pyramid_is_a_few_words() -> None:
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes((4096, 4096))]
     data = latent_coding.encode(0, 0, 3, _none(3), grids)
-    # 17 magnitudes of 4 bits and 7 flags.
+    # 17 magnitudes of 4 bits each, and 7 flags.
     assert len(data) <= 4 * math.ceil((17 * 4 + 7) / 32 + 1)
     assert not any(grid.any() for grid in latent_coding.decode(data, 0, 0, 3, (4096, 4096)).grids)
 
@@ -78,13 +78,13 @@ def test_code_lengths_are_those_of_the_stream(spread: float) -> None:
     networks = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, empty))
     for level, grid in enumerate(grids):
         alone = [grid if other == level else empty[other] for other in range(7)]
-        taken = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, alone)) - networks
-        assert abs(latent_coding.grid_bits(tensors, alone)[level] - taken) <= 40
+        bits_alone = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, alone)) - networks
+        assert abs(latent_coding.grid_bits(tensors, alone)[level] - bits_alone) <= 40
     whole = 8 * len(latent_coding.encode(0, 0, 3, weight_residuals, grids)) - networks
     assert abs(sum(bits) - whole) <= 40
     assert latent_coding.grid_bits(tensors, empty) == [0.0] * 7
-    alike = sum(map(latent_coding.weight_residual_bits, weight_residuals.values()))
-    assert abs(alike - networks) <= 0.02 * networks + 64
+    tensor_bits = sum(map(latent_coding.weight_residual_bits, weight_residuals.values()))
+    assert abs(tensor_bits - networks) <= 0.02 * networks + 64
 
 
 def test_streams_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,19 +99,18 @@ def test_streams_do_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) -> 
 _DECODE = """
 import os, sys, zlib
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "{threads}"
-from pillow_inr.models.pyramid import context
-from pillow_inr.models.pyramid import latent_coding as pyramid_coding
+from pillow_inr.models.pyramid import context, latent_coding
 from tests.support.pyramids import draw_stream
 import numpy as np
 context._BATCH, context._PRODUCT_MAX = {batch}, {product}
 data = draw_stream(np.random.default_rng(3), (700, 40), 3, 2.0)
-pyramid = pyramid_coding.decode(data, 0, 0, 3, (700, 40))
+pyramid = latent_coding.decode(data, 0, 0, 3, (700, 40))
 print(zlib.crc32(data), *(zlib.crc32(grid.tobytes()) for grid in pyramid.grids))
 """
 
 
 def test_symbols_do_not_depend_on_threads() -> None:
-    """A BLAS shares products of 28,000 symbols among its threads, where they are not split beforehand."""
+    """A BLAS splits products for 28,000 symbols among its threads unless they are split beforehand."""
     ways = ((1, 64, 1 << 18), (1, 1 << 16, 100), (2, 1 << 16, 1 << 60), (4, 1 << 16, 1 << 60))
     outcomes = {
         fresh(_DECODE.format(threads=threads, batch=batch, product=product)) for threads, batch, product in ways
@@ -171,7 +170,7 @@ words = st.binary(max_size=160).map(lambda data: data[: len(data) // 4 * 4])
 
 @given(words, st.booleans(), st.tuples(st.integers(1, 9), st.integers(1, 9)), st.sampled_from([1, 2, 3, 4, 5]))
 def test_any_bytes_are_a_pyramid_or_refused(data: bytes, empty: bool, size: tuple[int, int], channels: int) -> None:
-    """As they are, or behind 17 tensors without differences, whose magnitudes are 64 bits of 0 and more."""
+    """The bytes as they are, or after 17 tensors without differences, whose magnitudes are at least 64 zero bits."""
     try:
         decoded = latent_coding.decode(bytes(8 * empty) + data, 0, 0, channels, size)
     except FormatError:

@@ -52,7 +52,7 @@ def test_given_steps_and_time_limits_replace_the_effort() -> None:
     assert (steps(steps=1000, share=0.1), steps(steps=100, share=0.1), steps(steps=1, share=0.1)) == (100, 60, 1)
 
 
-def test_the_nearest_prior_is_taken() -> None:
+def test_the_nearest_base_weights_are_chosen() -> None:
     assert len(BASE_RD_LAMBDAS) == BASE_WEIGHTS_COUNT
     assert [base_index_for(weight) for weight in BASE_RD_LAMBDAS] == list(range(BASE_WEIGHTS_COUNT))
     assert base_index_for(1.0) == 0

@@ -17,20 +17,20 @@ def distance(wanted: Tensors, weight: float, weights: Tensors) -> float:
     return weight * sum(float(np.square(wanted[name] - weights[name]).sum()) for name in wanted)
 
 
-def test_the_prior_itself_takes_no_differences() -> None:
+def test_base_weights_need_no_residuals() -> None:
     wanted = floats()
     weight_residuals = round_weight_residuals(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
-def test_differences_that_do_not_pay_are_dropped() -> None:
+def test_residuals_that_do_not_pay_are_dropped() -> None:
     wanted = floats()
     wanted["s1"] = wanted["s1"] + np.float32(0.01)
     weight_residuals = round_weight_residuals(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
-def test_the_dearer_an_error_the_finer_the_steps() -> None:
+def test_costlier_errors_get_finer_steps() -> None:
     wanted = floats()
     rng = np.random.default_rng(0)
     wanted["s1"] = wanted["s1"] + rng.normal(0, 0.05, wanted["s1"].shape).astype(np.float32)

@@ -32,7 +32,7 @@ def test_contexts_lie_in_earlier_wavefronts(preset: int) -> None:
 
 @pytest.mark.parametrize("preset", range(len(PRESETS)))
 def test_sums_stay_exact(preset: int) -> None:
-    """Every partial sum of the context network is an integer below 2^53, whatever a file says."""
+    """Every partial sum of the context model is an integer below 2^53, whatever a file holds."""
     inputs, units = PRESETS[preset].spatial + structure.CROSS_CONTEXTS, PRESETS[preset].context_width
     weight, hidden, symbol, unit = structure.CONTEXT_LIMIT, 1 << 24, 4095 + 17 + 8191, 1 << 12
     assert inputs * weight * symbol + weight < 2**53
@@ -40,20 +40,20 @@ def test_sums_stay_exact(preset: int) -> None:
     assert units * weight * hidden + inputs * weight * symbol * unit + weight * unit + (1 << 25) < 2**53
 
 
-def test_the_first_priors_are_those_of_the_format() -> None:
+def test_the_first_base_weights_are_those_of_the_format() -> None:
     stored = Path(structure.__file__).with_name("base_weights.bin").read_bytes()
     digest = hashlib.sha256(stored[: 4 * len(stored) // BASE_WEIGHTS_COUNT]).hexdigest()
     assert digest in (Path(__file__).parents[4] / "docs" / "format.md").read_text()
 
 
-def test_the_priors_file_holds_all_priors() -> None:
+def test_the_file_holds_all_base_weights() -> None:
     count = sum(math.prod(shape) for shape in structure.shapes(0, 3).values())
     assert (Path(structure.__file__).parent / "base_weights.bin").stat().st_size == 2 * BASE_WEIGHTS_COUNT * count
 
 
 @pytest.mark.parametrize("number", range(BASE_WEIGHTS_COUNT))
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 64])
-def test_priors_of_any_number_of_channels(number: int, channels: int) -> None:
+def test_base_weights_of_any_number_of_channels(number: int, channels: int) -> None:
     tensors = structure.base_weights(0, number, channels)
     assert {name: values.shape for name, values in tensors.items()} == structure.shapes(0, channels)
     structure.check_tensors(tensors)
@@ -72,7 +72,7 @@ def test_priors_of_any_number_of_channels(number: int, channels: int) -> None:
         assert not any(tensors[name][-1].any() for name in ("s2", "ss", "r0", "r1b"))
 
 
-def test_a_prior_is_shared_and_so_cannot_be_written_to() -> None:
+def test_base_weights_are_shared_and_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         structure.base_weights(0, 0, 1)["s2"][0] = 1
 

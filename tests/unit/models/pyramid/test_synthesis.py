@@ -49,7 +49,7 @@ def test_a_region_is_that_part(region: Region) -> None:
 
 
 def test_a_flat_pyramid_is_flat_up_to_its_edges() -> None:
-    """Edges are replicated; the kernels' taps sum to about one, the residual layers to what they do inside."""
+    """Edges are repeated, so upsampling and residual convolutions act there as they do inside."""
     tensors, grids = _drawn((30, 20))
     grids = [grid * 0 + 3 for grid in grids]
     values = synthesize(tensors, grids, (30, 20), 3, 0)

@@ -18,21 +18,21 @@ def _architecture(depth: int) -> Architecture:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_biases_of_sine_layers_are_nonnegative_and_rise(seed: int, depth: int) -> None:
+def test_biases_of_sine_layers_are_nonnegative_and_ascending(seed: int, depth: int) -> None:
     symbols = _network(seed, _architecture(depth))
-    normal = normalize(symbols)
-    for before, after in zip(symbols, normal, strict=True):
+    canonical = normalize(symbols)
+    for before, after in zip(symbols, canonical, strict=True):
         assert after.dtype == np.int32
         assert sorted(np.abs(after).ravel()) == sorted(np.abs(before).ravel())
-    for bias in normal[1:-1:2]:
+    for bias in canonical[1:-1:2]:
         assert (np.diff(bias, prepend=np.int32(0)) >= 0).all()
-    assert normal[-1].tolist() == symbols[-1].tolist()
-    for once, twice in zip(normal, normalize(normal), strict=True):
+    assert canonical[-1].tolist() == symbols[-1].tolist()
+    for once, twice in zip(canonical, normalize(canonical), strict=True):
         np.testing.assert_array_equal(once, twice)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_the_image_stays(seed: int, depth: int) -> None:
+def test_the_image_does_not_change(seed: int, depth: int) -> None:
     architecture = _architecture(depth)
     symbols = _network(seed, architecture)
 
@@ -44,7 +44,7 @@ def test_the_image_stays(seed: int, depth: int) -> None:
 
 
 def test_units_by_hand() -> None:
-    # The unit of bias -2 is negated and comes second; that of bias 1 first.
+    # The unit with bias -2 is negated and moves to second place; that with bias 1 comes first.
     kernel, bias, output = np.array([[5, 6], [7, 8]]), np.array([-2, 1]), np.array([[3], [4]])
-    normal = normalize([array.astype(np.int32) for array in (kernel, bias, output, np.array([9]))])
-    assert [tensor.tolist() for tensor in normal] == [[[6, -5], [8, -7]], [1, 2], [[4], [-3]], [9]]
+    canonical = normalize([array.astype(np.int32) for array in (kernel, bias, output, np.array([9]))])
+    assert [tensor.tolist() for tensor in canonical] == [[[6, -5], [8, -7]], [1, 2], [[4], [-3]], [9]]

@@ -61,11 +61,9 @@ def test_highest_frequency_follows_the_resolution() -> None:
         assert plan.frequencies == FREQUENCIES
         assert periods == pytest.approx(max(1.0, HIGHEST_FREQUENCY * longer), rel=0.06)
         assert make_plan(EncodeOptions(), (1, longer), 3).frequency_ratio == plan.frequency_ratio
-    growths = [
-        make_plan(EncodeOptions(), (longer, 1), 3).frequency_ratio for longer in range(1, FREQUENCY_SIDE_MAX, 50)
-    ]
-    assert growths == sorted(growths)
-    assert growths[0] == 100
+    ratios = [make_plan(EncodeOptions(), (longer, 1), 3).frequency_ratio for longer in range(1, FREQUENCY_SIDE_MAX, 50)]
+    assert ratios == sorted(ratios)
+    assert ratios[0] == 100
     assert (
         make_plan(EncodeOptions(), (10**6, 1), 3).frequency_ratio
         == make_plan(EncodeOptions(), (4096, 1), 3).frequency_ratio
@@ -79,8 +77,8 @@ def test_quality_is_monotone_and_bounded(size: tuple[int, int], fixed: dict) -> 
     widths = [plan.width for plan in plans]
     assert widths == sorted(widths)
     assert QUALITY_WIDTHS[0] <= widths[0] <= widths[-1] <= QUALITY_WIDTHS[1]
-    weights = [plan.rd_lambda for plan in plans]
-    assert all(finer < coarser for coarser, finer in pairwise(weights))
+    lambdas = [plan.rd_lambda for plan in plans]
+    assert all(finer < coarser for coarser, finer in pairwise(lambdas))
 
 
 @pytest.mark.parametrize("channels", [3, 16])
@@ -92,7 +90,7 @@ def test_lambda_is_that_of_the_quality(channels: int) -> None:
 
 
 def test_weights_follow_lambda_as_measured() -> None:
-    # 15.3 is where lambda is RATE_WEIGHT; the largest network that quality chooses is for about 40.
+    # At quality 15.3 lambda is RD_LAMBDA; from about 40 on quality chooses the largest network.
     plan = make_plan(EncodeOptions(quality=15), KODAK, 3)
     assert plan.rd_lambda == pytest.approx(RD_LAMBDA, rel=0.05)
     assert plan.weights == pytest.approx(WEIGHTS_PER_PIXEL * math.prod(KODAK), rel=0.05)
@@ -100,9 +98,9 @@ def test_weights_follow_lambda_as_measured() -> None:
     assert make_plan(EncodeOptions(quality=100), KODAK, 3).width == QUALITY_WIDTHS[1]
 
 
-def test_bits_cost_less_where_a_network_is_larger_than_the_image_asks_for() -> None:
-    weights = [make_plan(EncodeOptions(width=width), KODAK, 3).rd_lambda for width in (48, 64, 96, 128)]
-    assert weights == sorted(weights, reverse=True)
+def test_lambda_falls_where_a_network_is_larger_than_the_image_warrants() -> None:
+    lambdas = [make_plan(EncodeOptions(width=width), KODAK, 3).rd_lambda for width in (48, 64, 96, 128)]
+    assert lambdas == sorted(lambdas, reverse=True)
     icons = [make_plan(EncodeOptions(), (side, side), 3).rd_lambda for side in (1, 8, 32, 64, 200)]
     assert icons == sorted(icons)
 
@@ -151,7 +149,7 @@ def test_small_images_get_more_steps_up_to_a_limit() -> None:
     assert steps[2] == steps[3] == steps[4]  # from a full batch on, the image's size does not matter
 
 
-def test_plan_for_weights_has_about_so_many() -> None:
+def test_plan_for_weights_has_about_that_number_of_weights() -> None:
     for weights in (2000, 10_000, 50_000):
         assert plan_for_weights(EncodeOptions(), KODAK, 3, weights).weights == pytest.approx(weights, rel=0.2)
     plans = [plan_for_weights(EncodeOptions(), KODAK, 3, 1.1**power) for power in range(150)]

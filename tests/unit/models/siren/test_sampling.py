@@ -13,7 +13,7 @@ def _draw(image: np.ndarray, batch: int, steps: int, seed: int) -> tuple[np.ndar
         return sampler.draw()
 
 
-def test_a_step_takes_one_pixel_of_every_run() -> None:
+def test_a_step_draws_one_pixel_of_every_run() -> None:
     image = gradient(20, 12)
     columns, rows, samples = _draw(image, 16, 50, seed=1)
     assert columns.shape == rows.shape == (50, 16)
@@ -21,11 +21,11 @@ def test_a_step_takes_one_pixel_of_every_run() -> None:
     np.testing.assert_array_equal(samples, image[rows, columns] * np.float32(1 / 255))
     # 240 pixels in 16 runs of 15, in reading order.
     np.testing.assert_array_equal((rows * 20 + columns) // 15, np.tile(np.arange(16), (50, 1)))
-    # Over the steps every pixel has its turn.
+    # In the course of the steps every pixel of a run is drawn.
     assert len(np.unique((rows * 20 + columns)[:, 0])) == 15
 
 
-def test_a_pass_takes_every_pixel_of_a_run_once() -> None:
+def test_a_pass_draws_every_pixel_of_a_run_once() -> None:
     columns, rows, _ = _draw(gradient(20, 12), 16, 45, seed=3)
     # Three passes over runs of 15 pixels.
     places = ((rows * 20 + columns) % 15).reshape(3, 15, 16)
@@ -34,7 +34,7 @@ def test_a_pass_takes_every_pixel_of_a_run_once() -> None:
     assert (places[0, :, 0] != places[0, :, 1]).any()
 
 
-def test_passes_go_on_from_draw_to_draw() -> None:
+def test_passes_continue_from_draw_to_draw() -> None:
     with contextlib.closing(Sampler(gradient(20, 12), LEVELS, 16, 4, seed=3)) as sampler:
         draws = [sampler.draw() for _ in range(4)]
     index = np.concatenate([rows * 20 + columns for columns, rows, _ in draws])
@@ -49,13 +49,13 @@ def test_runs_of_unequal_length_lose_no_pixel() -> None:
     assert (counts == 2).sum() == 3 * 16 - 35
 
 
-def test_a_batch_as_large_as_the_image_takes_each_pixel_once() -> None:
+def test_a_batch_as_large_as_the_image_draws_each_pixel_once() -> None:
     columns, rows, samples = _draw(gradient(4, 4), 16, 3, seed=1)
     np.testing.assert_array_equal(rows * 4 + columns, np.tile(np.arange(16), (3, 1)))
     np.testing.assert_allclose(255 * samples, np.tile(gradient(4, 4).reshape(1, 16, 3), (3, 1, 1)), rtol=1e-6)
 
 
-def test_a_batch_larger_than_the_image_takes_all_of_it() -> None:
+def test_a_batch_larger_than_the_image_draws_all_of_it() -> None:
     columns, rows, _ = _draw(gradient(3, 3), 16, 2, seed=1)
     for index in rows * 3 + columns:
         assert set(np.bincount(index, minlength=9)) == {1, 2}

@@ -22,7 +22,7 @@ def _weights(architecture: Architecture, seed: int = 0) -> list[np.ndarray]:
 
 
 def _level(architecture: Architecture, weights: list[np.ndarray], column: int, row: int, size: tuple) -> list[float]:
-    """One pixel in plain Python, as docs/format.md sections 4 and 5 say it."""
+    """One pixel in plain Python, following docs/format.md sections 4 and 5."""
     longer = max(size)
     values = []
     for index, length in ((column, size[0]), (row, size[1])):
@@ -100,7 +100,7 @@ def test_values_are_limited_before_they_are_averaged() -> None:
 
 
 def test_ctrl_c_ends_the_evaluation_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The threads do not go on with all blocks that are left while they are waited for."""
+    """The threads do not finish all remaining blocks first."""
     blocks = []
 
     class Interrupted(Scale):

@@ -1,4 +1,4 @@
-"""Streams of both codings: round trips, one worked by hand, what is refused, how long they are."""
+"""Streams of both codings: round trips, examples worked by hand, invalid streams, code lengths."""
 
 import time
 from collections.abc import Sequence
@@ -70,15 +70,16 @@ def test_symbols_at_the_ends_of_the_alphabet(coding: int, largest: int) -> None:
 
 
 class _ByHand:
-    """The interval of numbers that a stream may name, as docs/format.md section 4.1 narrows it."""
+    """The interval in which the stream's number must lie, narrowed as in docs/format.md section 4.1."""
 
     def __init__(self) -> None:
         self.start, self.length, self.bits = 0, 2**64 - 1, 64
 
-    def narrow(self, counts: Sequence[float], symbol: int) -> None:
-        below, free, total = sum(counts[:symbol]), 2**24 - len(counts), sum(counts)
+    def narrow(self, frequencies: Sequence[float], symbol: int) -> None:
+        below, free, total = sum(frequencies[:symbol]), 2**24 - len(frequencies), sum(frequencies)
         low = int(below * (free / total)) + symbol
-        high = int((below + counts[symbol]) * (free / total)) + symbol + 1 if symbol + 1 < len(counts) else 2**24
+        last = symbol + 1 == len(frequencies)
+        high = 2**24 if last else int((below + frequencies[symbol]) * (free / total)) + symbol + 1
         unit = self.length >> 24
         self.start, self.length = self.start + unit * low, unit * (high - low)
         if self.length < 2**32:
@@ -95,8 +96,8 @@ def test_smallest_stream_of_coding_0_by_hand() -> None:
     # One tensor of one weight, 0, whose step index is the predicted 144: the stream holds the difference 0 under the
     # parameter model and the magnitude 0 of sixteen.
     #
-    # Difference: the 511 counts of scale index 22 (b = 3), each at least 1; the middle one is 2^33 of a total of
-    # 55953824414, so its interval in 24 bits starts where the 255 counts below it end and is 2575531 wide.
+    # Difference: the 511 frequencies of scale index 22 (b = 3), each at least 1; the middle one is 2^33 of a total of
+    # 55953824414, so its interval in 24 bits starts where the 255 frequencies below it end and is 2575531 wide.
     # Magnitude: the first of sixteen intervals of 2^20. The coder keeps one word if a number with 32 zero bits below
     # lies inside.
     by_hand = _ByHand()
@@ -119,8 +120,8 @@ def test_small_stream_of_coding_1_by_hand() -> None:
         by_hand.narrow([1] * 16, magnitude)
         if magnitude:
             by_hand.narrow([1, 1], 1)  # flag: sorted
-            # One difference of four is 1, so counts of 3 to 1 are best. Scale index 10 comes nearest:
-            # A[10] * (2^32 + A[10]) >> 32 = 1430570238 beside 2^32. The predicted one is 8.
+            # One difference of four is 1, so frequencies of 3 to 1 are best. Scale index 10 comes nearest:
+            # A[10] * (2^32 + A[10]) >> 32 = 1430570238 against 2^32. The predicted index is 8.
             by_hand.narrow(indices, 255 + 10 - 8)
             for difference in (0, 0, 0, 1):
                 by_hand.narrow([2**32, 1132141088 * (2**32 + 1132141088) >> 32], difference)
@@ -137,7 +138,7 @@ def test_length_is_the_ideal_rate(seed: int, spread: float) -> None:
         magnitude = int(np.abs(tensor).max()).bit_length()
         if magnitude:
             ideal += min(scale_search.scale_lengths([tensor], magnitude, shape).min() for shape in range(5))
-    # Step and scale index within what the predictions cost, magnitude, shape, flag; F differences.
+    # Step and scale index, magnitude, shape and flag of each tensor; the differences of the F frequencies.
     parameters = 4 * 30 + 4 * 2
     payload = encode_tensors([CodedTensor(tensor, 144) for tensor in symbols])
     assert 8 * len(payload) <= (ideal + parameters) * 1.001 + 64
@@ -239,7 +240,7 @@ def test_any_bytes_decode_or_are_refused(coding: int, payload: bytes) -> None:
 
 
 def test_the_slowest_stream_takes_seconds() -> None:
-    """As many different models of the largest magnitude as a stream can name, and hardly a symbol for each."""
+    """As many different models of the largest magnitude as a stream can name, with few symbols for each."""
     encoder = _begin(15)
     encoder.encode(-24, laplace(22, 8))
     encoder.encode(4, uniform(5))
@@ -273,10 +274,12 @@ def test_the_slowest_stream_takes_seconds() -> None:
 @CODINGS
 @given(networks(), st.integers(0, 2**32 - 1))
 def test_any_choice_of_a_writer_is_read(coding: int, tensors: list[CodedTensor], seed: int) -> None:
-    """Scales, shapes, offsets, flags and magnitudes at random."""
+    """Random scales, shapes, offsets, flags and magnitudes."""
     payload = any_choice.encode_tensors(np.random.default_rng(seed), tensors, coding)
     shapes = [tensor.symbols.shape for tensor in tensors]
-    with mock.patch.object(limits, "SYMBOLS_PER_BYTE", 1 << 30):  # many tables of largest magnitudes in a tiny stream
+    with mock.patch.object(
+        limits, "SYMBOLS_PER_BYTE", 1 << 30
+    ):  # many tables of the largest magnitude in a tiny stream
         decoded = list(decode_tensors(payload, shapes, coding))
         measured = list(weight_coding.measure_tensors(payload, shapes, coding))
     for before, after in zip(tensors, decoded, strict=True):
@@ -286,33 +289,33 @@ def test_any_choice_of_a_writer_is_read(coding: int, tensors: list[CodedTensor],
     assert sum(bits for _, bits in measured) <= 8 * len(payload)
 
 
-layout_symbols = st.sampled_from([1, 3, 300, 32767]).flatmap(
+coder_symbols = st.sampled_from([1, 3, 300, 32767]).flatmap(
     lambda largest: st.tuples(st.integers(0, 2), st.integers(1, 5)).flatmap(
         lambda size: hnp.arrays(np.int32, (2 + 4 * size[0], size[1]), elements=st.integers(-largest, largest))
     )
 )
 
 
-@pytest.mark.parametrize("layout", [FirstKernel, Kernel, SineBias, GeneralizedNormal])
+@pytest.mark.parametrize("coder", [FirstKernel, Kernel, SineBias, GeneralizedNormal])
 @settings(max_examples=30)
-@given(st.lists(layout_symbols, min_size=1, max_size=3), st.booleans())
-def test_each_layout_takes_what_it_put(layout: type, tensors: list[np.ndarray], rising: bool) -> None:
-    """Of one tensor after another: the scale of the next is predicted from that of the last."""
-    if layout in (SineBias, GeneralizedNormal):
+@given(st.lists(coder_symbols, min_size=1, max_size=3), st.booleans())
+def test_each_coder_decodes_what_it_encoded(coder: type, tensors: list[np.ndarray], rising: bool) -> None:
+    """Several tensors in a row, since the scale of each is predicted from the one before."""
+    if coder in (SineBias, GeneralizedNormal):
         tensors = [np.sort(np.abs(tensor.ravel())) if rising else tensor.ravel() for tensor in tensors]
-    writer, reader, encoder = layout(), layout(), Encoder()
+    writer, reader, encoder = coder(), coder(), Encoder()
     for tensor in tensors:
         writer.encode(encoder, tensor)
     decoder = Decoder(encoder.to_bytes())
     for tensor in tensors:
-        taken = reader.decode(decoder, tensor.shape)
-        assert taken.dtype == np.int32
-        np.testing.assert_array_equal(taken, tensor)
+        decoded = reader.decode(decoder, tensor.shape)
+        assert decoded.dtype == np.int32
+        np.testing.assert_array_equal(decoded, tensor)
     decoder.finish()
 
 
 @given(st.lists(st.integers(0, 63), max_size=20), st.integers(0, 63))
-def test_predicted_indices_round_trip(indices: list[int], first: int) -> None:
+def test_delta_coded_indices_round_trip(indices: list[int], first: int) -> None:
     encoder = Encoder()
     writer, reader = DeltaCodedIndex("index", first, 63), DeltaCodedIndex("index", first, 63)
     for index in indices:
