@@ -18,7 +18,7 @@ from tests.vectors import inventory
 from tests.vectors.inventory import BASE_WEIGHTS, Vector, name_of
 
 FILES = {
-    "escapes": lambda: draw_file((9, 14), seed=1, base_index=BASE_WEIGHTS_COUNT - 1, spread=40.0),
+    "escapes": lambda: draw_file((9, 14), seed=1, base_index=container.BASE_WEIGHTS_COUNT - 1, spread=40.0),
     "bands": lambda: draw_file(
         (4, 5), pixel_format=PIXEL_FORMAT_SAMPLES, samples=SampleFormat("uint16", 5, ((3.0, 9000.0),))
     ),
@@ -68,7 +68,7 @@ def test_vectors_decode_alike(vector: Vector) -> None:
     st.integers(0, 3),
     st.sampled_from([None, ("uint8", 1), ("uint16", 0), ("uint16", 2), ("float32", 5)]),
     st.sampled_from([0, 8, 12]),
-    st.integers(0, BASE_WEIGHTS_COUNT - 1),
+    st.integers(0, container.BASE_WEIGHTS_COUNT - 1),
     st.sampled_from([0.2, 1.5, 30.0]),
     st.integers(0, 2**32 - 1),
 )

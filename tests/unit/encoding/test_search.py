@@ -113,7 +113,7 @@ class Noisy(Codec):
     """Short trials tell next to nothing."""
 
     def __call__(self, rd_lambda: float, share: float, deadline: Deadline) -> Trial:
-        trial = super().__call__(rd_lambda, share, end)
+        trial = super().__call__(rd_lambda, share, deadline)
         if share < 1:
             self.trials[-1] = trial = Trial(rd_lambda, share, 2000.0, 19.0)
         return trial
