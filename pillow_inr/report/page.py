@@ -93,7 +93,6 @@ def render(
         colours=report_images.colours(),
         lossless=report_images.LOSSLESS_PIXELS,
         quality=report_images.QUALITY,
-        size=report_charts,
     )
     return text.encode()
 
@@ -259,7 +258,7 @@ def _scatter(done: Sequence["Record"], anchors: dict[str, tuple[str, str]]) -> C
         marked = [record for record in known if record.output in anchors]
         others = [record for record in known if record.output not in anchors]
         drawn = marked + random.Random(0).sample(others, max(0, POINTS_MAX - len(marked)))
-        note = f"{len(drawn):,} of {len(known):,} images, drawn by lot"
+        note = f"{len(drawn):,} of {len(known):,} images, drawn at random"
     return report_charts.scatter([_place(record, anchors) for record in drawn], note)
 
 
