@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from pillow_inr.imaging.samples import Scale
-from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, PRESET
+from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS
 from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, LEVELS
 from pillow_inr.models.pyramid.training import fit as pyramid_fit
 from pillow_inr.models.pyramid.training import initial_latents
 
 SIZE = (384, 256)
+PRESET = 0
 SCALE = Scale("uint8", 3, ((0.0, 255.0),))
 # Ridge per latent; features are in 0..1 and nearly equal at neighbours.
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
