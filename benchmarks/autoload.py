@@ -1,7 +1,8 @@
-"""What autoload costs: start of the interpreter, and `from PIL import Image`, with and without it.
+"""What autoload adds to the start of the interpreter and to `from PIL import Image`.
 
-In a throw-away environment of the same Python, in rounds that take each case once, so that the machine's other load
-meets all alike. Medians, and quartiles of the difference to the run without autoload in the same round.
+Runs in a throw-away environment of the same Python. Each round takes every case once, so that other load on the
+machine affects all cases alike. Prints medians, and quartiles of the difference to the run without autoload in the
+same round.
 """
 
 import argparse
@@ -47,7 +48,7 @@ def main() -> None:
 
 
 def environment(folder: Path) -> Path:
-    """An environment that sees this interpreter's packages, and its Python."""
+    """Make an environment that sees this interpreter's packages; return its Python."""
     venv.create(folder, with_pip=False, symlinks=os.name != "nt")
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"

@@ -1,9 +1,9 @@
 """Two published ways to store an image as a coordinate network, as their authors ran them, in Keras on TensorFlow.
 
 COIN (Dupont et al. 2021, arXiv 2103.03123; github.com/EmilienDupont/coin) and Strümpler et al. 2022 (arXiv 2112.04267;
-github.com/YannickStruempler/inr_based_compression). Nothing of pillow_inr is used: full-image steps, tf.sin, the
-authors' optimizers and schedules. What makes them faster at no change in what they compute is granted: a step runs
-with or without XLA, whichever is faster here. Both ran on a GPU; Strümpler et al. in mixed precision, here in float32.
+github.com/YannickStruempler/inr_based_compression). They use nothing of pillow_inr: full-image steps, tf.sin, the
+authors' optimizers and schedules. A step runs with or without XLA, whichever is faster here, since that changes
+nothing in the result. Both originals ran on a GPU, Strümpler et al.'s in mixed precision; here they run in float32.
 """
 
 import math
@@ -21,7 +21,7 @@ from common import psnr
 from numpy.typing import NDArray
 
 W0 = 30.0
-# Steps made with each way to run a step before the faster is chosen; the first of them compiles.
+# Steps timed with and without XLA before the faster is chosen; the first of them compiles.
 TRIAL_STEPS = 3
 # PyTorch's; Keras has 1e-7.
 ADAM_EPSILON = 1e-8
@@ -49,12 +49,12 @@ RETRAINING_SHARE = 0.1
 STRUMPLER_PUBLISHED = {32: 25.655, 48: 27.147, 64: 28.433, 96: 30.580, 128: 32.186}
 
 Step = Callable[[], tuple[tf.Tensor, tf.Tensor]]
-"""Makes an optimizer step; returns the loss it descends and the score that picks the best weights."""
+"""Make an optimizer step; return its loss and the score by which the best weights are chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a bounded run of a method came to."""
+    """Result of a bounded run of a method."""
 
     name: str
     steps: int
@@ -83,10 +83,10 @@ def coin(image: NDArray[np.uint8], *, width: int, layers: int, seconds: float, s
 
     Args:
         image: uint8, shape (height, width, 3).
-        seconds: after which the run ends if it has not made its steps.
-    Source: the authors' main.py, siren.py, training.py and util.py. Weights are kept as they do: the best by PSNR of
-        the schedule's second half; of a run that ends before it, the last. Their float16 network computes in
-        float16, too; here in float32 with float16 weights, which loses less.
+        seconds: time limit of the run.
+    Source: the authors' main.py, siren.py, training.py and util.py. As there, the weights of highest PSNR in the
+        schedule's second half are kept; a run that ends earlier keeps the last. Their float16 network also
+        computes in float16; this one computes in float32 with float16 weights, which loses less.
     """
     height, columns, _ = image.shape
     model = _sine_network(2, width, layers, uniform_bias=False)
@@ -128,10 +128,10 @@ def strumpler(
 
     Args:
         image: uint8, shape (height, width, 3).
-        bits: of a weight, 7 or 8 in the paper.
-        seconds: after which the run ends if it has not made its steps; a tenth of them is for retraining.
-    Source: the authors' examples/run_basic_kodak.sh, training.py, modules.py and Quantizer.py. Left out is AdaRound,
-        layer by layer before retraining: worth little at 8 bits, and it would only add to their time.
+        bits: per weight, 7 or 8 in the paper.
+        seconds: time limit of the run; a tenth of it is for retraining.
+    Source: the authors' examples/run_basic_kodak.sh, training.py, modules.py and Quantizer.py. AdaRound, layer by layer
+        before retraining, is left out: it gains little at 8 bits and would only add to their time.
     """
     height, columns, _ = image.shape
     inputs = tf.constant(_encoded(_grid(height, columns)))
@@ -172,8 +172,9 @@ def strumpler(
 def _sine_network(inputs: int, width: int, layers: int, *, uniform_bias: bool) -> keras.Model:
     """Sine layers sin(30 (x W + b)) and a linear output.
 
-    Kernels as Sitzmann et al. 2020 have them: U(-1/n, 1/n) in the first layer, U(-sqrt(6/n)/30, sqrt(6/n)/30) in the
-    others, for n inputs. Biases from the same range, or, as PyTorch leaves them, U(-1/sqrt(n), 1/sqrt(n)).
+    Kernels start as in Sitzmann et al. 2020, section 3.2: U(-1/n, 1/n) in the first layer and
+    U(-sqrt(6/n)/30, sqrt(6/n)/30) in the others, for n inputs. Biases start in the same range or, as by PyTorch's
+    default, from U(-1/sqrt(n), 1/sqrt(n)).
     """
     stack: list[Any] = [keras.Input((inputs,))]
     for index in range(layers + 1):
@@ -196,7 +197,7 @@ def _sine(values: tf.Tensor) -> tf.Tensor:
 
 
 def _coin_positions(rows: int, columns: int) -> NDArray[np.float32]:
-    """Row and column of every pixel, both divided by the rows less one: from -1, and beyond 1 in a wide image."""
+    """Row and column of every pixel, from -1 on, both scaled by the rows minus one: beyond 1 in a wide image."""
     indices = np.stack(np.mgrid[:rows, :columns], axis=-1).reshape(-1, 2)
     return (2 * (indices / max(rows - 1, 1) - 0.5)).astype(np.float32)
 
@@ -208,7 +209,7 @@ def _grid(rows: int, columns: int) -> NDArray[np.float64]:
 
 
 def _encoded(positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Positions, and their sines and cosines at frequencies pi, 1.4 pi, ..."""
+    """Positions with their sines and cosines at frequencies pi, 1.4 pi, ..."""
     angles = [np.pi * STRUMPLER_GROWTH**power * positions for power in range(STRUMPLER_FREQUENCIES)]
     waves = [wave for angle in angles for wave in (np.sin(angle), np.cos(angle))]
     return np.concatenate([positions, *waves], axis=1).astype(np.float32)
@@ -238,7 +239,7 @@ class _Plateau:
 
 
 class _Run:
-    """Steps until a time or a number is reached, their times, and the weights that scored best."""
+    """Steps until a time limit or a number of steps, their times, and the weights that scored best."""
 
     def __init__(
         self, step: Step, variables: Sequence[keras.Variable], seconds: float, schedule_steps: int, keep_from: int
@@ -259,7 +260,7 @@ class _Run:
         return statistics.median(self.times)
 
     def train(self, steps: int, after_step: Callable[[float], None] = lambda loss: None) -> None:
-        """Choose the faster way to run a step, then make steps, at least one; leaves the best weights."""
+        """Choose with or without XLA, then make one step or more; leaves the best weights."""
         trials = {compiled: self._trial(compiled, after_step) for compiled in self.ways}
         self.compiled = trials[True] < trials[False]
         end = time.perf_counter() + self.seconds
@@ -283,12 +284,12 @@ class _Run:
 
 
 def _step_size(variable: keras.Variable, bits: int) -> float:
-    """Of a symmetric uniform quantizer that just covers a tensor."""
+    """Step of a symmetric uniform quantizer that just covers a tensor."""
     return max(float(np.abs(variable.numpy()).max()), 1e-12) / _largest(bits)
 
 
 def _largest(bits: int) -> int:
-    """The largest symbol of so many bits; the smallest is its negative."""
+    """Largest symbol of a number of bits; the smallest is its negative."""
     return 2 ** (bits - 1) - 1
 
 
@@ -299,7 +300,7 @@ def _symbols(variable: keras.Variable, size: float, bits: int) -> NDArray[np.int
 def _retrain(
     model: keras.Model, inputs: tf.Tensor, targets: tf.Tensor, sizes: Sequence[float], bits: int, seconds: float
 ) -> None:
-    """Quantization-aware: rounded weights, gradients passed straight through; leaves the best weights."""
+    """Quantization-aware retraining: rounded weights, straight-through gradients; leaves the best weights."""
     variables = model.trainable_variables
     optimizer = keras.optimizers.Adam(RETRAINING_RATE, epsilon=ADAM_EPSILON)
     optimizer.build(variables)
@@ -320,9 +321,9 @@ def _retrain(
 
 
 def _range_coded_bytes(symbols: NDArray[np.int32], bits: int) -> int:
-    """Bytes of symbols under their own frequencies, the table of frequencies included.
+    """Bytes of symbols coded with their own frequencies, the table of frequencies included.
 
-    The table as the authors write it: of every symbol a count of as many bits as the largest needs, after one byte.
+    The table is the authors': one byte, then a count for each symbol, all with the bits that the largest needs.
     """
     shifted = symbols + np.int32(_largest(bits))
     counts = np.bincount(shifted, minlength=2**bits)

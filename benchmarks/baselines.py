@@ -1,8 +1,8 @@
 """COIN and Strümpler et al.'s pipeline, each for a bounded time, beside pillow_inr on the same image.
 
-The baselines' full schedules take hours on a CPU, so their length is extrapolated from the steps made here: the median
-step times the steps of the schedule. What the schedule would reach is not extrapolated: it is what its authors
-published, a mean over the 24 images of Kodak. With --folder, pillow_inr is held to that mean over a folder of images.
+The baselines' full schedules take hours on a CPU, so their time is extrapolated: the median step here times the
+steps of the schedule. The PSNR that the schedule reaches is the authors' published mean over the 24 images of Kodak.
+With --folder, pillow_inr must reach that mean over a folder of images.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import pillow_inr
 
 
 class Ours(NamedTuple):
-    """Means over images of fits by pillow_inr."""
+    """Results of pillow_inr, means over images."""
 
     name: str
     seconds: float
@@ -51,7 +51,7 @@ def main() -> None:
         f"\nThe same image, {arguments.seconds:g} s each, compiling left out\n\n{_table(outcomes, beside)}", flush=True
     )
     for outcome in outcomes:
-        # What a baseline reached here, it reached on this image.
+        # A PSNR that a baseline reached here holds for this image alone.
         alone = outcome.finished and arguments.target is None
         print("\n" + _comparison(outcome, [image] if alone else images, arguments), flush=True)
 
@@ -59,16 +59,18 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image", type=Path)
-    parser.add_argument("--seconds", type=float, default=60, help="of each method")
-    parser.add_argument("--steps", type=int, help="end the baselines after so many, if that is sooner")
+    parser.add_argument("--seconds", type=float, default=60, help="time limit of each method")
+    parser.add_argument("--steps", type=int, help="end the baselines after this number of steps, if that is sooner")
     parser.add_argument("--methods", nargs="+", choices=["coin", "strumpler"], default=["coin", "strumpler"])
     parser.add_argument("--coin", type=_size, nargs="+", default=[(28, 10)], metavar="WIDTHxLAYERS")
     parser.add_argument("--strumpler", type=int, nargs="+", default=[48], metavar="WIDTH")
-    parser.add_argument("--bits", type=int, choices=[7, 8], default=8, help="of Strümpler et al.'s weights")
-    parser.add_argument("--quality", type=int, default=50, help="of pillow_inr")
-    parser.add_argument("--max-effort", type=int, choices=range(10), default=6, help="to which efforts are tried")
-    parser.add_argument("--target", type=float, help="PSNR in dB for pillow_inr to reach, instead of the published one")
-    parser.add_argument("--folder", type=Path, help="images over whose mean pillow_inr is to reach it")
+    parser.add_argument("--bits", type=int, choices=[7, 8], default=8, help="bits per weight of Strümpler et al.")
+    parser.add_argument("--quality", type=int, default=50, help="quality of pillow_inr")
+    parser.add_argument("--max-effort", type=int, choices=range(10), default=6, help="highest effort to try")
+    parser.add_argument(
+        "--target", type=float, help="PSNR in dB that pillow_inr must reach; by default the published one"
+    )
+    parser.add_argument("--folder", type=Path, help="images over whose mean pillow_inr must reach it")
     return parser.parse_args()
 
 
@@ -108,7 +110,7 @@ def _duration(seconds: float) -> str:
 
 
 def _comparison(outcome: Outcome, images: Sequence[Image.Image], arguments: argparse.Namespace) -> str:
-    """Wall time to the PSNR of a baseline's full schedule: the baseline's, ours, their ratio."""
+    """Wall time to the PSNR of a baseline's full schedule: of the baseline, of pillow_inr, and their ratio."""
     target, source = _target(outcome, arguments.target)
     if target is None:
         return f"{outcome.name}: no published PSNR of this size; give --target"
@@ -138,7 +140,7 @@ def _target(outcome: Outcome, given: float | None) -> tuple[float | None, str]:
 
 
 def _first_to_reach(images: Sequence[Image.Image], target: float, arguments: argparse.Namespace) -> Ours:
-    """The fits of the lowest effort that reach a PSNR; of the highest, if none does."""
+    """Fits of the lowest effort that reaches a PSNR, or of the highest effort if none does."""
     for effort in range(arguments.max_effort + 1):
         ours = _fit_all(images, {"quality": arguments.quality, "effort": effort})
         if ours.psnr >= target:

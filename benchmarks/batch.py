@@ -1,4 +1,6 @@
-"""Images per minute of `pillow-inr batch` on all cores against one process on one core; memory; a kill half-way. Linux.
+"""Images per minute of `pillow-inr batch` on all cores and of one process on one core; memory; recovery after a kill.
+
+Needs Linux.
 
 python benchmarks/batch.py FOLDER --size 384x256 --count 100 --effort 1
 """
@@ -24,7 +26,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def reduced(folder: Path, count: int, size: tuple[int, int], target: Path) -> list[Path]:
-    """The first images of a folder, reduced to a size, or to one of the same shape where they are upright."""
+    """The first images of a folder, reduced to a size; upright ones to that size turned by 90 degrees."""
     paths = []
     for path in image_paths(folder)[:count]:
         image = rgb_image(path)
@@ -46,7 +48,7 @@ def started(arguments: list[str], cores: set[int] | None = None) -> "subprocess.
 
 
 class Memory:
-    """The most resident memory of each child of a process, looked at five times a second."""
+    """Highest resident memory of each child of a process, sampled five times a second."""
 
     def __init__(self, parent: int) -> None:
         self.most: Counter[int] = Counter()
@@ -75,11 +77,11 @@ def children(parent: int) -> list[int]:
 
 
 def alone(paths: list[Path], out: Path, options: list[str], count: int) -> float:
-    """Images a minute of one process on one core, as of `count` images: the first takes longer, for it compiles."""
+    """Images per minute of one process on one core, for `count` images of which the first one compiles."""
     begun = time.perf_counter()
     started(command(paths, out, [*options, "-j", "1"]), {min(os.sched_getaffinity(0))}).wait()
     whole = time.perf_counter() - begun
-    # What an image takes beside its encode, it takes here, too: reading, measuring, the manifest.
+    # Reading, measuring and the manifest take their time here as in a batch.
     usual = sorted(record.seconds or 0.0 for record in manifest.read(out / manifest.NAME))[len(paths) // 2]
     others = (count - len(paths)) * usual
     print(f"one process, one core: {len(paths)} images in {whole:.0f} s, {usual:.2f} s the median image")
@@ -101,8 +103,7 @@ def together(paths: list[Path], out: Path, options: list[str]) -> float:
 
 
 def killed(paths: list[Path], out: Path, options: list[str]) -> bool:
-    """Kill the command -9 half-way, start it again; whether every image is there, and none was done twice but those
-    in flight."""
+    """Kill the command half-way and start it again: is every image there, and was only what was in work repeated?"""
     arguments = command(paths, out, options)
     book = out / manifest.NAME
     with started(arguments) as process:
@@ -141,10 +142,10 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", default="384x256")
     parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--alone", type=int, default=20, help="images for the one process")
-    parser.add_argument("--killed", type=int, default=24, help="images for the kill")
+    parser.add_argument("--alone", type=int, default=20, help="number of images for the one process")
+    parser.add_argument("--killed", type=int, default=24, help="number of images for the kill")
     parser.add_argument("--effort", default="1")
-    parser.add_argument("--processes", help="of the batch; by default its own choice")
+    parser.add_argument("--processes", help="processes of the batch; by default its own choice")
     parser.add_argument("--threads", default="1")
     arguments = parser.parse_args()
     print(machine())
@@ -158,7 +159,7 @@ def main() -> int:
         print(f"{len(paths)} images of {arguments.size}, effort {arguments.effort}")
         one = alone(paths[: arguments.alone], folder / "alone", [*options, "--threads", "1"], len(paths))
         all_cores = together(paths, folder / "together", many)
-        print(f"images a minute: {one:.2f} one process, {all_cores:.2f} batch: {all_cores / one:.2f} times as many")
+        print(f"images per minute: {one:.2f} one process, {all_cores:.2f} batch: {all_cores / one:.2f} times as many")
         held = killed(paths[: arguments.killed], folder / "killed", many)
     return int(not held)
 

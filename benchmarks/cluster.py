@@ -1,6 +1,6 @@
-"""The same images by the local engine and by a Dask cluster of which one worker is killed: files, repeated work, speed.
+"""Encode images by local processes and by a Dask cluster of which one worker is killed: files, repeated work, speed.
 
-Needs the extra `cluster`. Exits with 1 if a file is missing or not the same in both.
+Needs the extra `cluster`. Exits with 1 if a file is missing or differs between the two.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from PIL import Image
 from pillow_inr.batch.manifest import Record
 from pillow_inr.batch.planning import encode_many
 
-# Tasks of --overhead: of files that are no images, so that a worker is done with them at once.
+# Tasks of --overhead. Their files are not images, so a worker is done with them at once.
 TASKS = 3000
 
 
@@ -29,12 +29,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--kill", action="store_true", help="kill a worker when a third of the images is done")
+    parser.add_argument("--kill", action="store_true", help="kill a worker when a third of the images are done")
     parser.add_argument("--count", type=int, default=24)
     parser.add_argument("--size", default="384x256")
     parser.add_argument("--effort", type=int, default=0)
-    parser.add_argument("--steps", type=int, help="instead of the effort's, for a trial")
-    parser.add_argument("--overhead", action="store_true", help="only what scheduler and client take for a task")
+    parser.add_argument("--steps", type=int, help="steps of each fit, for a trial; by default the effort's")
+    parser.add_argument(
+        "--overhead", action="store_true", help="measure only the time that scheduler and client take for a task"
+    )
     options = parser.parse_args()
     if options.folder is None and not options.overhead:
         parser.error("name a folder of images, or --overhead")
@@ -59,7 +61,7 @@ def compare(work: Path, options: argparse.Namespace) -> int:
     if options.kill:
         print(f"killed process {killer.killed}; {sum(record.attempts > 1 for record in clustered)} images begun again")
     equal = [files_equal(work, record.output) for record in local]
-    print(f"{sum(equal)} of {len(sources)} files are the same to the byte")
+    print(f"{sum(equal)} of {len(sources)} files have the same bytes")
     return 0 if sum(equal) == len(sources) else 1
 
 
@@ -78,7 +80,7 @@ def reduced(folder: Path, target: Path, size: str, count: int) -> list[Path]:
 
 
 class Killer:
-    """Kills the worker of the record of this number, which has begun another image by then."""
+    """Kills the worker that wrote a given record; by then it works on another image."""
 
     def __init__(self, after: int | None) -> None:
         self.after = after
@@ -118,9 +120,9 @@ def overhead(work: Path, workers: int) -> int:
     paths = [work / f"{number}.png" for number in range(TASKS)]
     for path in paths:
         path.write_bytes(b"not an image")
-    print(f"{machine()}; {TASKS} files that are no images, {workers} workers")
+    print(f"{machine()}; {TASKS} files that are not images, {workers} workers")
     with cluster(workers) as address, Client(address, set_as_default=False) as client:
-        # The scheduler is in this process: what both take is theirs together.
+        # The scheduler runs in this process, so the time is that of both.
         client.wait_for_workers(workers)
         before, start = cpu_seconds(), time.perf_counter()
         records = encode_many(paths, work / "out", scheduler=address)
@@ -137,7 +139,7 @@ def cpu_seconds() -> float:
 
 
 def appends(path: Path) -> float:
-    """Lines of a manifest's length a second, each on the disk before the next."""
+    """Lines of a manifest's length per second, each on the disk before the next."""
     line, start, count = b"x" * 599 + b"\n", time.perf_counter(), 0
     with path.open("ab", buffering=0) as file:
         while time.perf_counter() - start < 3:

@@ -1,10 +1,10 @@
-"""The classical codecs that rate-distortion is measured against: those of `pillow-inr compare`, with other settings."""
+"""Classical codecs for rate-distortion curves: those of `pillow-inr compare`, with other settings."""
 
 from dataclasses import replace
 
 from pillow_inr.report import compare
 
-# The values give means of 22 to 40 dB and more on photographs; below, WebP and AVIF's default have no settings.
+# The settings cover means from 22 to over 40 dB on photographs; WebP and AVIF's default have none below.
 CODECS = (
     replace(compare.JPEG, values=(1, 3, 5, 7, 10, 12, 15, 20, 25, 30, 40, 50, 60, 70, 80, 85, 90, 93, 95, 97)),
     replace(compare.JPEG2000, values=(480, 320, 240, 160, 120, 80, 60, 48, 36, 30, 24, 19, 16, 12, 9, 7, 5)),

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the machine's line, images, PSNR, clocks, memory, tables, a JPEG of a given size."""
+"""Shared by the benchmarks: description of the machine, images, PSNR, clocks, memory, tables, JPEG of a given size."""
 
 import io
 import os
@@ -41,7 +41,7 @@ def rgb_image(path: Path) -> Image.Image:
 
 
 def photograph_like(size: tuple[int, int]) -> Image.Image:
-    """Smooth colours with some texture, of any size and made in little memory."""
+    """Draw smooth colours with some texture, of any size, in little memory."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
     return coarse.resize(size, Image.Resampling.BICUBIC)
@@ -80,7 +80,7 @@ def median_seconds(function: Callable[[], object], runs: int) -> float:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its columns aligned: the first to the left, the others to the right."""
+    """A Markdown table: the first column aligned left, the others right."""
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     rule = [":" + "-" * (widths[0] - 1), *("-" * (width - 1) + ":" for width in widths[1:])]
 
@@ -93,16 +93,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def resident_mb() -> float:
-    """Memory of this process now."""
+    """Resident memory of this process now."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def highest_resident_mb() -> float:
-    """The most memory this process has had since its program started.
+    """Highest resident memory of this process since its program started.
 
-    Where /proc has it, from there: Linux hands the ru_maxrss of a process down to the programs it starts, so that of
-    a small child says how large its parent was.
+    From /proc where that exists: on Linux a process inherits ru_maxrss from its parent, so a small child of a large
+    process would report the parent's.
     """
     status = Path("/proc/self/status")
     if status.exists():
@@ -115,7 +115,7 @@ def highest_resident_mb() -> float:
 
 
 class Peak:
-    """Highest resident memory while the context lasts, sampled every 10 ms."""
+    """Highest resident memory while the context is open, sampled every 10 ms."""
 
     def __enter__(self) -> "Peak":
         self.mb = resident_mb()

@@ -36,14 +36,14 @@ import torch_dataset  # noqa: E402
 from inr_reader import Reader, inr_files  # noqa: E402
 
 SAMPLES = EXAMPLES.parent / "samples"
-# At its default quality a SIREN of a photograph is larger than a pyramid, and made for nothing: this is its range.
+# At the default quality a SIREN of a photograph is larger than a pyramid; 15 lies in the range that suits it.
 QUALITIES = {"pyramid": 50, "siren": 15}
 BATCH = 8
 CORES = threads.cores()
 
 
 class JpegReader(Reader):
-    """The same of a JPEG file."""
+    """Reads a JPEG file the way `Reader` reads an .inr file."""
 
     def __call__(self, path: Path, seed: int | None = None) -> NDArray[np.uint8]:
         with Image.open(path) as image:
@@ -56,7 +56,7 @@ class JpegReader(Reader):
 
 
 Pipeline = Callable[[list[Path], Reader], Any]
-"""A context that gives batches."""
+"""A context that yields batches."""
 
 
 def sequence(paths: list[Path], reader: Reader) -> Any:
@@ -64,7 +64,7 @@ def sequence(paths: list[Path], reader: Reader) -> Any:
 
 
 def torch_loader(processes: int, paths: list[Path], reader: Reader) -> Any:
-    # Not forked: TensorFlow may have begun in this process.
+    # Not forked: TensorFlow may be running in this process.
     return nullcontext(torch_dataset.loader(torch_dataset.InrImages(paths, reader), BATCH, processes, "spawn"))
 
 
@@ -87,7 +87,7 @@ def tf_threads(paths: list[Path], reader: Reader) -> Iterator[Any]:
 
 @contextmanager
 def tf_jpeg(paths: list[Path], reader: Reader) -> Iterator[Any]:
-    """TensorFlow's own decoder; nothing for .inr."""
+    """Batches by TensorFlow's own JPEG decoder, which reads no .inr."""
     import tensorflow as tf
 
     def load(path: Any) -> Any:
@@ -116,7 +116,7 @@ def pipelines() -> dict[str, Pipeline]:
 
 
 def images_per_second(pipeline: Pipeline, paths: list[Path], reader: Reader, runs: int) -> float:
-    """The median of some passes; one before them starts processes and fills caches."""
+    """Median over some passes, after one that starts processes and fills caches."""
 
     def read_all() -> None:
         for _ in batches:
@@ -128,7 +128,7 @@ def images_per_second(pipeline: Pipeline, paths: list[Path], reader: Reader, run
 
 
 def inr_columns(arguments: argparse.Namespace, target: Path) -> dict[str, list[Path]]:
-    """.inr files in a folder of ours: made of images with each model, or copies."""
+    """.inr files in a folder of this benchmark: copies, or images encoded with each model."""
     if all(path.suffix == ".inr" for path in arguments.folder.iterdir()):
         found = inr_files(arguments.folder)[: arguments.count]
         return {".inr": [Path(shutil.copy(path, target / f"{number}.inr")) for number, path in enumerate(found)]}
@@ -145,14 +145,14 @@ def inr_columns(arguments: argparse.Namespace, target: Path) -> dict[str, list[P
 
 
 def as_jpeg(path: Path) -> Path:
-    """A JPEG file of the decoded image beside an .inr file, of equal bytes or as near as JPEG comes."""
+    """Write a JPEG of the decoded image beside an .inr file, as near to its size as JPEG comes."""
     jpeg = path.with_suffix(".jpg")
     jpeg.write_bytes(jpeg_of_size(rgb_image(path), path.stat().st_size))
     return jpeg
 
 
 def readers(paths: list[Path]) -> dict[str, dict[str, Any]]:
-    """Arguments of the reader in each table."""
+    """Arguments of the reader for each table."""
     sizes = {pillow_inr.read_header(path).size for path in paths}
     if len(sizes) > 1:
         raise SystemExit(f"images must be of one size to be read in batches, found {sorted(sizes)}")
@@ -168,11 +168,11 @@ def readers(paths: list[Path]) -> dict[str, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?", default=SAMPLES)
-    parser.add_argument("--count", type=int, default=24, help="images, at most")
-    parser.add_argument("--size", default="768x512", help="WIDTHxHEIGHT that images are encoded at")
+    parser.add_argument("--count", type=int, default=24, help="largest number of images")
+    parser.add_argument("--size", default="768x512", help="WIDTHxHEIGHT of the encoded images")
     parser.add_argument("--effort", type=int, default=1)
-    parser.add_argument("--images", type=int, default=128, help="of a pass; the same ones again if they are fewer")
-    parser.add_argument("--runs", type=int, default=2, help="passes that are timed")
+    parser.add_argument("--images", type=int, default=128, help="images per pass; repeated if there are fewer")
+    parser.add_argument("--runs", type=int, default=2, help="timed passes")
     arguments = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Gradient and Laplacian of an .inr, exact, beside those that finite differences of its decoded pixels give."""
+"""Exact gradient and Laplacian of an .inr, beside finite differences of its decoded pixels."""
 
 import argparse
 from pathlib import Path
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def exact_panels(file: Path, box: Box, scale: int = 1) -> Panels:
-    """What the network says in a box of pixels, at `scale` points per pixel in each direction."""
+    """Values and derivatives of the network in a box of pixels, at `scale` points per pixel in each direction."""
     model = pillow_inr.to_keras(file)
     left, top, right, bottom = box
     columns, rows = (right - left) * scale, (bottom - top) * scale
@@ -66,7 +66,7 @@ def exact_panels(file: Path, box: Box, scale: int = 1) -> Panels:
 
 
 def difference_panels(pixels: NDArray[np.uint8]) -> Panels:
-    """The same from central differences of the pixels."""
+    """Values and derivatives by central differences of the pixels."""
     luminance = pixels @ LUMINANCE
     around = np.pad(luminance, 1, mode="edge")
     laplacian = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:] - 4 * luminance
@@ -74,13 +74,13 @@ def difference_panels(pixels: NDArray[np.uint8]) -> Panels:
 
 
 def rms(values: NDArray[np.float64]) -> float:
-    """Root of the mean square, away from the border, whose few steep pixels would outweigh the image."""
+    """Root mean square without the border, whose few steep pixels would outweigh the image."""
     inner = values[BORDER:-BORDER, BORDER:-BORDER]
     return float(np.sqrt(np.mean(inner**2)))
 
 
 def draw(columns: dict[str, Panels], out: Path) -> None:
-    """Columns of panels, the rows on a scale each."""
+    """Draw columns of panels; each row has one scale."""
     exact = next(iter(columns.values()))
     steepest, strongest = (np.quantile(np.abs(panel), 0.97) for panel in exact[1:])
     figure, axes = plt.subplots(3, len(columns), figsize=(11, 7), layout="constrained")

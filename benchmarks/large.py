@@ -1,4 +1,4 @@
-"""Memory and time per step of encoding a 50-megapixel image, against a 768x512 one, each in a process of its own."""
+"""Memory and time per step of encoding a 50-megapixel and a 768x512 image, each in a process of its own."""
 
 import argparse
 import json
@@ -14,7 +14,9 @@ from PIL import Image
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=["siren", "pyramid"], default="siren")
-    parser.add_argument("--steps", type=int, default=600, help="of a pyramid, of each tile; 10 will do")
+    parser.add_argument(
+        "--steps", type=int, default=600, help="steps of the fit; with a pyramid, of each tile (10 are enough)"
+    )
     parser.add_argument("--size", type=int, nargs=2, default=(8192, 6144))
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -23,7 +25,7 @@ def main() -> None:
         _child(tuple(arguments.size), arguments.model, arguments.steps)
         return
     print(machine())
-    # In turn, so that both see the same of the machine's other tenants.
+    # In turn, so that other load on the machine affects both alike.
     sizes = (768, 512), arguments.size
     runs = [[_measure(size, arguments.model, arguments.steps) for size in sizes] for _ in range(arguments.runs)]
     small, large = ({name: statistics.median(run[i][name] for run in runs) for name in runs[0][i]} for i in (0, 1))

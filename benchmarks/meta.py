@@ -1,4 +1,4 @@
-"""What a learned initialization is worth: the curve of PSNR against steps, seconds and bytes, with it and without.
+"""Gain of a learned initialization: PSNR over steps, seconds and bytes, with it and without.
 
     python benchmarks/meta.py INIT.npz IMAGE... [--steps 60,100,200,400,1000,3000]
 
@@ -18,11 +18,11 @@ from common import machine
 from PIL import Image
 
 import pillow_inr
-from pillow_inr.format import container
+from pillow_inr.models import reader
 from pillow_inr.models.siren import initialization
 from pillow_inr.models.siren.initialization import Initialization
 
-# Photographs gain about this at twice the rate (docs/experiments.md): what bytes count against decibels.
+# Photographs gain about this much at twice the rate (docs/experiments.md); it converts bytes to decibels.
 DB_PER_DOUBLING = 3.0
 
 
@@ -31,7 +31,7 @@ class Point(NamedTuple):
     file_bytes: int
     seconds: float
     differences: int
-    """Tensors that are stored as differences from the initialization."""
+    """Number of tensors stored as residuals of the initialization."""
 
 
 def encode(image: Image.Image, steps: int, init: Initialization, with_it: bool) -> Point:
@@ -41,13 +41,13 @@ def encode(image: Image.Image, steps: int, init: Initialization, with_it: bool) 
     data = pillow_inr.encode(image, steps=steps, **options)
     seconds = time.perf_counter() - started
     psnr = Image.open(io.BytesIO(data)).info["psnr"]
-    _, _, chunks = container.unpack(data)
+    chunks = reader.read_file(data).chunks
     flags = [initialization.read_reference(chunk.data, len(init.weights))[1] for chunk in chunks if chunk.required]
     return Point(psnr, len(data), seconds, sum(map(sum, flags)))
 
 
 def gain_db(plain: Point, ahead: Point) -> float:
-    """Decibels won at equal bytes, about."""
+    """Approximate gain in decibels at equal bytes."""
     return ahead.psnr_db - plain.psnr_db - DB_PER_DOUBLING * math.log2(ahead.file_bytes / plain.file_bytes)
 
 

@@ -1,4 +1,4 @@
-"""Time of import, open and load of an .inr file, each the median of several, and what was loaded for it.
+"""Median times of import, open and load of an .inr file, and whether TensorFlow or Keras were imported.
 
 The first open and load of a process import the plugin and NumPy.
 """

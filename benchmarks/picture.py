@@ -1,4 +1,4 @@
-"""An image, its .inr and a JPEG of the same number of bytes, side by side, whole and enlarged."""
+"""Draw an image, its .inr and a JPEG of equal size side by side, whole and enlarged."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--inr", type=Path, help="an .inr of the image; by default it is fitted now")
+    parser.add_argument("--inr", type=Path, help="an .inr of the image; by default the image is encoded")
     parser.add_argument("--box", type=int, nargs=4, default=(290, 130, 482, 258), help="left, top, right, bottom")
     arguments = parser.parse_args()
     with Image.open(arguments.image) as opened:

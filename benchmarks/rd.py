@@ -1,7 +1,7 @@
 """Rate and distortion of pillow_inr and of classical codecs on a folder of images: a CSV, tables, BD-rates, a plot.
 
-Rows are added to the CSV as they are made; with --resume a run goes on where it was stopped, or adds another sweep of
-pillow_inr under a label of its own. The classical codecs come first, then ours: nothing runs beside what is timed.
+Each row is written to the CSV at once. With --resume a run continues where it was stopped, or adds another sweep of
+pillow_inr under its own label. The classical codecs come first, then pillow_inr; nothing runs beside what is timed.
 """
 
 import argparse
@@ -25,14 +25,14 @@ from pillow_inr.report import compare
 from pillow_inr.report.compare import Codec
 
 OURS = "pillow_inr"
-# Seconds above which one run of an encoder is taken as it is; below, the best of three.
+# An encoder that takes longer than this, in seconds, runs once; a faster one three times, of which the best counts.
 BRIEF = 0.3
 # MS-SSIM halves the image four times, and its window of 11 pixels must fit into the last.
 MS_SSIM_SIDE_MIN = 11 * 2**4
 
 T = TypeVar("T")
 Key = tuple[str, str, str]
-"""Label, setting and image: what tells one row of the CSV from another."""
+"""Label, setting and image, which identify a row of the CSV."""
 
 
 def main() -> None:
@@ -56,7 +56,12 @@ def _arguments() -> argparse.Namespace:
     names = [codec.name for codec in CODECS]
     parser.add_argument("--codecs", nargs="+", choices=[*names, OURS], default=[*names, OURS])
     ours = parser.add_argument_group(OURS)
-    ours.add_argument("--qualities", type=_integers, default=[10, 20, 30, 40, 50, 60, 70, 80], help="such as 20,35,50")
+    ours.add_argument(
+        "--qualities",
+        type=_integers,
+        default=[10, 20, 30, 40, 50, 60, 70, 80],
+        help="comma-separated, such as 20,35,50",
+    )
     ours.add_argument("--model", choices=["auto", "siren", "pyramid"], default="auto")
     ours.add_argument("--effort", type=int)
     ours.add_argument("--time-limit", type=float)
@@ -118,7 +123,7 @@ def _classical_rows(codec: Codec, images: list[Path], done: set[Key]) -> Iterato
 
 
 def _our_rows(arguments: argparse.Namespace, images: list[Path], done: set[Key]) -> Iterator[Row]:
-    """One fit a row. Its seconds hold whatever the fit takes, compiling included where a shape is new."""
+    """One fit per row. Its seconds include compiling if the shape is new."""
     given = {"effort": arguments.effort, "time_limit": arguments.time_limit}
     numbers = {name: value for name, value in given.items() if value is not None}
     label = arguments.label or _default_label(arguments.model, numbers)
@@ -157,7 +162,7 @@ def _row(codec: str, label: str, setting: str, path: Path, encode: Callable[[Ima
 
 
 def _timed(function: Callable[[], T], runs: int) -> tuple[T, float]:
-    """A result, and the shortest wall time of several calls; of one where that one is long."""
+    """A result and the shortest wall time of several calls, or of one call if that is long."""
     results: list[T] = []
     times: list[float] = []
     while not times or (len(times) < runs and times[0] < BRIEF):
@@ -166,7 +171,7 @@ def _timed(function: Callable[[], T], runs: int) -> tuple[T, float]:
 
 
 def _ms_ssim(reference: NDArray[np.uint8], result: NDArray[np.uint8]) -> float:
-    """Multi-scale SSIM of RGB as TensorFlow has it, the mean over channels; NaN where an image is too small."""
+    """TensorFlow's multi-scale SSIM of RGB, the mean over channels; NaN if the image is too small."""
     if min(reference.shape[:2]) < MS_SSIM_SIDE_MIN:
         return float("nan")
     import tensorflow as tf

@@ -1,4 +1,4 @@
-"""What `rd.py` makes of its CSV: mean curves, PSNR at given rates, BD-rates, a plot."""
+"""Tables and plot of the CSV of `rd.py`: mean curves, PSNR at given rates, BD-rates."""
 
 import csv
 import json
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import matplotlib
 
-matplotlib.use("Agg")  # a file is drawn, never a window
+matplotlib.use("Agg")  # draws to a file; needs no display
 import matplotlib.pyplot as plt
 import numpy as np
-from bjontegaard import Curve, bd_rate, overlap, psnr_at, rate_at
 from common import table
+from curves import Curve, bd_rate, overlap, psnr_at, rate_at
 
-# Names in the anchors' JSON, and their labels.
+# Labels of the curves in the anchors' JSON.
 ANCHOR_LABELS = {
     "COIN": "COIN (published)",
     "Strumpler-basic-8bit": "Strümpler (published)",
@@ -29,7 +29,7 @@ ANCHOR_LABELS = {
 ANCHOR_NAMES = list(ANCHOR_LABELS)
 REFERENCE = "jpeg"
 RATES = (0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-# What COIN reaches at 0.611 bpp in the mean over Kodak (its results.json).
+# COIN's mean over Kodak at 0.611 bpp (its results.json).
 COIN_PSNR = 28.408
 PLOT_RATES = (0.04, 2.5)
 PLOT_PSNRS = (21.0, 42.0)
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
     codec: str
     label: str
-    """Name of the curve the row is part of: of a codec, or of one sweep of ours."""
+    """Name of its curve: a codec, or a sweep of pillow_inr."""
     setting: str
     image: str
     width: int
@@ -63,7 +63,7 @@ def _parse(line: Mapping[str, str]) -> Row:
 
 
 class Sweep:
-    """The rows of one label on the images that all labels share: a row per setting and image."""
+    """Rows of one label on the images that all labels share: one per setting and image."""
 
     def __init__(self, rows: Sequence[Row], images: Sequence[str]) -> None:
         self.label = rows[0].label
@@ -80,7 +80,7 @@ class Sweep:
         return float(np.mean([getattr(row, field) for row in rows]))
 
     def means(self) -> list[list[str]]:
-        """A line of the table of mean curves for each setting."""
+        """Lines of the table of mean curves, one per setting."""
         formats = (("bpp", ".4f"), ("psnr", ".2f"), ("ms_ssim", ".4f"), ("encode_seconds", ".3f"))
         formats += (("decode_seconds", ".4f"),)
         return [
@@ -100,7 +100,7 @@ def report(path: Path, anchor_files: Sequence[Path], anchor_names: Sequence[str]
     curves = {sweep.label: sweep.mean_curve for sweep in sweeps} | anchors
     print(f"\n{len(images)} images: {', '.join(images)}")
     if anchors:
-        print("Published curves are means over the images of their authors: all 24 of Kodak.")
+        print("Published curves are their authors' means over all 24 images of Kodak.")
     header = ["codec", "setting", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s"]
     print("\nMean over the images\n\n" + table(header, [line for sweep in sweeps for line in sweep.means()]))
     print("\nPSNR of the mean curves in dB at a rate in bpp; the rate for COIN's mean\n\n" + _rate_table(curves))
@@ -112,7 +112,7 @@ def report(path: Path, anchor_files: Sequence[Path], anchor_names: Sequence[str]
 
 
 def _sweeps(rows: Sequence[Row]) -> tuple[list[Sweep], list[str]]:
-    """The labels' sweeps, ours first, and the images of which every label has all its settings."""
+    """A sweep per label, pillow_inr's first, and the images that every label has at all its settings."""
     by_label: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_label[row.label].append(row)
@@ -120,7 +120,7 @@ def _sweeps(rows: Sequence[Row]) -> tuple[list[Sweep], list[str]]:
     images = sorted(set.intersection(*complete.values())) if complete else []
     left_out = sorted({row.image for row in rows} - set(images))
     if left_out:
-        print(f"Left out, for not every codec has them at all its settings: {', '.join(left_out)}")
+        print(f"Left out, because some codec lacks them at some setting: {', '.join(left_out)}")
     if not images:
         raise SystemExit("no image has all settings of all codecs")
     sweeps = [Sweep(given, images) for given in by_label.values()]
@@ -187,7 +187,7 @@ def _cell(value: float | None, width: str) -> str:
 def _draw(sweeps: Sequence[Sweep], anchors: Mapping[str, Curve], images: int, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
     colours = plt.get_cmap("tab10").colors
-    # Ours thick and in front, the classical ones thin, published points dashed.
+    # pillow_inr is thick and in front, classical codecs are thin, published curves dashed.
     for index, sweep in enumerate(sweeps):
         ours = sweep.codec == "pillow_inr"
         style = {"linewidth": 2.6, "marker": "o", "zorder": 3} if ours else {"linewidth": 1.3}

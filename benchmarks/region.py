@@ -1,7 +1,7 @@
 """Thumbnails and regions of a large .inr: time, memory, agreement with the full decode.
 
-Without --file it encodes a photograph enlarged to 6000x4000, briefly: what a network costs to evaluate does not depend
-on how well it was fitted. The first thumbnail of a process imports NumPy and what else decoding needs.
+Without --file it encodes a photograph enlarged to 6000x4000 in few steps: the cost of evaluating a network does not
+depend on how well it was fitted. The first thumbnail of a process also imports NumPy and the entropy coder.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import pillow_inr
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "kodim15.png"
 
-# A process that has imported nothing else, so that time and memory are those of the thumbnail.
+# Runs in a fresh process, so that time and memory are those of the thumbnail.
 CHILD = """
 import json, sys, time
 from PIL import Image
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--image", type=Path, default=SAMPLE)
     parser.add_argument("--size", type=int, nargs=2, default=(6000, 4000))
     parser.add_argument("--networks", nargs="+", default=["64x5", "siren", "pyramid"], help="WIDTHxDEPTH or a model")
-    parser.add_argument("--steps", type=int, default=1500, help="of a SIREN; a pyramid takes a hundredth")
+    parser.add_argument("--steps", type=int, default=1500, help="steps of a SIREN; a pyramid takes a hundredth of them")
     parser.add_argument("--file", type=Path, help="an .inr to measure, instead of encoding one")
     parser.add_argument("--runs", type=int, default=9)
     arguments = parser.parse_args()

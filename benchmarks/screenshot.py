@@ -1,7 +1,7 @@
-"""A web page as headless Chromium shows it: python benchmarks/screenshot.py report.html report.png
+"""Picture of a web page in headless Chromium: python benchmarks/screenshot.py report.html report.png
 
-Needs Playwright (pip install playwright) and Chromium. Prints what the page complains of and asks the network for:
-nothing, of a report.
+Needs Playwright (pip install playwright) and Chromium. Prints the page's errors and network requests; a report has
+neither.
 """
 
 import argparse
@@ -18,14 +18,14 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, help="of the picture; by default that of the page")
-    parser.add_argument("--scale", type=float, default=1.0, help="pixels of the picture to one of the page")
+    parser.add_argument("--height", type=int, help="height of the picture; by default that of the page")
+    parser.add_argument("--scale", type=float, default=1.0, help="pixels of the picture per pixel of the page")
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args()
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     found: list[str] = []
     with sync_playwright() as driver:
-        # Chromium has no sandbox for the superuser, as whom containers run.
+        # Chromium has no sandbox for the superuser, who runs most containers.
         arguments = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
         browser = driver.chromium.launch(executable_path=chromium, args=arguments)
         viewport = {"width": options.width, "height": options.height or 900}

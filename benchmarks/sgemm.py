@@ -1,4 +1,4 @@
-"""The machine's own rate of float32 matrix products."""
+"""The machine's speed in float32 matrix products."""
 
 import statistics
 from collections import defaultdict
@@ -21,7 +21,7 @@ class SgemmRate(NamedTuple):
 
 
 class Sgemm:
-    """The rate of square matrix products, in NumPy and TensorFlow, in GFLOP/s."""
+    """Speed of square matrix products in NumPy and TensorFlow, in GFLOP/s."""
 
     def __init__(self) -> None:
         self.seen: dict[str, list[float]] = defaultdict(list)
@@ -33,7 +33,7 @@ class Sgemm:
             self.products += [(f"TensorFlow {size}", size, _tensorflow_product(square))]
 
     def measure(self) -> SgemmRate:
-        """All products once more, each the best of a few runs."""
+        """Time all products once more, each as the best of a few runs."""
         now = {}
         for name, size, product in self.products:
             now[name] = 2 * size**3 / min(seconds(product) for _ in range(RUNS)) / 1e9
@@ -56,5 +56,5 @@ def _tensorflow_product(square: NDArray[np.float32]) -> Callable[[], object]:
     import tensorflow as tf
 
     tensor = tf.constant(square)
-    # Reading one value waits for the product, should the device be asynchronous.
+    # Reading a value waits for the product on an asynchronous device.
     return lambda: float(tf.matmul(tensor, tensor)[0, 0])

@@ -1,6 +1,6 @@
-"""Images that are no photographs: does a fit collapse, and is `auto` ever much larger than the SIREN at equal PSNR?
+"""Images that are not photographs: does a fit fail, and is `auto` much larger than a SIREN of equal PSNR?
 
-Each image is drawn here, encoded with model="auto", and then as a SIREN that is asked for the PSNR that came out.
+Each image is drawn here, encoded with model="auto", and then as a SIREN with the PSNR of that file as its target.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 import pillow_inr
 
 Pixels = NDArray[np.uint8]
-# What auto may take beyond the SIREN.
+# Tolerated excess of `auto` over the SIREN.
 ALLOWED = 1.10
 ROW = "{:<12}{:>9}{:>9}{:>9}{:>8}{:>9}{:>8}{:>9}{:>7}  {}"
 
@@ -39,12 +39,12 @@ def _row(image: Pixels, quality: int, effort: int) -> list[str]:
     seconds = time.perf_counter() - began
     reached = psnr(image, decoded(data))
     flat = np.broadcast_to(np.rint(image.mean(axis=(0, 1))), image.shape)
-    # At a PSNR of 60 dB nobody sees a difference, and no search should look for more.
+    # Nobody sees a difference above 60 dB; no search should look for more.
     siren = pillow_inr.encode(image, model="siren", psnr=min(reached, 60.0), effort=effort)
     other = psnr(image, decoded(siren))
     ratio = len(data) / len(siren)
     equal = other >= min(reached, 60.0) - 0.1
-    judged = "SIREN does not get there" if not equal else f"{ratio:.2f}" + (" LARGER" if ratio > ALLOWED else "")
+    judged = "no SIREN reaches it" if not equal else f"{ratio:.2f}" + (" LARGER" if ratio > ALLOWED else "")
     height, width = image.shape[:2]
     with Image.open(io.BytesIO(data)) as opened:
         model = opened.info["model"]

@@ -1,12 +1,13 @@
-"""Speed and memory of fit and decode, beside the machine's own matrix product measured in the same run.
+"""Speed and memory of fit and decode, relative to the machine's matrix products in the same run.
 
-A matrix product of float32 squares (sgemm) is timed before every measurement, in NumPy and in TensorFlow; a share is
-the ratio to the fastest of them just then, and what is printed is the median of the ratios. So another tenant of the
-machine who slows both down hardly moves it. "of NumPy's" is the share of NumPy's fastest alone: decode has no other.
+Square float32 matrix products (sgemm) are timed before every measurement, in NumPy and in TensorFlow. A share is the
+ratio of a speed to that of the fastest product at that moment; the median of the ratios is printed, so other load on
+the machine, which slows both, hardly changes it. "of NumPy's" is the share of NumPy's fastest product, the only one
+available to decode.
 
-A step's work is counted as 6 x weights x its pixels: a multiply and an add in the forward product and in the two
-backward ones. The first layer needs no gradient of its inputs, and decode evaluates that layer per column and row
-instead of per pixel: "needed only" is the share with these products left out. A decoded pixel counts 2 x weights.
+A step counts as 6 x weights x pixels: a multiply and an add in the forward product and in the two backward ones. The
+first layer needs no gradient of its inputs, and decode evaluates it per column and row instead of per pixel; "needed
+only" is the share without these products. A decoded pixel counts as 2 x weights.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from steps import COLUMNS, Network, Work, fit_steps, measure_decode, measure_fit
 import pillow_inr
 
 SAMPLE = Path(__file__).parent.parent / "samples" / "kodim15.png"
-# In this order: "psnr" says what compiling takes, and later sections find it done.
+# "psnr" comes first because it measures compiling, which later sections find done.
 SECTIONS = ("psnr", "fit", "decode", "memory", "growth")
 KODAK_SIZE = (768, 512)
 LARGE_SIZE = (8192, 6144)
@@ -46,7 +47,7 @@ def main() -> None:
 
     sgemm = Sgemm()
     sgemm.measure()
-    sgemm.seen.clear()  # the first products start the threads
+    sgemm.seen.clear()  # the first products start threads
     image = rgb_image(arguments.image)
     sections = {
         "fit": lambda: _fit_section(sgemm, image, arguments),
@@ -67,11 +68,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("image", type=Path, nargs="?", default=SAMPLE)
     parser.add_argument("--networks", type=Network.parse, nargs="+", default=[Network(48, 4), (64, 5), (96, 5)])
     parser.add_argument("--only", type=_sections, default=SECTIONS, help=f"of {','.join(SECTIONS)}")
-    parser.add_argument("--steps", type=int, default=400, help="of a fit whose steps are timed")
+    parser.add_argument("--steps", type=int, default=400, help="steps of a timed fit")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--psnr", type=_numbers, default=(27.0, 28.0, 29.0, 30.0), help="to be reached, in dB")
-    parser.add_argument("--effort", type=int, default=5, help="of the fits that reach it")
-    parser.add_argument("--large", type=int, nargs=2, default=LARGE_SIZE, help="size of the image decoded for memory")
+    parser.add_argument("--psnr", type=_numbers, default=(27.0, 28.0, 29.0, 30.0), help="target PSNR in dB")
+    parser.add_argument("--effort", type=int, default=5, help="efforts of the fits that should reach it")
+    parser.add_argument(
+        "--large", type=int, nargs=2, default=LARGE_SIZE, help="size of the image for the memory of decode"
+    )
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.networks = [Network(*network) for network in arguments.networks]
@@ -116,7 +119,7 @@ def _psnr_section(image: Image.Image, arguments: argparse.Namespace) -> None:
     header += ["file dB", "file bytes", "s in all", "s to compile"]
     print(
         f"\nSeconds to a PSNR on {arguments.image.name} within fits of effort {arguments.effort}, by their progress "
-        "(the PSNR of the pixels of the last steps; the file's is what remains at the end)\n\n" + table(header, lines)
+        "(PSNR of the pixels of the last steps; that of the file includes all losses)\n\n" + table(header, lines)
     )
 
 
@@ -160,7 +163,7 @@ def _memory_section(arguments: argparse.Namespace) -> None:
 
 
 def _decode_in_child(path: Path) -> None:
-    """Decode a file and print what that took, as JSON."""
+    """Decode a file and print time and memory as JSON."""
     Image.MAX_IMAGE_PIXELS = None
     data = path.read_bytes()
     before = resident_mb()
@@ -176,7 +179,7 @@ def _decode_in_child(path: Path) -> None:
 
 
 def _growth_section(sgemm: Sgemm, arguments: argparse.Namespace) -> None:
-    """One dimension at a time, from width 64, depth 5 and 768x512."""
+    """Grow one dimension at a time, from width 64, depth 5 and 768x512."""
     middle = Network(64, 5)
     sweeps = {
         "pixels": [(size, middle) for size in GROWTH_SIZES],

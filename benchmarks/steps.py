@@ -1,6 +1,6 @@
-"""Times of a fit's steps and of decodes, as shares of the machine's own matrix products.
+"""Times of optimizer steps and of decodes, as shares of the speed of the machine's matrix products.
 
-Knows two things of pillow_inr that are not public: how many pixels a step sees, and where weights begin to be rounded.
+Uses two internals of pillow_inr: the pixels of a step, and the part of the fit after which weights are rounded.
 """
 
 import statistics
@@ -16,11 +16,10 @@ from PIL import Image
 from sgemm import Sgemm, SgemmRate
 
 import pillow_inr
-from pillow_inr.models.siren.architecture import Architecture
 
 
 class Network(NamedTuple):
-    """A network's shape, as on the command line: 48x4."""
+    """Width and depth of a network, on the command line 48x4."""
 
     width: int
     depth: int
@@ -36,14 +35,15 @@ class Network(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """Multiplies and adds of one pixel, by how they are counted."""
+    """Multiplies and adds per pixel."""
 
     weights: int
     first_kernel: int
 
     @classmethod
     def of(cls, data: bytes) -> "Work":
-        architecture = Architecture.of(pillow_inr.read_header(data))
+        header = pillow_inr.read_header(data)
+        architecture = header.model.architecture(header.channels)
         rows, columns = architecture.shapes[0]
         return cls(architecture.weight_count, rows * columns)
 
@@ -65,22 +65,22 @@ class Work:
 
 
 class Interval(NamedTuple):
-    """Between two reports of a fit."""
+    """The steps between two progress reports of a fit."""
 
     position: float
-    """Of its middle in the fit, 0..1."""
+    """Middle of the interval, as a part of the fit, 0..1."""
     seconds: float
-    """Of one step."""
+    """Time of one step."""
 
 
 class Fit(NamedTuple):
-    """A fit's file and its steps' times."""
+    """File of a fit and the times of its steps."""
 
     data: bytes
     intervals: list[Interval]
 
     def phases(self) -> dict[str, float]:
-        """Seconds of a step while weights are floats, and while they are rounded and their rate counts."""
+        """Seconds per step while weights are floats ("float"), and while they are rounded and have a rate ("rate")."""
         boundary = _rate_phase_start()
         parts = {
             "float": [interval.seconds for interval in self.intervals if interval.position < boundary],
@@ -96,14 +96,14 @@ def _rate_phase_start() -> float:
 
 
 def pixels_per_step(size: tuple[int, int]) -> int:
-    """A fit's batch: for a small image, a power of two that holds it (pillow_inr.fit._borrowed_trainer)."""
+    """Pixels of a training batch: a power of two that holds a small image (models/siren/training/fit.py)."""
     from pillow_inr.models.siren.training import trainer
 
     return min(trainer.BATCH_PIXELS, 1 << (size[0] * size[1] - 1).bit_length())
 
 
 def fit_steps(image: Image.Image, network: Network, steps: int) -> Fit:
-    """Fit so many steps and time them. A decoder takes as long for a file of one step as for any other."""
+    """Fit for a number of steps and time them. The speed of decoding does not depend on the number."""
     reports: list[tuple[int, float]] = []
 
     def report(step: int, *_: object) -> None:
@@ -128,14 +128,14 @@ class Measured(NamedTuple):
 
     @classmethod
     def of(cls, times: Sequence[float], sgemm: Sequence[SgemmRate], work: float, needed: float) -> "Measured":
-        """Args: seconds and sgemm of each round, operations in those seconds, those needed."""
+        """Medians from times and sgemm of each round, and from the operations: all, and those needed."""
         rates = [work / time / 1e9 for time in times]
         share = statistics.median(rate / other.fastest for rate, other in zip(rates, sgemm, strict=True))
         numpy_share = statistics.median(rate / other.numpy for rate, other in zip(rates, sgemm, strict=True))
         return cls(statistics.median(times), statistics.median(rates), share, numpy_share, share * needed / work)
 
     def cells(self, scale: float, width: str) -> list[str]:
-        """Of a table, in the order of COLUMNS, time first."""
+        """Cells of a table: the time, then COLUMNS."""
         shares = (self.share, self.numpy_share, self.needed_share)
         return [
             format(scale * self.seconds, width),
@@ -150,7 +150,7 @@ COLUMNS = ("GFLOP/s", "share of sgemm", "of NumPy's", "needed only")
 def measure_fit(
     sgemm: Sgemm, image: Image.Image, network: Network, steps: int, rounds: int
 ) -> tuple[dict[str, Measured], bytes]:
-    """Figures of each phase, and a file of the network."""
+    """Measurements of each phase, and a file of the network."""
     data = fit_steps(image, network, steps=1).data  # compiles
     work = Work.of(data)
     pixels = pixels_per_step(image.size)

@@ -1,7 +1,7 @@
-"""Random pairs of an image crop and a budget: whether `target_bytes` is kept, how much of it is used, and the PSNR.
+"""Random pairs of an image crop and a budget: is `target_bytes` kept, how much of it is used, and at which PSNR?
 
-Budgets are drawn from a few values, evenly spaced in their logarithm: each asks for a network of its own shape, and
-compiling one takes seconds. Exits with 1 if a file exceeded its budget.
+Budgets take a few values, evenly spaced in their logarithm: each leads to a network shape of its own, and compiling
+one takes seconds. Exits with 1 if a file exceeds its budget.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from PIL import Image
 import pillow_inr
 
 SMALLEST_BUDGET = 100
-# As many trainers as `fit` keeps, so that each shape compiles once.
+# No more than `fit` keeps trainers, so that each shape compiles once.
 BUDGETS = 8
-# The share of a budget that is to be used.
+# The share of a budget that should be used.
 WELL_USED = 0.95
 
 

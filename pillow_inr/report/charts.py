@@ -1,167 +1,52 @@
-"""Charts of the report as plain geometry, which its template draws: axes with ticks, histograms, a scatter plot."""
+"""Charts of the report: histograms and a scatter plot, drawn by matplotlib as SVG elements of the page.
 
+matplotlib places, scales and labels; this module adds what a page needs beyond a picture. Colours become variables of
+the page's style sheet, so that they follow a dark scheme. Bars and points get tooltips, which `xml.etree` escapes.
+"""
+
+import io
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from xml.etree import ElementTree
 
+import matplotlib.style
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-# A drawing in units that are pixels on a phone: text of 11 of them is readable there, and larger elsewhere.
-WIDTH, HEIGHT = 340, 220
-LEFT, RIGHT, TOP, BOTTOM = 50, 12, 22, 38
-# More of them say no more and blur small samples.
+# Size of a drawing, in pixels on a phone: text of 11 pixels is readable there.
+WIDTH, HEIGHT, TEXT_SIZE = 340, 220, 11
+# More bins show no more and make small samples noisy.
 BINS_MAX = 30
 # From this ratio of largest to smallest value on, an axis is logarithmic: most images would be in its first bins.
 LOG_RATIO = 40
-TICKS_MAX = 7
-# Values that differ less than by this part are drawn as one: no label would tell them apart.
-ALIKE = 1e-5
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A labelled place on an axis."""
-
-    at: float
-    label: str
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Values on a stretch of the drawing."""
-
-    low: float
-    high: float
-    start: float
-    """Where `low` is, in units of the drawing."""
-    end: float
-    log: bool = False
-
-    @classmethod
-    def spanning(cls, values: Sequence[float], start: float, end: float) -> "Axis":
-        """An axis on which all values have a place, its ends a little beyond them."""
-        low, high = min(values), max(values)
-        if low > 0 and high / low >= LOG_RATIO:
-            margin = (high / low) ** 0.05
-            return cls(low / margin, high * margin, start, end, log=True)
-        margin = (0.05 * abs(high) or 1.0) if _alike(low, high) else 0.05 * (high - low)
-        return cls(max(0.0, low - margin) if low >= 0 else low - margin, high + margin, start, end)
-
-    def at(self, value: float) -> float:
-        """Where a value is, in units of the drawing."""
-        low, high, value = (math.log(number) if self.log else number for number in (self.low, self.high, value))
-        return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
-
-    @property
-    def ticks(self) -> list[Tick]:
-        """Round values between the ends, at most some seven."""
-        return [Tick(self.at(value), f"{value:,.6g}") for value in (self._decades() if self.log else self._steps())]
-
-    def _steps(self, least: float = 0.0) -> list[float]:
-        rough = max((self.high - self.low) / TICKS_MAX, least)
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [round(number * step, 12) for number in range(first, last + 1)]
-
-    def _decades(self) -> list[float]:
-        powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        for factors in ((1, 2, 5), (1, 3), (1,)):
-            values = [factor * 10.0**power for power in powers for factor in factors]
-            inside = [value for value in values if self.low <= value <= self.high]
-            if len(inside) <= TICKS_MAX:
-                return inside
-        return inside[:: -(-len(inside) // TICKS_MAX)]
-
-
-class CountAxis(Axis):
-    """An axis of whole numbers from zero."""
-
-    def _steps(self, least: float = 0.0) -> list[float]:
-        return super()._steps(1.0)
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A bin of a histogram."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-    text: str
-
-
-@dataclass(frozen=True)
-class Point:
-    """An image in a scatter plot."""
-
-    x: float
-    y: float
-    text: str
-    anchor: str | None
-    """Where on the page the image is shown."""
-    kind: str
-    """"worst", "best" or "other"."""
+# Above this number, points are smaller and paler.
+DENSE = 300
+# Stand-ins for the page's colours while matplotlib draws, and the variables of its style sheet.
+LINE, MARK, WORST, BEST = (f"#0a0b0{digit}" for digit in range(4))
+VARIABLES = {LINE: "var(--line)", MARK: "var(--mark)", WORST: "var(--worst)", BEST: "var(--best)"}
+# Parts of matplotlib's drawing that have no place in a page: namespaces, which HTML does without, and a style for all
+# elements.
+_LEFT_OUT = re.compile(r'xlink:(?=href)| xmlns(:\w+)?="[^"]*"|<style.*?</style>')
+# Id of the groups of bars and points in matplotlib's drawing.
+_MARKS = "marks"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A drawing, empty of bars or of points."""
+    """A drawing for the page."""
 
     title: str
-    across: str
-    """What stands below the horizontal axis, with its unit."""
-    down: str
-    x: Axis
-    y: Axis
-    bars: Sequence[Bar] = ()
-    points: Sequence[Point] = ()
-    note: str = ""
-
-
-def histogram(values: Sequence[float], title: str, across: str, unit: str) -> Chart | None:
-    """How many images have which value; None without values.
-
-    Args:
-        values: finite.
-        unit: of the values in texts.
-    """
-    if not values:
-        return None
-    x = Axis.spanning(values, LEFT, WIDTH - RIGHT)
-    counts, edges = _bins(np.asarray(values, np.float64), x.log)
-    y = CountAxis(0, counts.max() * 1.05, HEIGHT - BOTTOM, TOP)
-    bars = [
-        _bar(x, y, (low, high), int(count), unit)
-        for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True)
-        if count
-    ]
-    low, middle, high = (f"{value:,.4g}" for value in np.quantile(values, (0.1, 0.5, 0.9)))
-    note = f"median {middle} {unit}; 80 % of the images between {low} and {high}"
-    return Chart(title=title, across=across, down="images", x=x, y=y, bars=bars, note=note)
-
-
-def _bins(values: NDArray[np.float64], log: bool) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    number = min(BINS_MAX, max(5, math.ceil(math.sqrt(values.size))))
-    low, high = values.min(), values.max()
-    if _alike(low, high):
-        margin = 0.02 * abs(high) or 0.5
-        return np.array([values.size]), np.array([low - margin, high + margin])
-    edges = np.geomspace(low, high, number + 1) if log else np.linspace(low, high, number + 1)
-    edges[0], edges[-1] = low, high
-    return np.histogram(values, edges)[0], edges
-
-
-def _alike(low: float, high: float) -> bool:
-    return high - low <= ALIKE * abs(high)
-
-
-def _bar(x: Axis, y: Axis, edges: tuple[float, float], count: int, unit: str) -> Bar:
-    left, right, top = max(x.at(edges[0]), x.start), min(x.at(edges[1]), x.end), y.at(count)
-    text = f"{edges[0]:,.4g} to {edges[1]:,.4g} {unit}: {count:,} {'image' if count == 1 else 'images'}"
-    return Bar(left, top, max(right - left - 0.8, 0.8), HEIGHT - BOTTOM - top, text)
+    svg: str
+    """An <svg> element that may stand in HTML as it is."""
+    note: str
+    linked: bool = False
+    """Points lead to pictures on the page."""
 
 
 @dataclass(frozen=True)
@@ -171,18 +56,139 @@ class Place:
     bpp: float
     psnr_db: float
     text: str
+    """Tooltip."""
     anchor: str | None = None
+    """Id of the element of the page that shows the image."""
     kind: str = "other"
+    """"worst", "best" or "other"."""
+
+
+def histogram(values: Sequence[float], title: str, across: str, unit: str) -> Chart | None:
+    """Draw how many images have which value.
+
+    Args:
+        values: finite.
+        across: label of the horizontal axis.
+        unit: of the values, for tooltips and the note.
+    Returns:
+        None if there are no values.
+    """
+    if not values:
+        return None
+    rounded = _rounded(values)
+    counts, edges = np.histogram(rounded, _edges(rounded))
+    tooltips = [
+        f"{left:,.4g} to {right:,.4g} {unit}: {count:,} {'image' if count == 1 else 'images'}"
+        for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    low, middle, high = (f"{value:,.4g}" for value in np.quantile(rounded, (0.1, 0.5, 0.9)))
+    note = f"median {middle} {unit}; 80 % of the images between {low} and {high}"
+    with _drawing(title, across, "images") as (figure, axes):
+        _set_scale(axes, "x", values)
+        axes.locator_params("y", integer=True)
+        # A little narrower than the bins, so that bars stand apart.
+        for bar in axes.bar(edges[:-1], counts, 0.95 * np.diff(edges), align="edge", color=MARK):
+            bar.set_gid(_MARKS)
+        svg = _svg(figure, tooltips, [None] * len(tooltips), f"{title}: images against {across}. {note}", "img")
+    return Chart(title=title, svg=svg, note=note)
 
 
 def scatter(places: Sequence[Place], note: str = "") -> Chart | None:
-    """PSNR over bits per pixel; None without images. Those that are shown on the page are drawn last."""
+    """Draw PSNR over bits per pixel, the worst and the best images on top; None without images."""
     if not places:
         return None
-    x = Axis.spanning([place.bpp for place in places], LEFT, WIDTH - RIGHT)
-    y = Axis.spanning([place.psnr_db for place in places], HEIGHT - BOTTOM, TOP)
-    ordered = sorted(places, key=lambda place: place.anchor is not None)
-    points = [Point(x.at(one.bpp), y.at(one.psnr_db), one.text, one.anchor, one.kind) for one in ordered]
-    return Chart(
-        title="Rate and distortion", across="bits per pixel", down="PSNR in dB", x=x, y=y, points=points, note=note
-    )
+    title, across, down = "Rate and distortion", "bits per pixel", "PSNR in dB"
+    area, alpha = (10, 0.4) if len(places) > DENSE else (28, 0.6)
+    looks = {"other": ("o", MARK, area, alpha), "worst": ("v", WORST, 70, 1.0), "best": ("^", BEST, 70, 1.0)}
+    groups = {kind: group for kind in looks if (group := [place for place in places if place.kind == kind])}
+    with _drawing(title, across, down) as (figure, axes):
+        _set_scale(axes, "x", [place.bpp for place in places])
+        _set_scale(axes, "y", [place.psnr_db for place in places])
+        for kind, group in groups.items():
+            marker, colour, size, opacity = looks[kind]
+            rates, psnrs = _rounded([place.bpp for place in group]), _rounded([place.psnr_db for place in group])
+            points = axes.scatter(rates, psnrs, size, color=colour, marker=marker, alpha=opacity, linewidths=0)
+            points.set_gid(_MARKS)
+        drawn = [place for group in groups.values() for place in group]
+        tooltips = [place.text for place in drawn]
+        svg = _svg(
+            figure, tooltips, [place.anchor for place in drawn], f"{title}: {down} against {across}. {note}", "group"
+        )
+    return Chart(title=title, svg=svg, note=note, linked=any(place.anchor for place in places))
+
+
+def _rounded(values: Sequence[float]) -> list[float]:
+    """Values of five digits: labels of six tell them apart."""
+    return [float(f"{value:.5g}") for value in values]
+
+
+def _edges(values: Sequence[float]) -> NDArray[np.float64]:
+    """Edges of the bins: 5 to 30 of them, about the square root of the number of values."""
+    low, high = min(values), max(values)
+    margin = 0.1 * abs(low) or 1.0 if low == high else 0.0
+    number = min(BINS_MAX, max(5, math.ceil(math.sqrt(len(values)))))
+    spaced = np.geomspace if _spans_decades(values) else np.linspace
+    return spaced(low - margin, high + margin, number + 1)
+
+
+def _spans_decades(values: Sequence[float]) -> bool:
+    return min(values) > 0 and max(values) / min(values) >= LOG_RATIO
+
+
+@contextmanager
+def _drawing(title: str, across: str, down: str) -> Iterator[tuple[Figure, Axes]]:
+    """Empty axes in the report's style, which holds while the context is open."""
+    # Starting from matplotlib's defaults leaves a user's own style out. The salt makes ids repeatable, and unique on
+    # the page.
+    style = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": TEXT_SIZE, "font.sans-serif": "DejaVu Sans"}
+    with matplotlib.style.context(["default", style]):
+        figure = Figure((WIDTH / 72, HEIGHT / 72), facecolor="none", layout="constrained")  # 72 units per inch
+        axes = figure.add_subplot(frame_on=False, xlabel=across, axisbelow=True)
+        axes.set_title(down, loc="left", fontsize=TEXT_SIZE)
+        axes.grid(color=LINE)
+        axes.tick_params(length=0, labelsize=TEXT_SIZE)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+            axis.set_major_formatter("{x:,.6g}")
+        yield figure, axes
+
+
+def _set_scale(axes: Axes, name: str, values: Sequence[float]) -> None:
+    """Make the axis "x" or "y" logarithmic if the values span decades."""
+    if not _spans_decades(values):
+        return
+    axis = axes.xaxis if name == "x" else axes.yaxis
+    axes.set(**{f"{name}scale": "log"})
+    axis.set_major_locator(LogLocator(subs=(1, 3) if max(values) / min(values) < 3000 else (1,), numticks=7))
+    axis.set_major_formatter("{x:,.6g}")
+    axes.minorticks_off()
+    if name == "x":
+        axes.set_xlabel(f"{axes.get_xlabel()}, logarithmic")
+
+
+def _svg(figure: Figure, tooltips: Sequence[str], anchors: Sequence[str | None], label: str, role: str) -> str:
+    """The drawing as an element of an HTML page.
+
+    Args:
+        tooltips: of the marks, in the order in which they were drawn.
+        anchors: ids of the elements of the page to which they lead.
+        label, role: for screen readers.
+    """
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    drawing = _LEFT_OUT.sub("", stream.getvalue())
+    for colour, variable in VARIABLES.items():
+        drawing = drawing.replace(colour, variable)
+    root = ElementTree.fromstring(drawing)
+    root.attrib |= {"role": role, "aria-label": label}
+    groups = [group for group in root.iter("g") if group.get("id") == _MARKS]
+    # Definitions, which marks refer to, have ids; marks have none.
+    marks = [mark for group in groups for mark in group.iter() if mark.tag in ("path", "use") and not mark.get("id")]
+    for mark, tooltip, anchor in zip(marks, tooltips, anchors, strict=True):
+        if anchor:
+            ElementTree.SubElement(mark, mark.tag, mark.attrib)
+            mark.tag, mark.attrib = "a", {"href": f"#{anchor}"}
+        ElementTree.SubElement(mark, "title").text = tooltip
+    for group in root.iter("g"):
+        group.attrib.pop("id", None)  # each drawing has the same ones
+    return ElementTree.tostring(root, "unicode")

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about many images: figures of all, pictures of the worst and the best."""
+"""One self-contained HTML page about a batch: statistics of all images, pictures of the worst and the best."""
 
 import hashlib
 import json
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from ..batch.manifest import Record
 
 _TEMPLATE = Path(__file__).with_name("template.html")
-# Points of the scatter plot: more hide each other, and a browser takes long.
+# Points of the scatter plot: more would hide each other and slow the browser down.
 POINTS_MAX = 2000
 # Rows of the table of failures.
 FAILURES_MAX = 200
+# Characters of a name or a message.
 TEXT_MAX = 300
-"""Letters of a name or a message."""
-# A longer time without an image ends a run: nobody was encoding.
+# A longer pause between images ends a run: nobody was encoding.
 PAUSE_SECONDS = 60.0
-# Figures beyond are no figures of images: nothing is drawn of them.
+# Numbers outside these ranges cannot be those of an image; they are left out.
 _BOUNDS = {"bytes": (1, 1e15), "bpp": (1e-9, 1e6), "psnr": (-1e3, 1e3), "ms_ssim": (-1, 1), "seconds": (0, 1e9)}
 
 
@@ -53,18 +53,18 @@ def render(
     images: int = 3,
     on_image: Callable[[int, int], None] = lambda number, count: None,
 ) -> bytes:
-    """The page about the images that a manifest lists.
+    """Make the page about the images of a manifest.
 
     Args:
         path: the manifest.
         outputs: folder of the .inr files; by default the manifest's.
-        images: how many of the worst and of the best are shown, by PSNR.
-        on_image: is told, before each image that is shown, its number from 1 on and their count.
+        images: number of worst and of best images to show, by PSNR.
+        on_image: called before each shown image with its number, from 1 on, and their count.
     Returns:
-        HTML in UTF-8. It loads nothing: pictures, styles and script are in it.
+        HTML in UTF-8. It holds its pictures, styles and script and loads nothing.
     Raises:
         OSError: the manifest cannot be read.
-        ValueError: it is damaged, or lists nothing.
+        ValueError: the manifest is damaged or empty.
     """
     records = manifest.read(path)
     if not records:
@@ -93,13 +93,12 @@ def render(
         colours=report_images.colours(),
         lossless=report_images.LOSSLESS_PIXELS,
         quality=report_images.QUALITY,
-        size=report_charts,
     )
     return text.encode()
 
 
 def choose(done: Sequence["Record"], images: int) -> tuple[list["Record"], list["Record"]]:
-    """The images of lowest PSNR, the lowest first, and those of highest, the highest first; none is in both."""
+    """The worst images by PSNR, lowest first, and the best ones, highest first; none is in both."""
     known = [record for record in done if record.exact or _number(record, "psnr") is not None]
     known.sort(key=_psnr_db)
     number = min(images, -(-len(known) // 2))
@@ -108,7 +107,7 @@ def choose(done: Sequence["Record"], images: int) -> tuple[list["Record"], list[
 
 
 def readable(text: str) -> str:
-    """A text from outside as it may stand on a page: what cannot be seen, or steers, is written out; not too long."""
+    """Escape invisible and control characters of a text from outside, and cut it at TEXT_MAX."""
     seen = "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text[:TEXT_MAX]
     )
@@ -122,7 +121,7 @@ def _environment() -> Environment:
 
 
 def _number(record: "Record", name: str) -> float | None:
-    """A figure of an image; None if there is none that can be one."""
+    """A number of an image; None if it is missing or out of its range."""
     value = getattr(record, name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -140,7 +139,7 @@ def _psnr_db(record: "Record") -> float:
 
 
 def _tiles(records: Sequence["Record"], done: Sequence["Record"]) -> list[tuple[str, str]]:
-    """The figures of the head line, and what each is."""
+    """Values and labels of the head line."""
     names = ("bytes", "bpp", "psnr", "ms_ssim", "seconds")
     sizes, rates, psnrs, similarities, seconds = (_numbers(done, name) for name in names)
     exact = sum(record.exact for record in done)
@@ -165,7 +164,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def size_text(count: float) -> str:
-    """A number of bytes to read."""
+    """Format a number of bytes."""
     for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if round(count) >= factor:
             return f"{count / factor:.4g} {unit}"
@@ -173,7 +172,7 @@ def size_text(count: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """A time to read."""
+    """Format a time."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
@@ -183,9 +182,9 @@ def time_text(seconds: float) -> str:
 
 
 def images_per_minute(done: Sequence["Record"]) -> float | None:
-    """How many were finished in a minute while any was worked on; None if the manifest does not tell.
+    """Images finished per minute of work; None if the manifest does not tell.
 
-    Between runs nobody works: longer pauses do not count.
+    Pauses of more than PAUSE_SECONDS do not count.
     """
     spans = sorted(span for record in done if (span := _span(record)) is not None)
     if not spans:
@@ -198,7 +197,7 @@ def images_per_minute(done: Sequence["Record"]) -> float | None:
 
 
 def _span(record: "Record") -> tuple[float, float] | None:
-    """When its encoding began and ended, in seconds."""
+    """Start and end of the encoding, in seconds."""
     seconds = _number(record, "seconds")
     try:
         end = datetime.fromisoformat(record.time).timestamp()
@@ -208,7 +207,7 @@ def _span(record: "Record") -> tuple[float, float] | None:
 
 
 def _facts(records: Sequence["Record"]) -> list[tuple[str, str]]:
-    """How the images were made: options, versions, workers, dates."""
+    """Options, versions, workers and dates of the batch."""
     options = Counter(_options_text(record.options) for record in records)
     versions = Counter(readable(str(record.version)) for record in records)
     workers = {record.worker for record in records if record.worker}
@@ -216,7 +215,7 @@ def _facts(records: Sequence["Record"]) -> list[tuple[str, str]]:
     facts = [("options", _counted(options)), ("pillow_inr", _counted(versions)), ("workers", f"{len(workers):,}")]
     warned = sum(record.warning is not None for record in records)
     if warned:
-        facts.append(("warned", f"{warned:,} of {len(records):,}; the manifest says of what"))
+        facts.append(("warned", f"{warned:,} of {len(records):,}; see the manifest"))
     if times:
         first, last = (readable(time[:16].replace("T", " ")) for time in (times[0], times[-1]))
         facts.append(("finished", first if first == last else f"{first} to {last} (UTC)"))
@@ -259,7 +258,7 @@ def _scatter(done: Sequence["Record"], anchors: dict[str, tuple[str, str]]) -> C
         marked = [record for record in known if record.output in anchors]
         others = [record for record in known if record.output not in anchors]
         drawn = marked + random.Random(0).sample(others, max(0, POINTS_MAX - len(marked)))
-        note = f"{len(drawn):,} of {len(known):,} images, drawn by lot"
+        note = f"{len(drawn):,} of {len(known):,} images, drawn at random"
     return report_charts.scatter([_place(record, anchors) for record in drawn], note)
 
 
@@ -277,7 +276,7 @@ def _shown(record: "Record", anchor: str, sources: Path, outputs: Path) -> Shown
 
 
 def _figures(record: "Record") -> list[tuple[str, str]]:
-    """What the manifest says of an image."""
+    """Labels and values of an image, from the manifest."""
     size, bpp, ms_ssim, seconds = (_number(record, name) for name in ("bytes", "bpp", "ms_ssim", "seconds"))
     psnr_db = _psnr_db(record)
     return [

@@ -1,9 +1,9 @@
-"""Train the networks that pyramids start from: pillow_inr/pyramid_priors.bin, on a folder of photographs.
+"""Train the base weights of the pyramid, pillow_inr/models/pyramid/base_weights.bin, on a folder of photographs.
 
-First one set of networks for crops of all photographs at once, at a middle lambda. Then, for each lambda, a set of its
-own for each crop, all tied to their mean by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD"):
-the mean is where a fit to one image best begins, which networks that serve all images at once are not. Latents are
-fitted from zero throughout, as an encoder does. Never train on images that results are reported on.
+First one set of networks is trained on crops of all photographs, at a middle lambda. Then, for each lambda, every crop
+gets its own set, tied to the mean of all by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD",
+section 3). That mean is a better start for a fit to one image than networks that serve all images at once. Latents
+always start from zero, as in an encoder. Do not train on images on which results are reported.
 """
 
 import argparse
@@ -25,23 +25,23 @@ from pillow_inr.models.pyramid.training.trainer import NOISE_OFFSETS, Image, Ste
 SIZE = (384, 256)
 CHANNELS = 3
 PRESET = 0
-START_RATE_WEIGHT = 1e-3
+START_RD_LAMBDA = 1e-3
 START_EPOCHS = 250
-# The spring: part of the way to the mean that networks are moved after each epoch, at the first learning rate.
+# Spring: after each epoch, at the first learning rate, networks move this part of the way to their mean.
 SPRING = 0.05
-# Gradients are those of the logarithm of the loss, so that each crop counts alike.
+# Bound of the gradients, which are those of log(loss), so that each crop counts alike.
 CLIP = 3.0
 LATENT_RATE, LATENT_GROWTH = 0.16, 1.3
-# The upsampling that training starts from: bicubic, as Cool-chic has it.
+# Initial upsampling filter: bicubic, as in Cool-chic.
 BICUBIC = (-0.0351562, 0.2617187, 0.8789063, -0.1054687)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="photographs, each at least 384x256")
-    parser.add_argument("--output", type=Path, default=Path("build/pyramid_priors.bin"))
+    parser.add_argument("--output", type=Path, default=Path("build/base_weights.bin"))
     parser.add_argument("--crops", type=int, default=72)
-    parser.add_argument("--epochs", type=int, default=150, help="of each lambda")
+    parser.add_argument("--epochs", type=int, default=150, help="epochs for each lambda")
     parser.add_argument("--start", type=Path, help=".npz of networks to start from, written by an earlier run")
     arguments = parser.parse_args()
     print(machine())
@@ -51,7 +51,7 @@ def main() -> None:
     if arguments.start:
         start: Tensors = dict(np.load(arguments.start))
     else:
-        start = _train(trainer, crops, _random(), START_RATE_WEIGHT, START_EPOCHS, together=True)
+        start = _train(trainer, crops, _random(), START_RD_LAMBDA, START_EPOCHS, together=True)
         np.savez(arguments.output.with_suffix(".start.npz"), **start)
     trained = []
     for rd_lambda in BASE_RD_LAMBDAS:
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _crops(trainer: Trainer, folder: Path, count: int) -> list[Image]:
-    """A random crop of each of some photographs."""
+    """Take a random crop from each of some photographs."""
     random = np.random.default_rng(1)
     width, height = SIZE
     crops = []
@@ -75,7 +75,7 @@ def _crops(trainer: Trainer, folder: Path, count: int) -> list[Image]:
 
 
 def _random() -> Tensors:
-    """Networks that nothing has been learned by."""
+    """Random networks to start from."""
     random = np.random.default_rng(0)
     sizes = {"a1": 0.2, "a2": 0.2, "a3": 0.1, "s1": 0.1, "s2": 0.04}
     weights = {
@@ -89,7 +89,7 @@ def _random() -> Tensors:
 def _train(
     trainer: Trainer, crops: Sequence[Image], start: Tensors, rd_lambda: float, epochs: int, together: bool
 ) -> Tensors:
-    """Networks from `start` on for one lambda: of all crops together, or the mean of those of each."""
+    """Train networks for one lambda: a set for all crops together, or the mean of a set for each crop."""
     random = np.random.default_rng(2)
     networks = [dict(start)] * len(crops) if together else [dict(start) for _ in crops]
     optimizers = [Soap(start, CLIP)] * len(crops) if together else [Soap(start, CLIP) for _ in crops]
@@ -135,9 +135,9 @@ def _step(position: float, pace: float, epoch: int, rd_lambda: float, offsets: N
 
 
 def _packed(weights: Tensors) -> bytes:
-    """A prior as the package's data holds it: int16, which synthesis weights of 2 and more do not fit into."""
+    """Base weights as stored in the package, int16; synthesis weights must be below 2."""
     weights = dict(weights)
-    # A unit's weights before and behind its rectification may be traded for each other: about the same size, then.
+    # Scaling a unit's weights before the rectifier and dividing those behind it changes nothing; this evens them out.
     before, behind = np.abs(weights["s1"]).max(axis=1), np.abs(weights["s2"]).max(axis=0)
     factor = np.sqrt(np.maximum(behind, 1e-6) / np.maximum(before, 1e-6))
     weights["s1"], weights["s1b"] = weights["s1"] * factor[:, None], weights["s1b"] * factor

@@ -1,8 +1,9 @@
-"""Learn the filters that a pyramid's first latents come from: pillow_inr/pyramid_analysis.npy, from photographs.
+"""Learn the filters that predict a pyramid's initial latents, from photographs.
 
-Crops are fitted from each prior, and the fits' symbols regressed on the image around them, by least squares with the
-ridge that does best on crops left aside. Fits of few steps begin with the filters that are there, or with zeros
-(--from-zeros); longer ones with zeros. Never learn from images that results are reported on.
+The package stores them in pillow_inr/models/pyramid/training/initial_latents.npy. Crops are fitted with each set of
+base weights. Least squares then predict the symbols of a fit from the image around them, with the ridge that is best
+on crops left aside. Short fits start from the present filters, or from zeros with --from-zeros; long fits start from
+zeros. Do not learn from images on which results are reported.
 """
 
 import argparse
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from pillow_inr.imaging.samples import Scale
-from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, PRESET
+from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS
 from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, LEVELS
 from pillow_inr.models.pyramid.training import fit as pyramid_fit
 from pillow_inr.models.pyramid.training import initial_latents
 
 SIZE = (384, 256)
+PRESET = 0
 SCALE = Scale("uint8", 3, ((0.0, 255.0),))
-# Per cell; features are in 0..1 and nearly the same at neighbours.
+# Ridge per latent; features are in 0..1 and nearly equal at neighbours.
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 LEFT_ASIDE = 4  # every fourth crop
 
@@ -33,7 +35,7 @@ Grids = Sequence[NDArray[np.int32]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="photographs, each at least 384x256")
-    parser.add_argument("--output", type=Path, default=Path("build/pyramid_analysis.npy"))
+    parser.add_argument("--output", type=Path, default=Path("build/initial_latents.npy"))
     parser.add_argument("--crops", type=int, default=32)
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--from-zeros", action="store_true")
@@ -61,7 +63,7 @@ def _crops(folder: Path, count: int) -> list[Crop]:
 
 
 def _learned(crops: Sequence[Crop], base_index: int, steps: int) -> NDArray[np.float64]:
-    """Filters of all levels for one prior, shape (LEVELS, 1 + FEATURES)."""
+    """Filters of all levels for one set of base weights, shape (LEVELS, 1 + FEATURES)."""
     rd_lambda = BASE_RD_LAMBDAS[base_index]
     fits = [
         pyramid_fit.fit(crop, scale=SCALE, preset=PRESET, base_index=base_index, rd_lambda=rd_lambda, steps=steps).grids
@@ -92,7 +94,7 @@ def _regressed(inputs: Sequence[NDArray[np.float64]], fits: Sequence[Grids], lev
 
 
 def _solved(inputs: NDArray[np.float64], outputs: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
-    """Bias and weights."""
+    """Solve a ridge regression; return the bias, then the weights."""
     means, mean = inputs.mean(axis=0), outputs.mean()
     centred = inputs - means
     squares = centred.T @ centred + ridge * len(inputs) * np.eye(len(means))
