@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -51,12 +52,12 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
     return encode_source(source_image(image, metadata), checked).data
 
 
-def source_image(image: "ImageLike", metadata: dict[str, Any]) -> "SourceImage":
+def source_image(image: "ImageLike", metadata: Mapping[str, Any]) -> "SourceImage":
     """Convert an image to what encoders work on.
 
     Args:
         image: as for `encode`.
-        metadata: exif, icc_profile, xmp, comment, dpi, as for `encode`.
+        metadata: exif, icc_profile, xmp, comment, dpi, as for `encode`; other names are ignored.
     Raises:
         TypeError, ValueError, OSError: as `encode`, of the image and its metadata.
     """

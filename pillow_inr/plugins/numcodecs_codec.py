@@ -6,7 +6,7 @@ import numpy as np
 from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ensure_ndarray_like, ndarray_copy
 
-from .. import api
+from .. import api, codec
 from ..format.pixel_format import DTYPES
 from ..options import EncodeOptions
 
@@ -24,7 +24,7 @@ class InrCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
     codec_id = "inr"
 
     def __init__(self, **options: Any) -> None:
-        EncodeOptions(**options)
+        self._checked = EncodeOptions(**options)
         self.options = options
 
     def encode(self, buf: Any) -> bytes:
@@ -38,7 +38,7 @@ class InrCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
             raise ValueError(f"codec inr stores uint8, uint16 and float32, got {array.dtype}")
         while array.ndim > 2 and array.shape[0] == 1:
             array = array[0]
-        return api.encode(array, **self.options)
+        return codec.encode(array, self._checked)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
         """The array, of the type it had, without leading axes of length 1; into `out` if that is given."""

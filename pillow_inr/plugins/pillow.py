@@ -18,7 +18,7 @@ from ..format.header import HEADER_MAX_BYTES, Box, Header, ModelHeader, Size
 from ..format.info import file_info
 from ..format.metadata import Metadata
 from ..format.signature import FORMAT, MAGIC
-from ..imaging.pillow import as_mode, check_pixels, metadata_of, mode_of, to_samples
+from ..imaging.pillow import as_mode, check_pixels, mode_of
 from ..imaging.region import check_box, check_size
 from ..models import reader
 from ..options import EncodeOptions
@@ -184,12 +184,12 @@ class InrImageFile(ImageFile.ImageFile):
 
 def save(image: Image.Image, fp: IO[bytes]) -> None:
     """What `Image.save` does for this format; its keywords are in `image.encoderinfo`."""
-    from .. import codec
+    from .. import api
 
     options = EncodeOptions.from_keywords(image.encoderinfo)
-    beside = metadata_of(image, image.encoderinfo)
+    source = api.source_image(image, image.encoderinfo)
     try:
-        data = codec.encode(to_samples(image), options, beside)
+        data = api.encode_source(source, options).data
     except (BackendError, FitError) as error:
         raise OSError(f"cannot write INR: {error}") from error
     # Written once, at the end: an error before this leaves nothing half-written.

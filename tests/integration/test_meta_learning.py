@@ -138,7 +138,7 @@ def test_files_that_misuse_an_initialization_are_refused(known: Initialization) 
         with pytest.raises(FormatError, match="at most one"):
             pillow_inr.decode(file(SMALL, *chunks))
     with pytest.raises(FormatError, match="another network"):
-        pillow_inr.decode(file(Architecture(**{**vars(SMALL), "growth": 151}), right))
+        pillow_inr.decode(file(Architecture(**{**vars(SMALL), "frequency_ratio": 151}), right))
 
 
 def test_options_that_do_not_fit_are_refused(known: Initialization, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def picture(width: int = 50, height: int = 40) -> np.ndarray:
 def fit(image: np.ndarray, **options: Any) -> Any:
     from pillow_inr.models.pyramid.training import fit as pyramid_fit
 
-    given = {"preset": 0, "prior": 2, "rd_lambda": 1e-3, "steps": 10, **options}
+    given = {"preset": 0, "base_index": 2, "rd_lambda": 1e-3, "steps": 10, **options}
     return pyramid_fit.fit(image, scale=SCALE, **given)
 
 

@@ -67,11 +67,15 @@ def _header(rng: random.Random) -> tuple[dict[str, object], int]:
         fields |= {"model": container.MODEL_SIREN, "width": rng.choice((1, 64, 1024)), "depth": rng.choice((1, 3, 15))}
         fields |= {"coding": rng.randrange(2)}
         if rng.random() < 0.5:
-            fields |= {"encoding": container.ENCODING_FOURIER, "frequencies": rng.choice((1, 32)), "growth": 140}
+            fields |= {
+                "encoding": container.ENCODING_FOURIER,
+                "frequencies": rng.choice((1, 32)),
+                "frequency_ratio": 140,
+            }
     else:
         large = max(fields["size"]) > 4096  # type: ignore[call-overload]
         tile = rng.choice((8, 12) if large else (0, 8, 12))
-        fields |= {"model": container.MODEL_PYRAMID, "coding": 0, "prior": rng.randrange(4), "tile": tile}
+        fields |= {"model": container.MODEL_PYRAMID, "coding": 0, "base_index": rng.randrange(4), "tile": tile}
     frame = len(container.header(**fields, payload_bytes=36).pack()) + container.CRC_BYTES  # type: ignore[arg-type]
     return fields, frame
 

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -16,7 +15,11 @@ pytest.importorskip("click")
 
 from pillow_inr import api
 from pillow_inr.cli import fitting
+from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.errors import FitError
+from pillow_inr.format.metadata import Metadata
+from pillow_inr.options import EncodeOptions
+from tests.support import container
 from tests.support.checks import VECTORS, gradient
 from tests.support.cli_checks import QUICK, RGB, exif, photographs, run, tree
 
@@ -88,25 +91,25 @@ def test_goals_exclude_each_other(tmp_path: Path) -> None:
 
 
 class _Encoder:
-    """Stands in for `api.encode`: no fit."""
+    """Stands in for `api.encode_source`: no fit."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.sizes: list[tuple[int, int]] = []
+        self.asked: list[EncodeOptions] = []
+        self.sources: list[SourceImage] = []
         self.interrupt_at = -1
 
-    def __call__(self, image: Image.Image, **options: Any) -> bytes:
+    def __call__(self, source: SourceImage, options: EncodeOptions) -> Encoded:
         if len(self.asked) == self.interrupt_at:
             raise KeyboardInterrupt
-        self.sizes.append(image.size)
+        self.sources.append(source)
         self.asked.append(options)
-        return RGB.read_bytes()
+        return Encoded(RGB.read_bytes(), 30.0, container.open_model(RGB.read_bytes()))
 
 
 @pytest.fixture
 def encoder(monkeypatch: pytest.MonkeyPatch) -> _Encoder:
     encoder = _Encoder()
-    monkeypatch.setattr(api, "encode", encoder)
+    monkeypatch.setattr(api, "encode_source", encoder)
     return encoder
 
 
@@ -117,23 +120,22 @@ def test_goals_reach_the_encoder(tmp_path: Path, encoder: _Encoder) -> None:
         assert run("encode", tmp_path / "a.png", "--force", option, value, "--time-limit", 9).exit_code == 0
         name = option.removeprefix("--").replace("-", "_")
         # The default quality does not get into the way of the others.
-        assert {key: encoder.asked[-1].get(key) for key in ("quality", "target_bytes", "bpp", "psnr")} == {
+        assert {key: getattr(encoder.asked[-1], key) for key in ("quality", "target_bytes", "bpp", "psnr")} == {
             **dict.fromkeys(("quality", "target_bytes", "bpp", "psnr")),
             name: value,
         }
-        assert encoder.asked[-1]["time_limit"] == 9
+        assert encoder.asked[-1].time_limit == 9
 
 
 def test_metadata_are_kept_or_stripped(tmp_path: Path, encoder: _Encoder) -> None:
     Image.fromarray(gradient(12, 9)).save(tmp_path / "a.jpg", exif=exif(6), comment="hello")
     assert run("encode", tmp_path / "a.jpg").exit_code == 0
     assert run("encode", tmp_path / "a.jpg", "--force", "--strip").exit_code == 0
-    kept, stripped = encoder.asked
-    names = {"exif", "icc_profile", "xmp", "comment", "dpi"}
-    assert not names & set(kept)
-    assert {name: stripped[name] for name in names & set(stripped)} == dict.fromkeys(names - {"icc_profile"})
+    kept, stripped = encoder.sources
+    assert kept.metadata.exif is not None and kept.metadata.comment == b"hello"
+    assert stripped.metadata == Metadata()
     # The orientation goes with the EXIF data, so the pixels are turned.
-    assert encoder.sizes == [(12, 9), (9, 12)]
+    assert [source.size for source in encoder.sources] == [(12, 9), (9, 12)]
 
 
 def test_folders_keep_their_tree(tmp_path: Path, encoder: _Encoder) -> None:
@@ -229,8 +231,8 @@ def test_an_interrupted_process(tmp_path: Path) -> None:
         Image.fromarray(gradient(12, 9)).save(tmp_path / f"{name}.png")
     code = (
         "import threading, pillow_inr.api as api; from pillow_inr.cli import main\n"
-        "def encode(image, **options):\n    print('fitting', flush=True)\n    threading.Event().wait(60)\n"
-        f"api.encode = encode; main(['encode', {str(tmp_path)!r}])"
+        "def encode(source, options):\n    print('fitting', flush=True)\n    threading.Event().wait(60)\n"
+        f"api.encode_source = encode; main(['encode', {str(tmp_path)!r}])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -60,7 +60,7 @@ def test_info_says_what_the_file_knows() -> None:
 
 
 def test_opening_reads_the_header_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "read_network", lambda data: pytest.fail("decoded"))
+    monkeypatch.setattr(reader, "open_model", lambda file: pytest.fail("decoded"))
     data = RGB.read_bytes()
     header_bytes = container.read_header(data)[1]
     # With nothing behind the header, opening still works, and so does Pillow's own limit on pixels.

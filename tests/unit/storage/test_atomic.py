@@ -18,8 +18,10 @@ from PIL import Image
 
 import pillow_inr
 from pillow_inr import codec
+from pillow_inr.encoding.source_image import Encoded
 from pillow_inr.errors import FitError
 from pillow_inr.storage import atomic
+from tests.support import container
 from tests.support.checks import VECTORS, gradient
 
 posix = pytest.mark.skipif(os.name == "nt", reason="permissions and links are those of POSIX")
@@ -314,6 +316,10 @@ def _command_line(path: Path) -> None:
         raise OSError(result.output)
 
 
+def encoded(data: bytes) -> Encoded:
+    return Encoded(data, 30.0, container.open_model(data))
+
+
 SAVERS: list[Callable[[Path], None]] = [_save, _imageio, _command_line]
 
 
@@ -328,11 +334,11 @@ def test_a_fit_that_fails_leaves_the_older_file(
     def fail(*_: object) -> bytes:
         raise error
 
-    monkeypatch.setattr(codec, "encode", fail)
+    monkeypatch.setattr(codec, "encode_source", fail)
     with pytest.raises((type(error), OSError)):
         save(path)
     assert path.read_bytes() == b"older"
-    monkeypatch.setattr(codec, "encode", lambda *_: (VECTORS / "rgb.inr").read_bytes())
+    monkeypatch.setattr(codec, "encode_source", lambda *_: encoded((VECTORS / "rgb.inr").read_bytes()))
     save(path)
     assert path.read_bytes() == (VECTORS / "rgb.inr").read_bytes()
     assert {file.name for file in tmp_path.iterdir()} <= {"x.inr", "source.png"}
@@ -346,7 +352,7 @@ def test_the_plugin_validates_before_work_and_writes_once(monkeypatch: pytest.Mo
             writes.append(bytes(data))
             return super().write(data)
 
-    monkeypatch.setattr(codec, "encode", lambda *_: b"whole")
+    monkeypatch.setattr(codec, "encode_source", lambda *_: Encoded(b"whole", 30.0, None))
     image = Image.fromarray(gradient(12, 9))
     with pytest.raises(ValueError, match="depth"):
         image.save(Counting(), "INR", depth=99)
@@ -363,7 +369,7 @@ def test_pillow_removes_what_it_made_for_a_save_that_failed(tmp_path: Path, monk
     def fail(*_: object) -> bytes:
         raise FitError("the fit diverged")
 
-    monkeypatch.setattr(codec, "encode", fail)
+    monkeypatch.setattr(codec, "encode_source", fail)
     image = Image.fromarray(gradient(12, 9))
     with pytest.raises(OSError, match="diverged"):
         image.save(tmp_path / "new.inr")

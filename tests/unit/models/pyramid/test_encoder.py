@@ -84,7 +84,7 @@ def test_quality_effort_and_seed_reach_the_fit(fake: FakeFit) -> None:
     assert call["rd_lambda"] == pytest.approx(5e-5)
     assert (call["seed"], call["device"], call["deadline"], call["report"]) == (9, "CPU:0", None, None)
     assert call["steps"] == round(20_000 / (100 * pyramid_plan.SMALL_PIXELS / 1e6))
-    assert call["prior"] == pyramid_plan.base_index_for(5e-5)
+    assert call["base_index"] == pyramid_plan.base_index_for(5e-5)
 
 
 def _least_bytes(image: NDArray[Any]) -> int:
