@@ -1,6 +1,6 @@
 """What users are told when a cluster cannot do its work."""
 
-from .. import __version__
+from .._version import __version__
 from ..errors import BackendError
 
 SHARED = "paths must lie on a file system that all machines share; or use URLs such as s3://"
