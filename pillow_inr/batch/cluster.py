@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import pickle
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -143,7 +144,8 @@ class _Flow:
             self._counted = float("-inf")
         if any(worker["nthreads"] > 1 for worker in workers.values()):
             self._say("workers with several threads do one image at a time: start them with --nthreads 1")
-        answers = self._client.run(cluster_worker.check, _for_worker(task), __version__, on_error="return")
+        check = _Call(cluster_worker.check, (_for_worker(task), __version__))
+        answers = self._client.run(pickle.loads, pickle.dumps(check), on_error="return")
         for address, answer in answers.items():
             if isinstance(answer, Exception):
                 raise cluster_errors.unfit(address, answer) from answer
@@ -173,11 +175,10 @@ class _Flow:
     def _submit(self, entry: _Entry) -> None:
         key = uuid4().hex
         self._entries[key] = entry
+        work = _Call(cluster_worker.work, (_for_worker(entry.task), __version__, key))
         entry.future = self._client.submit(
-            cluster_worker.work,
-            _for_worker(entry.task),
-            __version__,
-            key,
+            pickle.loads,
+            pickle.dumps(work),
             key=("pillow-inr", key),
             pure=False,
             resources=self._resources or None,
@@ -268,6 +269,21 @@ class _Flow:
                     f"{record.worker} wrote {task.output}, which is not there on this machine: {cluster_errors.SHARED}"
                 )
             time.sleep(1)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A function call that `pickle.loads` makes, and whose result it returns.
+
+    A worker with another release may lack the function. If Dask had to unpickle it, that would end the worker; like
+    this, it is an ordinary error of the task.
+    """
+
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return self.function, self.arguments
 
 
 def _for_worker(task: Task) -> Task:

@@ -29,4 +29,4 @@ def is_other_release(error: BaseException) -> bool:
     """
     if isinstance(error, ModuleNotFoundError):
         return str(error.name).startswith("pillow_inr.")
-    return isinstance(error, AttributeError) and "Can't get attribute" in str(error)
+    return isinstance(error, AttributeError) and "pillow_inr" in str(error)
