@@ -1,5 +1,6 @@
-"""Many images at a time: `encode_many`, what it plans and what it records."""
+"""Encodes many images at a time, in processes or on a cluster, and records what became of each."""
 
-from .planning import Plan, Source, encode_many
+from .finding import Source
+from .planning import Plan, encode_many
 
 __all__ = ["Plan", "Source", "encode_many"]

@@ -1,7 +1,8 @@
-"""Images encoded by the workers of a Dask cluster. Writes no manifest; imports distributed when used."""
+"""Encodes the images of a batch on the workers of a Dask cluster. Writes no manifest; imports distributed when used."""
 
 import contextlib
 import gc
+import pickle
 import queue
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,41 +14,42 @@ from uuid import uuid4
 from .._version import __version__
 from ..errors import BackendError
 from ..storage import remote
-from . import cluster_worker, worker
+from . import cluster_errors, cluster_worker, worker
 from .cluster_worker import TOPIC
 from .manifest import Record
 from .worker import Task
 
 DEATHS_MAX = 3
-"""Workers that may die with an image before it is given up: it may be the image that kills them."""
+"""An image is given up after this many of its workers have died: the image itself may be what kills them."""
 TIMEOUT_SECONDS = 20
-"""How long a scheduler may take to answer, and a worker that has finished an image."""
+"""How long a scheduler may take to answer, and a worker to hand over a record."""
 
-# Tasks that the scheduler has, for each worker. Fewer, and workers wait while a result is on its way to the client and
-# the next task on its way back; more only take memory there.
+# Tasks per worker that the scheduler holds. With fewer, workers idle while a record travels to the client and the next
+# task travels back; more only take memory on the scheduler.
 _AHEAD = 3
-# How often workers are counted, since some come and go; how often it is said that there are none.
+# How often workers are counted, since they come and go, and how often the user is told that there are none.
 _COUNT_SECONDS = 10
 _REMIND_SECONDS = 60
-# How long a file written on another machine may take to be seen on this one: a while, with NFS.
+# How long a file that another machine has written may stay invisible on this one: a minute with the usual NFS cache.
 _SEEN_SECONDS = 70
 Say = Callable[[str], None]
 
 
 def run(tasks: Iterable[Task], scheduler: str, say: Say) -> Iterator[Record]:
-    """Have the workers of a cluster do tasks; a few for each worker are taken from the iterable at a time.
+    """Encode images on the workers of a cluster.
 
-    What a worker had begun when it died is begun again on another. What no worker has begun is taken back when the
-    iteration ends early, as after Ctrl-C.
+    When a worker dies, another one starts its image again. When the iteration ends early, as after Ctrl-C, tasks that
+    no worker has begun are cancelled.
 
     Args:
+        tasks: taken a few at a time, as workers become free; the folders of their outputs exist.
         scheduler: address of the Dask scheduler, such as tcp://10.0.0.1:8786.
-        say: is given messages on the cluster, such as that it has no workers yet.
+        say: called with messages about the cluster, such as that it has no workers yet.
     Yields:
-        The record of each task, failed ones as well, as they come.
+        The record of each task as it finishes, also of failed ones.
     Raises:
-        BackendError: distributed is missing, or a worker cannot do the work: another release of this package, no
-            TensorFlow, files that it does not see.
+        BackendError: distributed is missing, or a worker cannot encode: it has another release of pillow_inr or no
+            TensorFlow, or does not see the files.
         ConnectionError: no scheduler answers, or it has gone.
     """
     with contextlib.closing(_connected(scheduler)) as client:
@@ -57,7 +59,7 @@ def run(tasks: Iterable[Task], scheduler: str, say: Say) -> Iterator[Record]:
         try:
             yield from flow.records(tasks)
         except CommClosedError as error:
-            raise _gone(scheduler) from error
+            raise cluster_errors.gone(scheduler) from error
         finally:
             flow.cancel()
 
@@ -69,10 +71,10 @@ def _connected(scheduler: str) -> Any:
         raise BackendError("a cluster needs Dask: pip install 'pillow-inr[cluster]'") from error
     try:
         return Client(scheduler, timeout=TIMEOUT_SECONDS, set_as_default=False, name="pillow-inr")
-    except Exception as error:  # a TimeoutError, a ValueError of the address, an AssertionError of a name that is none
-        reason = str(error) or "is there such a name?"
-    # A client left to the end of the process would wait for the scheduler there once more. Hence not in the handler
-    # either: the error keeps the client.
+    except Exception as error:  # TimeoutError, ValueError for a bad address, AssertionError for an unknown host
+        reason = str(error) or "is there such a host?"
+    # A client that is still there when the process ends would wait for the scheduler once more. The error refers to it,
+    # so collect it outside of the handler.
     gc.collect()
     raise ConnectionError(
         f"no Dask scheduler answers at {scheduler}: start one there with 'dask scheduler', and let this machine reach"
@@ -82,18 +84,18 @@ def _connected(scheduler: str) -> Any:
 
 @dataclass
 class _Entry:
-    """A task that the scheduler has."""
+    """A task that the scheduler holds."""
 
     task: Task
     future: Any = None
     begun: list[str] = field(default_factory=list)
-    """The workers that began it."""
+    """Addresses of the workers that began it, one for each attempt."""
     given_up: int = 0
-    """How often Dask has given it up."""
+    """How often Dask has given it up, with a KilledWorker error."""
 
 
 class _Flow:
-    """Tasks on their way to workers and back."""
+    """Sends tasks to the workers and collects their records."""
 
     def __init__(self, client: Any, scheduler: str, say: Say) -> None:
         self._client = client
@@ -101,9 +103,11 @@ class _Flow:
         self._say = say
         self._entries: dict[str, _Entry] = {}
         self._news: queue.SimpleQueue[str] = queue.SimpleQueue()
-        """Keys of entries that may have come to an end."""
+        """Keys of entries that may have ended."""
         self._resources: dict[str, int] = {}
+        """What Dask must reserve for a task."""
         self._slots = 0
+        """Tasks that can run at a time."""
         self._counted = self._reminded = float("-inf")
         self._seen: set[str | None] = set()
         client.subscribe_topic(TOPIC, self._begun)
@@ -123,15 +127,15 @@ class _Flow:
             yield from self._ended(1)
 
     def cancel(self) -> None:
-        """Take back what is left."""
+        """Cancel the tasks that are left."""
         futures = [entry.future for entry in self._entries.values()]
         self._entries.clear()
-        with contextlib.suppress(Exception):  # where the scheduler has gone, there is nothing to take back
+        with contextlib.suppress(Exception):  # the scheduler may have gone, and its tasks with it
             self._client.unsubscribe_topic(TOPIC)
             self._client.cancel(futures)
 
     def _prepare(self, task: Task) -> None:
-        """Wait for workers; find out what is wrong with them before the first task of many."""
+        """Wait for workers, and check them before the first task is sent."""
         while not self._workers():
             time.sleep(1)
         workers = self._client.scheduler_info(n_workers=-1)["workers"]
@@ -140,13 +144,14 @@ class _Flow:
             self._counted = float("-inf")
         if any(worker["nthreads"] > 1 for worker in workers.values()):
             self._say("workers with several threads do one image at a time: start them with --nthreads 1")
-        answers = self._client.run(cluster_worker.check, _for_worker(task), __version__, on_error="return")
+        check = _Call(cluster_worker.check, (_for_worker(task), __version__))
+        answers = self._client.run(pickle.loads, pickle.dumps(check), on_error="return")
         for address, answer in answers.items():
             if isinstance(answer, Exception):
-                raise _unfit(address, answer) from answer
+                raise cluster_errors.unfit(address, answer) from answer
 
     def _workers(self) -> int:
-        """How many processes can work now."""
+        """Count the workers that can take tasks now, from time to time."""
         now = time.monotonic()
         if now - self._counted >= (_COUNT_SECONDS if self._slots else 1):
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
@@ -161,7 +166,7 @@ class _Flow:
             return
         self._reminded = now
         if paused:
-            # TensorFlow keeps memory that it has had, so that such a worker may never go on.
+            # TensorFlow never gives memory back, so a paused worker may stay paused.
             self._say(f"{paused} workers paused, near their --memory-limit: docs/cluster.md tells how to set it")
         else:
             gpu = ' --resources "GPU=1"' if self._resources else ""
@@ -170,11 +175,10 @@ class _Flow:
     def _submit(self, entry: _Entry) -> None:
         key = uuid4().hex
         self._entries[key] = entry
+        work = _Call(cluster_worker.work, (_for_worker(entry.task), __version__, key))
         entry.future = self._client.submit(
-            cluster_worker.work,
-            _for_worker(entry.task),
-            __version__,
-            key,
+            pickle.loads,
+            pickle.dumps(work),
             key=("pillow-inr", key),
             pure=False,
             resources=self._resources or None,
@@ -185,7 +189,7 @@ class _Flow:
         self._entries[key].future.add_done_callback(lambda _: self._news.put(key))
 
     def _begun(self, event: tuple[float, Any]) -> None:
-        """A worker has begun a task; called from a thread of Dask's."""
+        """A worker has begun a task; called from one of Dask's threads."""
         key, worker = event[1]
         entry = self._entries.get(key)
         if entry is not None:
@@ -194,7 +198,7 @@ class _Flow:
                 self._news.put(key)
 
     def _ended(self, seconds: float) -> Iterator[Record]:
-        """The records of those that have ended; waits for the first one, at most so long."""
+        """The records of tasks that have ended; waits for the first one for at most this time."""
         with contextlib.suppress(queue.Empty):
             key = self._news.get(seconds > 0, seconds)
             while True:
@@ -203,7 +207,7 @@ class _Flow:
                 key = self._news.get_nowait()
 
     def _outcome(self, key: str) -> Record | None:
-        """What became of a task; None if it goes on."""
+        """The record of a task that may have ended; None if it has not."""
         entry = self._entries[key]
         future, status = entry.future, entry.future.status
         if len(entry.begun) > DEATHS_MAX and status != "finished":
@@ -214,8 +218,8 @@ class _Flow:
         if status == "error":
             return self._error(key, future.exception(TIMEOUT_SECONDS))
         if status == "cancelled":
-            raise _gone(self._scheduler)
-        self._watch(key)  # its worker died before the result was fetched
+            raise cluster_errors.gone(self._scheduler)
+        self._watch(key)  # its worker died before the record was fetched
         return None
 
     def _done(self, key: str) -> Record | None:
@@ -236,7 +240,7 @@ class _Flow:
 
         entry = self._entries[key]
         if isinstance(error, KilledWorker):
-            # It was with dying workers, perhaps only in line behind what killed them.
+            # Dask blames every task that a dying worker held, also those that waited behind the one that killed it.
             entry.given_up += 1
             if max(len(entry.begun), entry.given_up) >= DEATHS_MAX:
                 return self._failed(key, "its workers died: see their logs, and how much memory they have")
@@ -245,8 +249,8 @@ class _Flow:
             return None
         if isinstance(error, FileNotFoundError) and not Path(error.filename).exists():
             return self._failed(key, str(error))
-        if isinstance(error, BackendError | FileNotFoundError | ImportError):
-            raise _unfit("; ".join(entry.begun[-1:]) or "a worker", error) from error
+        if isinstance(error, BackendError | FileNotFoundError | ImportError) or cluster_errors.is_other_release(error):
+            raise cluster_errors.unfit("; ".join(entry.begun[-1:]) or "a worker", error) from error
         return self._failed(key, f"{type(error).__name__}: {error}")
 
     def _failed(self, key: str, error: str) -> Record:
@@ -254,7 +258,7 @@ class _Flow:
         return worker.failed(entry.task, error, max(len(entry.begun), 1))
 
     def _check_output(self, task: Task, record: Record) -> None:
-        """Once for each worker: what it writes is there on this machine as well."""
+        """Check, once for each worker, that its output is visible on this machine."""
         if record.status != "done" or record.worker in self._seen or remote.is_url(task.output):
             return
         self._seen.add(record.worker)
@@ -262,35 +266,32 @@ class _Flow:
         while not Path(task.output).exists():
             if time.monotonic() > until:
                 raise BackendError(
-                    f"{record.worker} wrote {task.output}, which is not there on this machine: {_SHARED}"
+                    f"{record.worker} wrote {task.output}, which is not there on this machine: {cluster_errors.SHARED}"
                 )
             time.sleep(1)
 
 
-_SHARED = "paths must lie on a file system that all machines share; or use URLs such as s3://"
+@dataclass(frozen=True)
+class _Call:
+    """A function call that `pickle.loads` makes, and whose result it returns.
 
+    A worker with another release may lack the function. If Dask had to unpickle it, that would end the worker; like
+    this, it is an ordinary error of the task.
+    """
 
-def _gone(scheduler: str) -> ConnectionError:
-    return ConnectionError(f"the Dask scheduler at {scheduler} has gone, or was told to drop its tasks")
+    function: Callable[..., object]
+    arguments: tuple[object, ...]
 
-
-def _unfit(worker: str, error: BaseException) -> BackendError:
-    """What to tell about a worker that can do no task."""
-    if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "pillow_inr":
-        return BackendError(f"{worker} has no pillow_inr: install the release of this machine there, {__version__}")
-    if isinstance(error, FileNotFoundError):
-        return BackendError(f"{worker} does not see {error.filename or error}: {_SHARED}")
-    return BackendError(f"{worker} cannot encode: {error}")
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return self.function, self.arguments
 
 
 def _for_worker(task: Task) -> Task:
-    """The task with paths that do not depend on the folder that a process works in, and a folder for its output."""
-    if not remote.is_url(task.output):
-        Path(task.output).parent.mkdir(parents=True, exist_ok=True)
+    """The task with absolute paths: workers have working directories of their own."""
     init = task.options.get("init")
-    options = {**task.options, "init": _whole(init)} if isinstance(init, str) else task.options
-    return replace(task, source=_whole(task.source), output=_whole(task.output), options=options)
+    options = {**task.options, "init": _absolute(init)} if isinstance(init, str) else task.options
+    return replace(task, source=_absolute(task.source), output=_absolute(task.output), options=options)
 
 
-def _whole(path: str) -> str:
+def _absolute(path: str) -> str:
     return path if remote.is_url(path) else str(Path(path).absolute())

@@ -1,4 +1,4 @@
-"""What the client of a Dask cluster has its workers do, in their processes; imports distributed when used."""
+"""What the workers of a Dask cluster run; imports distributed when used."""
 
 import errno
 import importlib.util
@@ -14,22 +14,22 @@ from .manifest import Record
 from .worker import Task
 
 TOPIC = "pillow-inr"
-"""The name under which workers tell what they begin. Dask knows only what is with a worker, so could not tell an image
-that kills workers from one that waits there behind it."""
+"""The topic under which workers announce what they begin. Dask itself knows only which tasks a worker holds, so it
+cannot tell an image that kills workers from one that waits behind it."""
 
-# A process has one TensorFlow, whose threads and memory are meant for one image.
+# TensorFlow's threads and memory, of which a process has one set, are meant for one image at a time.
 _alone = threading.Lock()
 _threads: int | None = None
 
 
 def work(task: Task, version: str, key: str) -> Record:
-    """Do a task, alone in this process whatever threads it has.
+    """Do a task; a worker with several threads does one at a time.
 
     Args:
-        version: the client's release.
-        key: told to the client when the task begins, with the address of this worker.
+        version: the client's release of pillow_inr.
+        key: announced to the client when the task begins, with the address of this worker.
     Raises:
-        BackendError, FileNotFoundError: as of `check`.
+        BackendError, FileNotFoundError: see `check`.
     """
     from distributed import get_worker
 
@@ -43,17 +43,18 @@ def work(task: Task, version: str, key: str) -> Record:
 
 
 def check(task: Task, version: str) -> None:
-    """Whether this worker can do a task.
+    """Check that this worker can do a task.
 
     Raises:
-        BackendError: it has another release of this package, no TensorFlow, or one with another number of threads.
-        FileNotFoundError: it does not see the source, or the folder for the output.
+        BackendError: it has another release of pillow_inr, no TensorFlow, or a TensorFlow that runs with another number
+            of threads.
+        FileNotFoundError: it does not see the source, or the folder of the output.
     """
     if __version__ != version:
         raise BackendError(f"it has pillow_inr {__version__}, this machine {version}")
     if _threads not in (None, task.threads):
         raise BackendError(
-            f"TensorFlow has {_threads} threads there for good: start it anew, or give --threads {_threads}"
+            f"TensorFlow runs with {_threads} threads there: restart the worker, or give --threads {_threads}"
         )
     if importlib.util.find_spec("tensorflow") is None:
         raise BackendError("it has no TensorFlow: pip install tensorflow")

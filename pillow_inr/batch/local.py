@@ -1,4 +1,4 @@
-"""Images encoded by processes of this machine."""
+"""Encodes the images of a batch in processes of this machine. Writes no manifest."""
 
 import contextlib
 import multiprocessing
@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -20,31 +21,31 @@ from .manifest import Record
 from .worker import Task
 
 MEMORY_PER_PROCESS = 2 << 30
-"""Bytes that a process of a batch takes at most, of images up to 16 megapixels: most of them are TensorFlow's, which
-compiles (docs/experiments.md section 14). Held to account by benchmarks/batch.py."""
+"""Upper bound, in bytes, on the memory of one process for images of up to 16 megapixels. TensorFlow takes most of it
+while it compiles (docs/experiments.md section 14). benchmarks/batch.py measures it."""
 DEATHS_MAX = 3
-"""Processes that may die with an image before it is given up: it may be the image that kills them."""
+"""An image is given up after this many of its processes have died: the image itself may be what kills them."""
 
 
 def usual_processes(threads: int) -> int:
-    """As many processes as cores have room for and memory is free for, but one."""
+    """The default number of processes: as many as the cores and the free memory allow, at least one."""
     by_cores = cores() // threads
     return max(1, min(by_cores, _free_memory() // MEMORY_PER_PROCESS))
 
 
 def _free_memory() -> int:
-    """Bytes that processes may take; where the system does not tell, no number of them is too many."""
+    """Bytes that new processes may take; practically unlimited where the system does not tell."""
     found = [_numbers(Path("/proc/meminfo")).get("MemAvailable:", 1 << 52) * 1024]
     for folder, limit, used, cached in _CONTAINERS:
-        with contextlib.suppress(OSError, ValueError):  # other systems have others; a limit may be "max"
+        with contextlib.suppress(OSError, ValueError):  # there may be no such file, and the limit may be "max"
             most, taken = (int(Path(folder, name).read_text()) for name in (limit, used))
-            # Files that were read count as taken, and make room when it is needed.
+            # The cache of files counts as taken, although the system frees it on demand.
             found.append(most - taken + _numbers(Path(folder, "memory.stat")).get(cached, 0))
     return min(found)
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """The numbers of a file with a name and a number in each line; none where there is no such file."""
+    """The numbers in a file whose lines hold a name and a number; {} if there is no such file."""
     try:
         lines = [line.split() for line in path.read_text().splitlines()]
     except OSError:
@@ -52,7 +53,8 @@ def _numbers(path: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in lines if len(words) > 1 and words[1].isdigit()}
 
 
-# Where Linux tells what a container may take: folder, its files, and the name in memory.stat. Version 2, and 1.
+# Where Linux keeps a container's memory limit, for cgroup versions 2 and 1: the folder, the files with the limit and
+# the usage, and the name of the file cache in memory.stat.
 _CONTAINERS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
@@ -60,25 +62,30 @@ _CONTAINERS = (
 
 
 def run(tasks: Iterable[Task], processes: int, work: Callable[[Task], Record] = worker.work) -> Iterator[Record]:
-    """Have processes do tasks, one at a time each; tasks are taken from the iterable as processes become free.
+    """Encode images in processes, one image at a time in each.
 
-    A process that dies is replaced, and its image begun again. Ending the iteration early, as Ctrl-C does, ends all
-    processes; files that they have not finished are not there.
+    A process that dies is replaced, and its image started again. When the iteration ends early, as after Ctrl-C, all
+    processes end, and no unfinished file is left.
 
     Args:
+        tasks: taken one by one, as processes become free.
         work: does a task; an importable function.
     Yields:
-        The record of each task, failed ones as well, as they come.
+        The record of each task as it finishes, also of failed ones.
     Raises:
-        BackendError: no fit is possible here.
+        BackendError: no process can start, or none can fit an image.
     """
-    # Nothing is ever sent. The processes read, and end when this end of it is closed, which the system does, too.
+    # Nothing is ever sent. Each process waits on the reading end and exits when the writing end closes, which the
+    # system does if this process is killed.
     lifeline, held = multiprocessing.Pipe(duplex=False)
-    slots = [_Slot(work, lifeline) for _ in range(processes)]
+    # Ctrl-C raises KeyboardInterrupt in the main thread, but never here: no process is left half started.
+    starter = ThreadPoolExecutor(1, "pillow-inr starter")
+    slots = [_Slot(work, lifeline, starter) for _ in range(processes)]
     try:
         yield from _records(iter(tasks), slots)
     finally:
         held.close()
+        starter.shutdown()
         for slot in slots:
             slot.discard()
         lifeline.close()
@@ -93,7 +100,7 @@ def _records(tasks: Iterator[Task], slots: list["_Slot"]) -> Iterator[Record]:
             busy[slot.begin(task)] = slot
         if not busy:
             return
-        ended, _ = wait(busy, timeout=1.0, return_when=FIRST_COMPLETED)  # on Windows, Ctrl-C waits for the limit
+        ended, _ = wait(busy, timeout=1.0, return_when=FIRST_COMPLETED)  # on Windows a wait delays Ctrl-C
         for future in ended:
             slot = busy.pop(future)
             record = slot.outcome(future)
@@ -105,69 +112,81 @@ def _records(tasks: Iterator[Task], slots: list["_Slot"]) -> Iterator[Record]:
 
 
 class _Slot:
-    """A place for a process: an executor of its own, so that one that dies takes no other image with it."""
+    """Room for one process. It has an executor of its own: an executor whose process dies loses all its tasks."""
 
-    def __init__(self, work: Callable[[Task], Record], lifeline: Connection) -> None:
+    def __init__(self, work: Callable[[Task], Record], lifeline: Connection, starter: ThreadPoolExecutor) -> None:
         self._work = work
         self._lifeline = lifeline
+        self._starter = starter
         self._executor: ProcessPoolExecutor | None = None
         self._started: Future[int] | None = None
         self._task: Task | None = None
         self._attempts = 0
-        self._starts = 0
+        self._failed_starts = 0
 
     def begin(self, task: Task) -> Future[Record]:
-        """Have the process do a task, another process if that one has died meanwhile."""
+        """Give the process a task; starts a process if there is none."""
         self._task, self._attempts = task, 0
-        try:
-            return self.again()
-        except BrokenProcessPool:
-            self.discard()
-            self._attempts = 0
-            return self.again()
+        return self.again()
 
     def again(self) -> Future[Record]:
-        assert self._task is not None
-        threads = self._task.threads
-        with _as_for_workers(threads):
-            if self._executor is None:
-                # Not forked: threads of the caller's, TensorFlow's among them, would be missing in the copy.
-                context = multiprocessing.get_context("spawn")
-                self._executor = ProcessPoolExecutor(1, context, _prepare, (os.getpid(), self._lifeline, threads))
-                self._started = self._executor.submit(os.getpid)
-            self._attempts += 1
-            return self._executor.submit(_quietly, self._work, self._task)
-
-    def outcome(self, future: Future[Record]) -> Record | None:
-        """The record of what has ended; None if its process died and another one may try.
+        """Give the process its task once more.
 
         Raises:
-            BackendError: no process gets as far as to begin.
+            BackendError: no process can start.
+        """
+        assert self._task is not None
+        while True:
+            try:
+                if self._executor is None:
+                    self._starter.submit(self._start, self._task.threads).result()
+                assert self._executor is not None
+                future = self._executor.submit(_quietly, self._work, self._task)
+            except BrokenProcessPool:  # the process died before it got the task
+                self._died_while_starting()
+                self.discard()
+            else:
+                self._attempts += 1
+                return future
+
+    def _start(self, threads: int) -> None:
+        with _environment_for_workers(threads):
+            # Not a fork, in which the caller's threads, TensorFlow's among them, would be missing.
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(1, context, _prepare, (os.getpid(), self._lifeline, threads))
+            self._started = self._executor.submit(os.getpid)
+
+    def outcome(self, future: Future[Record]) -> Record | None:
+        """The record of a task that has ended; None if its process died and another one should try.
+
+        Raises:
+            BackendError: no process can start, or none can fit an image.
         """
         assert self._task is not None
         try:
             return replace(future.result(), attempts=self._attempts)
         except BrokenProcessPool:
-            self._count_starts()
+            if self._died_while_starting():
+                self._attempts -= 1
             self.discard()
             if self._attempts < DEATHS_MAX:
                 return None
             error = f"{DEATHS_MAX} processes died while they encoded it: is there too little memory?"
             return worker.failed(self._task, error, self._attempts)
 
-    def _count_starts(self) -> None:
-        """Tell a process that died with an image from one that never began."""
+    def _died_while_starting(self) -> bool:
+        """Whether a process that has died was never ready for a task."""
         assert self._started is not None
         if self._started.exception() is None:
-            self._starts = 0
-            return
-        self._starts += 1
-        self._attempts -= 1
-        if self._starts >= DEATHS_MAX:
+            self._failed_starts = 0
+            return False
+        self._failed_starts += 1
+        if self._failed_starts >= DEATHS_MAX:
             raise BackendError(
-                "no process can be started that encodes: a program that calls this needs to do so below "
-                "`if __name__ == '__main__':`, for the processes import it"
+                "the processes of the batch die as they start: they import the program that calls encode_many, which"
+                " must do so below `if __name__ == '__main__':`"
             )
+        return True
 
     def discard(self) -> None:
         """Leave the process to end by itself."""
@@ -176,45 +195,61 @@ class _Slot:
         self._executor = self._started = None
 
 
-@contextlib.contextmanager
-def _as_for_workers(threads: int) -> Iterator[None]:
-    """Start processes that use so many threads and do not hear of Ctrl-C, not even before they can say so.
+# Environment variables belong to the whole process: two batches in threads would undo each other's.
+_environment_lock = threading.Lock()
 
-    A process imports the program that it belongs to first, NumPy maybe, which then looks at its environment.
+
+@contextlib.contextmanager
+def _environment_for_workers(threads: int) -> Iterator[None]:
+    """What a process inherits that is started meanwhile: the number of threads, and deafness to Ctrl-C.
+
+    Before it runs any code of ours, a process imports the calling program, and with it perhaps NumPy, which reads these
+    variables once.
     """
-    before = {name: os.environ.get(name) for name in worker.THREAD_VARIABLES}
-    mask = getattr(signal, "pthread_sigmask", None)
-    blocked = mask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else set()
-    for name in worker.THREAD_VARIABLES:
-        os.environ.setdefault(name, str(threads))
+    with _environment_lock:
+        missing = [name for name in worker.THREAD_VARIABLES if name not in os.environ]
+        os.environ.update(dict.fromkeys(missing, str(threads)))
+        try:
+            with _interrupts_blocked():
+                yield
+        finally:
+            for name in missing:
+                os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in this thread, where the system can; the processes that it starts inherit that."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # multiprocessing unblocks SIGINT when it starts this helper process, which it does before the first process.
+    resource_tracker.ensure_running()
+    usual = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-        if mask:
-            mask(signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, usual)
 
 
 def _prepare(parent: int, lifeline: Connection, threads: int) -> None:
-    """What a process does first."""
-    # Ctrl-C reaches all processes of a terminal; the parent decides.
+    """The first function of ours that a process runs."""
+    # A terminal's Ctrl-C reaches all processes; the parent decides what follows.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent, lifeline), daemon=True).start()
     worker.limit_threads(threads)
 
 
 def _quietly(work: Callable[[Task], Record], task: Task) -> Record:
-    """Do a task without what TensorFlow prints on the terminal of all."""
+    """Do a task; what TensorFlow prints stays off the terminal."""
     with capture_native_stderr():
         return work(task)
 
 
 def _end_with(parent: int, lifeline: Connection) -> None:
-    """End this process when its parent has, or wishes so: nobody would write down what it does."""
+    """End this process when its parent has died or closes the pipe: nobody would record its results."""
     with contextlib.suppress(EOFError, OSError):
-        # A process that the program has forked meanwhile may hold the other end, too.
+        # The pipe alone does not tell: a process that the program has forked meanwhile holds its other end, too.
         while not lifeline.poll(1.0) and os.getppid() == parent:
             pass
     with worker.writing:

@@ -1,4 +1,4 @@
-"""The manifest of a batch: a line of JSON for each image that was worked on, as it ended. Standard library only."""
+"""The manifest of a batch: one line of JSON for each image, written when its work ends. Standard library only."""
 
 import json
 import math
@@ -16,47 +16,50 @@ DONE, FAILED = "done", "failed"
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of an image; figures are None where there are none, as of one that failed."""
+    """What became of an image. If it failed, its figures are None."""
 
     source: str
     """Path or URL, as it was found."""
     output: str
-    """Path of the .inr file below the folder of all, with forward slashes."""
+    """Path of the .inr file relative to the output folder, with forward slashes."""
     status: str
     """"done" or "failed"."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Options of the encode that were given."""
+    """The options given for the encode."""
     version: str
-    """Release of this package."""
+    """The release of pillow_inr that encoded it."""
     sha256: str | None = None
-    """Of the source."""
+    """Checksum of the source file."""
     width: int | None = None
     height: int | None = None
     channels: int | None = None
     dtype: str | None = None
     source_bytes: int | None = None
+    """Size of the source file."""
     bytes: int | None = None
-    """Of the .inr file."""
+    """Size of the .inr file."""
     bpp: float | None = None
     """Bits per pixel."""
     psnr: float | None = None
-    """In dB, of the decoded file against the source; None as well where they are equal."""
+    """PSNR of the decoded file against the source, in dB; also None if they are equal."""
     exact: bool = False
     """Whether the decoded file equals the source."""
     ms_ssim: float | None = None
-    """None where the image is too small for it."""
+    """MS-SSIM of the decoded file against the source; also None if the image is too small for it."""
     seconds: float | None = None
-    """That the encode took."""
+    """Duration of the encode."""
     output_sha256: str | None = None
+    """Checksum of the .inr file."""
     worker: str | None = None
-    """Host and number of the process."""
+    """Host and process that encoded it, such as "node7:4711"."""
     attempts: int = 1
-    """How often it was begun, processes that died among them."""
+    """Number of times it was started; more than 1 if processes died."""
     error: str | None = None
+    """Why it failed."""
     warning: str | None = None
-    """What the encode warned of."""
+    """Warnings of the encode."""
     time: str
-    """When it ended: ISO 8601, UTC."""
+    """When the work ended: ISO 8601, UTC."""
 
     @property
     def done(self) -> bool:
@@ -67,26 +70,26 @@ class Record:
         """The record as a line of the manifest, without its end.
 
         Raises:
-            ValueError: a figure is infinite or NaN, which JSON does not have.
+            ValueError: a figure is infinite or NaN, which JSON cannot hold.
         """
-        # In ASCII, which holds file names that are no Unicode, too.
+        # ASCII escapes can hold file names that are not valid Unicode, too.
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
     def from_json(cls, line: str) -> "Record":
-        """The record of a line; fields of later releases are left alone.
+        """Read the record in a line; ignores fields that this release does not know.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the line holds no valid record.
         """
         found = json.loads(line)
         if not isinstance(found, dict):
-            raise ValueError("it is not an object")
+            raise ValueError("it is not a JSON object")
         known = {entry.name for entry in fields(cls)}
         try:
             record = cls(**{name: value for name, value in found.items() if name in known})
         except TypeError as error:
-            raise ValueError("it lacks fields") from error
+            raise ValueError("fields are missing") from error
         _check(record)
         return record
 
@@ -96,35 +99,40 @@ _TEXTS = ("sha256", "dtype", "output_sha256", "worker", "error", "warning")
 
 
 def _check(record: Record) -> None:
-    """Hold fields to their types: reports are made of manifests that somebody may have edited."""
+    """Check the types of the fields: somebody may have edited the manifest."""
     for name in ("source", "output", "version", "time"):
         if not isinstance(getattr(record, name), str):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} must be a string")
     for name in _TEXTS:
         if not isinstance(getattr(record, name), str | None):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} must be a string")
     for name in _NUMBERS:
         value = getattr(record, name)
         if isinstance(value, bool) or not isinstance(value, int | float | None) or not math.isfinite(value or 0):
-            raise ValueError(f"{name} is no number")
-    if record.status not in (DONE, FAILED) or not isinstance(record.options, dict):
-        raise ValueError("status or options are none")
+            raise ValueError(f"{name} must be a finite number")
+    if record.status not in (DONE, FAILED):
+        raise ValueError(f"status must be '{DONE}' or '{FAILED}'")
+    if not isinstance(record.options, dict):
+        raise ValueError("options must be an object")
     if record.done and None in (record.width, record.height, record.bytes, record.bpp, record.seconds):
-        raise ValueError("it is done, but lacks figures")
+        raise ValueError("its status is done, but figures are missing")
 
 
 def read(path: str | os.PathLike[str]) -> list[Record]:
     """The records of a manifest: the last one of each output, in the order in which outputs first appear.
 
-    A last line without an end, which a process may leave that was killed, is left out.
+    A last line without a newline is ignored: a process that was killed may leave one.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: a line is no record; the message has its number.
+        ValueError: a line holds no valid record; the message gives its number.
     """
+    return _records(Path(path).read_bytes(), path)
+
+
+def _records(data: bytes, path: str | os.PathLike[str]) -> list[Record]:
     records: dict[str, Record] = {}
-    lines = Path(path).read_bytes().split(b"\n")[:-1]
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
         try:
             record = Record.from_json(line.decode())
         except (ValueError, RecursionError) as error:
@@ -134,18 +142,25 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
 
 
 class Manifest:
-    """A manifest to be continued; made if there is none. One process alone may have it.
+    """A manifest that is open for more records; only one process can have it open. The file is made if necessary.
 
     Raises:
-        OSError: it cannot be written to, or another process has it.
+        OSError: it cannot be written, or another process has it open.
+        ValueError: a line holds no valid record; the message gives its number.
     """
+
+    earlier: list[Record]
+    """The records that were in it when it was opened, as from `read`."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file: IO[bytes] = path.open("a+b")
         try:
             _lock(self._file, path)
-            self._drop_torn_line()
+            self._file.seek(0)
+            data = self._file.read()
+            self.earlier = _records(data, path)
+            self._file.truncate(data.rfind(b"\n") + 1)  # without the torn line of a process that was killed
         except BaseException:
             self._file.close()
             raise
@@ -162,14 +177,9 @@ class Manifest:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _drop_torn_line(self) -> None:
-        self._file.seek(0)
-        data = self._file.read()
-        self._file.truncate(data.rfind(b"\n") + 1)
-
 
 def _lock(file: IO[bytes], path: Path) -> None:
-    """Keep other processes out, where the system can; the lock ends with the process, however that ends."""
+    """Keep other processes out, where the system can. The lock ends with this process, even if it is killed."""
     try:
         import fcntl
     except ImportError:

@@ -1,4 +1,4 @@
-"""Many images to .inr files: which are to be done, in what order, and the manifest that lets a batch go on later."""
+"""Encodes many images to .inr files: what is left to do, in which order, and the manifest that lets a batch go on."""
 
 import contextlib
 import hashlib
@@ -10,14 +10,13 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image
-
 from .._version import __version__
 from ..format.signature import EXTENSION
 from ..inputs import sources
 from ..options import EncodeOptions
-from ..storage import remote
+from ..storage import atomic, remote
 from . import manifest, worker
+from .finding import Source, find
 from .manifest import Record
 from .worker import Task
 
@@ -25,29 +24,15 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Source:
-    """An image that was found."""
-
-    path: str
-    """Path or URL."""
-    below: PurePosixPath
-    """Where it lies below the folder that was asked for."""
-    size: int = 0
-    """Bytes of the file, as far as that is known for nothing."""
-    problem: str | None = None
-    """Why there is nothing to work on."""
-
-
-@dataclass(frozen=True)
 class Plan:
-    """What a batch is to do."""
+    """The work of a batch."""
 
     tasks: Sequence[Task]
-    """The largest files first, so that no process is left alone with one at the end."""
+    """Images to encode, largest files first: the last images to finish are then short ones."""
     finished: Sequence[Record]
-    """Records of what earlier runs have done."""
+    """Records of images that earlier runs have encoded."""
     failed: Sequence[Record]
-    """Records of what cannot be begun."""
+    """Records of images that cannot be encoded: the source cannot be read, or the output cannot be written."""
 
 
 def encode_many(
@@ -65,32 +50,35 @@ def encode_many(
     say: Say | None = None,
     **options: Any,
 ) -> list[Record]:
-    """Encode many images, several at a time, and write down what became of each.
+    """Encode many images, several at a time, and record the outcome of each in a manifest.
 
-    What an earlier run has finished, with the same options and of a source with the same bytes, is left alone; what it
-    had begun is begun again. An image that cannot be encoded does not end the batch.
+    Images that an earlier run finished, with the same options and from the same source bytes, are skipped; an image
+    that it had only begun is encoded from the start. An image that fails does not end the batch.
 
-    Call it below `if __name__ == "__main__":`, since the processes import the program they belong to.
+    Call it below `if __name__ == "__main__":`, since the processes import the calling program.
 
     Args:
-        paths: files, folders (all images in and below them) and patterns such as "photos/**/*.jpg", or URLs of these.
-        folder: where the .inr files go, in folders as below those of `paths`; a path or a URL.
-        processes: that encode at a time; by default as many as there are cores and memory for, without a scheduler.
-        threads: of each process. The same number gives the same files, to the byte.
-        scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers encode.
-        manifest_path: where the manifest is; by default manifest.jsonl in the folder.
-        force: encode what is finished, too, and replace files that are not of this batch.
+        paths: files, folders (all images in and below them) and patterns such as "photos/**/*.jpg", or URLs of these;
+            "@photos.txt" stands for the lines of that file, "@manifest.jsonl" for the sources in that manifest.
+        folder: output folder, a path or a URL; files go into subfolders as in `paths`.
+        processes: number of processes, each with one image; by default what cores and memory allow. Not used with a
+            scheduler.
+        threads: threads per process, >= 1. The same number gives the same files, to the byte.
+        scheduler: address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers encode the images.
+        manifest_path: path of the manifest; by default manifest.jsonl in the output folder.
+        force: encode finished images again, and overwrite files that this batch did not write.
         strip: leave out metadata, except a colour profile, and turn images upright.
-        on_plan: is given the plan before the first image.
-        on_record: is given each record as it comes.
-        say: is given messages on the cluster.
-        **options: those of `pillow_inr.encode`, but for `progress`.
+        on_plan: called with the plan before the first image.
+        on_record: called with each record as it comes.
+        say: called with messages about the cluster.
+        **options: options of `pillow_inr.encode`, except `progress`.
     Returns:
-        The records of all images that were asked for, finished ones as well, in the order in which they were found.
+        The records of all images, those of earlier runs included, in the order in which the images were found.
     Raises:
-        ValueError: an option is outside its range; the manifest is damaged.
-        OSError: the manifest or the folder cannot be written to.
-        BackendError: no fit is possible here, or on the workers.
+        ValueError: an option is outside its range, or the manifest is damaged.
+        OSError: the manifest or the output folder cannot be written. A single output that cannot be written is a
+            failed record instead.
+        BackendError: no image can be fitted here, or on the workers.
     """
     given = _checked(options)
     for name, value in (("processes", processes), ("threads", threads)):
@@ -100,13 +88,13 @@ def encode_many(
     book_path = _manifest_path(target, manifest_path)
     continued = book_path.exists()
     with manifest.Manifest(book_path) as book:
-        known = {record.output: record for record in manifest.read(book_path)}
+        known = {record.output: record for record in book.earlier}
         tasks = _tasks(find(paths), target, given, threads, strip)
         plan = _plan(tasks, _Folder(target, known, continued, force))
         if on_plan is not None:
             on_plan(plan)
         ended = {record.output: record for record in plan.finished}
-        # Closed whatever happens, and at once: its processes end with it.
+        # Closing it at once, whatever happens, ends its processes.
         with contextlib.closing(_run(plan.tasks, processes, threads, scheduler, say or _silent)) as run:
             for record in chain(plan.failed, run):
                 book.append(record)
@@ -121,14 +109,14 @@ def _silent(_: str) -> None:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as they go to the workers and into the manifest."""
+    """The options that go to the workers and into the manifest."""
     given = {name: value for name, value in options.items() if value is not None}
     if "progress" in given:
-        raise ValueError("a batch has no progress of single fits: leave it out")
+        raise ValueError("a batch reports no progress of single images: leave the option out")
     EncodeOptions(**given)
     if "init" in given:
         if not isinstance(given["init"], str | os.PathLike):
-            raise ValueError("init must be the path of a file, which the workers read")
+            raise ValueError("init must be a path: the workers read the file")
         given["init"] = os.fspath(given["init"])
     return given
 
@@ -137,59 +125,14 @@ def _manifest_path(folder: str, given: str | os.PathLike[str] | None) -> Path:
     if given is not None:
         return Path(given)
     if remote.is_url(folder):
-        raise ValueError("files that go to a URL need a manifest of another place: name it")
+        raise ValueError("outputs at a URL need a manifest on this machine: give its path")
     return Path(folder) / manifest.NAME
-
-
-def find(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Source]:
-    """The images that paths, folders, patterns, URLs and lists name; each once.
-
-    Args:
-        paths: "@photos.txt" stands for the lines of a file, "@manifest.jsonl" for the sources of a manifest.
-    Raises:
-        OSError: a list or a URL's folder cannot be read.
-        ImportError: URLs need fsspec.
-        ValueError: a list's text cannot be read.
-    """
-    if isinstance(paths, str | os.PathLike):
-        paths = [paths]
-    found: dict[str, Source] = {}
-    for text in chain.from_iterable(_listed(os.fspath(path)) for path in paths):
-        for source in _expand(text):
-            found.setdefault(source.path, source)
-    return list(found.values())
-
-
-def _listed(text: str) -> list[str]:
-    if not text.startswith("@"):
-        return [text]
-    path = Path(text[1:])
-    if path.suffix.lower() == ".jsonl":
-        return [record.source for record in manifest.read(path)]
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-
-
-def _expand(text: str) -> Iterator[Source]:
-    if remote.is_url(text):
-        for url, below in remote.expand(text):
-            if url == text or _is_named_image(below):
-                yield Source(url, PurePosixPath(below))
-        return
-    for item in sources.find([text], sources.opens_as_image, "image"):
-        size = item.source.stat().st_size if item.problem is None and item.source.is_file() else 0
-        yield Source(str(item.source), PurePosixPath(item.below), size, item.problem)
-
-
-def _is_named_image(name: str) -> bool:
-    """Whether a file that is far away is an image, by its name."""
-    suffix = PurePosixPath(name).suffix.lower()
-    return suffix != EXTENSION and (suffix in Image.registered_extensions() or suffix in sources.ARRAY_SUFFIXES)
 
 
 def _tasks(
     found: Sequence[Source], folder: str, options: Mapping[str, Any], threads: int, strip: bool
 ) -> list[tuple[Source, Task]]:
-    """A task for each source, each with an output of its own."""
+    """Give each source a task with an output of its own."""
     taken: set[str] = set()
     tasks = []
     for source in found:
@@ -201,7 +144,7 @@ def _tasks(
 
 
 def _names(below: PurePosixPath) -> Iterator[str]:
-    """Names for an output, until one is free: photo.inr, photo.jpg.inr, photo.jpg.2.inr, …"""
+    """Names for an output, best first: photo.inr, photo.jpg.inr, photo.jpg.2.inr, …"""
     yield str(below.with_suffix(EXTENSION))
     yield f"{below}{EXTENSION}"
     yield from (f"{below}.{number}{EXTENSION}" for number in count(2))
@@ -209,45 +152,61 @@ def _names(below: PurePosixPath) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Folder:
-    """The folder of the outputs: what earlier runs have left there."""
+    """The output folder, and what earlier runs have left there."""
 
     path: str
     known: Mapping[str, Record]
     """Records of earlier runs, by output."""
     continued: bool
-    """Whether there was an earlier run: one that was killed may have left a file without a record."""
+    """Whether there was an earlier run: if it was killed, there may be a file without a record."""
     force: bool
 
     def sizes(self, tasks: Iterable[Task]) -> dict[str, int]:
-        """The bytes of the outputs that are there."""
+        """The sizes in bytes of the outputs that exist."""
         if remote.is_url(self.path):
             return remote.sizes(self.path)
-        return {task.below: Path(task.output).stat().st_size for task in tasks if Path(task.output).is_file()}
+        found = {}
+        for task in tasks:
+            with contextlib.suppress(OSError):  # reported as an output that cannot be written
+                if Path(task.output).is_file():
+                    found[task.below] = Path(task.output).stat().st_size
+        return found
 
     def has_finished(self, task: Task, size: int | None) -> bool:
-        """Whether an earlier run did the same with what was the source then, and its file is there."""
+        """Whether an earlier run did this task, from whatever bytes the source had, and its file is there."""
         record = self.known.get(task.below)
         if self.force or record is None or not record.done or size != record.bytes:
             return False
         return record.version == __version__ and record.options == worker.recorded_options(task)
 
     def is_unchanged(self, task: Task) -> bool:
-        """Whether the source still has the bytes that an earlier run saw."""
+        """Whether the source still has the bytes that an earlier run read."""
         return self.known[task.below].sha256 == _sha256(task.source)
 
     def is_foreign(self, task: Task, size: int | None) -> bool:
-        """Whether a file has the name that no batch wrote."""
+        """Whether there is a file of this name that no batch wrote."""
         if self.force or size is None:
             return False
         record = self.known.get(task.below)
         return not self.continued if record is None else record.error == _FOREIGN
 
+    def check_writable(self) -> None:
+        """Make the folder.
 
+        Raises:
+            OSError: no file can be written in it.
+        """
+        if not remote.is_url(self.path):
+            Path(self.path).mkdir(parents=True, exist_ok=True)
+            atomic.check_writable(Path(self.path, manifest.NAME))
+
+
+# Compared with the records of earlier runs, so do not change it.
 _FOREIGN = "FileExistsError: there is a file of this name, which this batch did not write: --force overwrites it"
 
 
 def _sha256(source: str) -> str | None:
-    """Of a file's bytes; None if it cannot be read, which is said when its turn comes."""
+    """The checksum of a file; None if it cannot be read, which the worker reports."""
     try:
         return hashlib.sha256(worker.read(source)).hexdigest()
     except OSError:
@@ -257,27 +216,48 @@ def _sha256(source: str) -> str | None:
 def _plan(tasks: Sequence[tuple[Source, Task]], folder: _Folder) -> Plan:
     sizes = folder.sizes(task for _, task in tasks)
     earlier = [task for _, task in tasks if folder.has_finished(task, sizes.get(task.below))]
-    with ThreadPoolExecutor() as pool:  # disks and networks answer several readers sooner
-        try:
-            same = list(pool.map(folder.is_unchanged, earlier))
-        except BaseException:  # Ctrl-C
-            pool.shutdown(cancel_futures=True)
-            raise
-    left_alone = {task.below for task, unchanged in zip(earlier, same, strict=True) if unchanged}
+    skipped = {task.below for task in _unchanged(earlier, folder)}
+    if any(source.problem is None and task.below not in skipped for source, task in tasks):
+        folder.check_writable()
     to_do: list[tuple[int, Task]] = []
     finished, failed = [], []
     for source, task in tasks:
-        size = sizes.get(task.below)
-        if source.problem is not None:
-            failed.append(worker.failed(task, f"OSError: {source.problem}"))
-        elif task.below in left_alone:
+        if source.problem is None and task.below in skipped:
             finished.append(folder.known[task.below])
-        elif folder.is_foreign(task, size):
-            failed.append(worker.failed(task, _FOREIGN))
+        elif (problem := _problem(source, task, folder, sizes.get(task.below))) is not None:
+            failed.append(worker.failed(task, problem))
         else:
             to_do.append((source.size, task))
     to_do.sort(key=lambda entry: -entry[0])
     return Plan([task for _, task in to_do], finished, failed)
+
+
+def _unchanged(tasks: Sequence[Task], folder: _Folder) -> list[Task]:
+    """The tasks whose sources still have the bytes that an earlier run read."""
+    with ThreadPoolExecutor() as pool:  # disks and networks serve several readers at a time
+        try:
+            unchanged = list(pool.map(folder.is_unchanged, tasks))
+        except BaseException:  # Ctrl-C
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [task for task, same in zip(tasks, unchanged, strict=True) if same]
+
+
+def _problem(source: Source, task: Task, folder: _Folder, size: int | None) -> str | None:
+    """Why an image need not be fitted: its source cannot be read, or its output cannot be written."""
+    if source.problem is not None:
+        return f"OSError: {source.problem}"
+    if folder.is_foreign(task, size):
+        return _FOREIGN
+    if remote.is_url(task.output):
+        return None
+    output = Path(task.output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        atomic.check_writable(output)
+    except OSError as error:
+        return f"{type(error).__name__}: cannot write {error.filename or output}: {sources.reason(error)}"
+    return None
 
 
 def _run(

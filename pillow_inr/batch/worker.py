@@ -1,4 +1,4 @@
-"""Work on one image of a batch, in whichever process or machine it runs: read, encode, measure, write."""
+"""Does the work on one image of a batch, in any process on any machine: read, encode, measure, write."""
 
 import hashlib
 import io
@@ -29,35 +29,35 @@ if TYPE_CHECKING:
     from ..encoding.source_image import Encoded, SourceImage
 
 writing = threading.Lock()
-"""Held while a file is written: who would end the process waits for it."""
+"""Held while a file is written. Acquire it before ending the process."""
 
-# A library that is imported later looks here for the number of its threads.
+# Libraries that are imported later read their number of threads here.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Task:
-    """An image to be encoded."""
+    """An image to encode."""
 
     source: str
     """Path or URL."""
     output: str
     """Path or URL of the .inr file."""
     below: str
-    """The same below the folder of all, as it stands in the manifest."""
+    """Path of the output relative to the output folder, as in the manifest."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the encode; JSON values, but for what `init` may be."""
+    """Options of `pillow_inr.encode`; JSON values, `init` a path."""
     threads: int = 1
-    """That the encode may use."""
+    """Threads that the encode may use, >= 1."""
     strip: bool = False
-    """Whether to leave out metadata, but for a colour profile, and turn the image upright."""
+    """Whether to leave out metadata, except a colour profile, and turn the image upright."""
 
 
 def work(task: Task) -> Record:
-    """Do a task: the .inr file is there afterwards, whole, or the record tells why not.
+    """Encode an image. Afterwards the complete .inr file exists, or the record says why not.
 
     Raises:
-        BackendError: TensorFlow is not there or not usable, so that no other task can be done here either.
+        BackendError: TensorFlow is missing or unusable, so no other image can be encoded here either.
     """
     limit_threads(task.threads)
     if "tensorflow" not in sys.modules:
@@ -68,29 +68,29 @@ def work(task: Task) -> Record:
         raise
     except sources.FILE_ERRORS as error:
         return failed(task, f"{type(error).__name__}: {sources.reason(error)}")
-    except Exception as error:  # a defect, of this package or another: no reason to lose the other images
+    except Exception as error:  # a bug, here or in a library, must not end the batch
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(frame.filename).name}:{frame.lineno}"
         return failed(task, f"unexpected {type(error).__name__} at {place}: {sources.reason(error)}")
 
 
 def read(source: str) -> bytes:
-    """The bytes of a source, path or URL.
+    """The bytes of a source, a path or a URL.
 
     Raises:
         OSError: it cannot be read.
-        ImportError: as of `remote.read`.
+        ImportError: see `remote.read`.
     """
     return remote.read(source) if remote.is_url(source) else Path(source).read_bytes()
 
 
 def failed(task: Task, error: str, attempts: int = 1) -> Record:
-    """The record of a task that came to nothing."""
+    """The record of a task that failed."""
     return Record(status=FAILED, error=error, attempts=attempts, **_named(task))
 
 
 def _named(task: Task) -> dict[str, Any]:
-    """What every record of a task has."""
+    """The fields that every record of a task has."""
     return {
         "source": task.source,
         "output": task.below,
@@ -102,7 +102,7 @@ def _named(task: Task) -> dict[str, Any]:
 
 
 def recorded_options(task: Task) -> dict[str, Any]:
-    """The options as they stand in the manifest."""
+    """The options as the manifest records them."""
     return {**task.options, **({"strip": True} if task.strip else {})}
 
 
@@ -157,7 +157,7 @@ def _figures(source: "SourceImage", encoded: "Encoded") -> dict[str, Any]:
 
 
 def limit_threads(threads: int) -> None:
-    """Keep this process to a number of threads, as far as its libraries have not begun already."""
+    """Limit the threads of this process; libraries that have started theirs already keep them."""
     limit_cores(threads)
     for name in THREAD_VARIABLES:
         os.environ.setdefault(name, str(threads))
@@ -167,6 +167,6 @@ def _limit_tensorflow(threads: int) -> None:
     try:
         import tensorflow as tf
     except ImportError:
-        return  # the fit says so
+        return  # the fit reports it
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -1,4 +1,4 @@
-"""The commands `pillow-inr autoload enable | disable | status`: what `autoload` does, in words."""
+"""The commands `pillow-inr autoload enable | disable | status`."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -17,11 +17,11 @@ _Result = TypeVar("_Result")
 def group() -> None:
     """Let programs that never import pillow_inr open and save .inr files.
 
-    'enable' puts three small files into this Python's site-packages. From then on pillow_inr is loaded as soon as a
-    program imports Pillow or imageio. They import neither by themselves, and do nothing once pillow_inr is gone.
+    'enable' puts three small files into the site-packages of this Python. From then on pillow_inr is loaded as soon as
+    a program imports Pillow or imageio. The files themselves import neither, and do nothing once pillow_inr is gone.
 
-    It holds for every program run by this Python, and for no other environment. Out of reach are Python started
-    with -S and programs frozen into an executable.
+    This affects every program that this Python runs, and no other environment. It has no effect on Python started with
+    -S, or on programs frozen into an executable.
     """
 
 
@@ -31,13 +31,13 @@ def enable() -> None:
     written = _attempt(autoload.enable)
     _list("Written", written)
     click.echo("Autoload is enabled." if written else "Autoload is enabled already.")
-    click.echo("Programs of this Python now open and save .inr files as they are:")
+    click.echo("Programs of this Python now open and save .inr files without a change:")
     click.echo("    from PIL import Image")
     click.echo('    Image.open("photo.inr").show()')
     click.echo("To undo it: pillow-inr autoload disable (before pillow_inr is uninstalled).")
     click.echo(f"To switch it off for one run: {KILL_SWITCH}=0.")
     if autoload.status().switched_off:
-        click.secho(f"{KILL_SWITCH}=0 is set here, so it stays off for what you start now.", fg="yellow")
+        click.secho(f"{KILL_SWITCH}=0 is set here, so it stays off in programs that you start from here.", fg="yellow")
 
 
 @group.command()
@@ -50,7 +50,7 @@ def disable() -> None:
 
 @group.command()
 def status() -> None:
-    """Say whether there are start-up files, and where."""
+    """Show whether there are start-up files, and where."""
     found = _attempt(autoload.status)
     if not found.enabled:
         click.echo(f"Autoload is not enabled for {sys.executable}.")
@@ -63,7 +63,7 @@ def status() -> None:
     else:
         click.secho("Files are missing or of another release: 'pillow-inr autoload enable' renews them.", fg="yellow")
     if found.switched_off:
-        click.secho(f"{KILL_SWITCH}=0 is set here, so it is off for what you start now.", fg="yellow")
+        click.secho(f"{KILL_SWITCH}=0 is set here, so it is off in programs that you start from here.", fg="yellow")
 
 
 def _attempt(work: Callable[[], _Result]) -> _Result:

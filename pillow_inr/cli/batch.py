@@ -1,4 +1,4 @@
-"""`pillow-inr batch`."""
+"""The command `pillow-inr batch`: what it asks for and prints."""
 
 import sys
 import time
@@ -22,14 +22,24 @@ from . import fitting, running
 
 @click.command(epilog="Example: pillow-inr batch photos --out small --quality 40 --effort 3")
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--out", metavar="FOLDER", required=True, help="Where the .inr files go: a folder, or its URL.")
-@click.option("--manifest", metavar="FILE", help="What became of each image.  [default: manifest.jsonl in FOLDER]")
+@click.option("-o", "--out", metavar="FOLDER", required=True, help="Output folder, a path or a URL.")
 @click.option(
-    "-j", "--processes", type=click.IntRange(1), metavar="N", help="Images at a time.  [default: cores / threads]"
+    "--manifest",
+    metavar="FILE",
+    help="Where the outcome of each image is recorded.  [default: manifest.jsonl in FOLDER]",
 )
-@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Of each process.")
-@click.option("--scheduler", metavar="ADDRESS", help="Encode on the workers of a Dask cluster.")
-@click.option("-f", "--force", is_flag=True, help="Encode what is finished again; overwrite files of others.")
+@click.option(
+    "-j",
+    "--processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Number of processes, each with one image.  [default: cores / threads]",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Threads per process."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Encode on the workers of the Dask cluster at this address.")
+@click.option("-f", "--force", is_flag=True, help="Encode finished images again; overwrite files that no batch wrote.")
 @click.option("--strip", is_flag=True, help="Leave out metadata, except a colour profile; turn images upright.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 @fitting.encode_options
@@ -45,11 +55,11 @@ def batch_command(
     quiet: bool,
     **keywords: Any,
 ) -> None:
-    """Encode many images to .inr files, on all cores or a cluster.
+    """Encode many images to .inr files, on all cores or on a cluster.
 
-    INPUTS are files, folders (all images in and below them), patterns in quotes, URLs of these, and lists: @photos.txt
-    with a path a line, @manifest.jsonl. Run the same command again after an interruption, or with more images: what is
-    finished, with the same options and from the same bytes, is left alone.
+    INPUTS are files, folders (all images in and below them), quoted patterns, URLs of these, and lists: @photos.txt
+    with one path per line, or @manifest.jsonl. After an interruption, or with more images, run the same command again:
+    it skips images that it has finished with the same options and from the same bytes.
     """
     fitting.checked(keywords)
     options = {name: value for name, value in keywords.items() if (name, value) not in _DEFAULTS and value is not None}
@@ -82,12 +92,12 @@ def batch_command(
     sys.exit(int(any(not record.done for record in records)))
 
 
-# Options of a fit that have a value when they were not given; the manifest has those that were.
+# Values that options have if they are not given: the manifest holds only options that are.
 _DEFAULTS = (("model", "auto"), ("seed", 0))
 
 
 class _Show:
-    """What is seen while a batch runs: a line an image, and below them a bar on a terminal."""
+    """What is printed while a batch runs: one line per image, and on a terminal a bar below them."""
 
     def __init__(self, console: Console) -> None:
         self.total = self.done = self.skipped = 0
@@ -107,7 +117,7 @@ class _Show:
         self._task = self._bar.add_task("", total=None, bytes=0)
 
     def __enter__(self) -> "_Show":
-        if not self._bar.disable:  # ending one that was not shown prints an empty line
+        if not self._bar.disable:  # to stop a disabled bar would print an empty line
             self._bar.start()
         return self
 
@@ -116,7 +126,7 @@ class _Show:
             self._bar.stop()
 
     def plan(self, plan: Plan) -> None:
-        """Take note of what is to be done."""
+        """Note the work to be done."""
         to_do = len(plan.failed) + len(plan.tasks)
         self.skipped = self.done = len(plan.finished)
         self.total = self.skipped + to_do
@@ -125,7 +135,7 @@ class _Show:
             self.say(f"{self.skipped} of {self.total} were finished before")
 
     def record(self, record: Record) -> None:
-        """Show what became of an image."""
+        """Print the outcome of an image."""
         if record.done:
             self.done += 1
             self._bytes += record.bytes or 0
@@ -143,7 +153,7 @@ class _Show:
         self._console.print(escape(message) if isinstance(message, str) else message)
 
     def error(self, message: str) -> None:
-        """Print what went wrong, also where nothing else is printed."""
+        """Print an error, even if nothing else is printed."""
         quiet, self._console.quiet = self._console.quiet, False
         self._console.print(f"pillow-inr: {escape(message)}", style="red")
         self._console.quiet = quiet
@@ -155,10 +165,12 @@ def _figures(record: Record) -> str:
 
 
 def summary(records: Sequence[Record], encoded: int, seconds: float) -> Table:
-    """A table of what a batch came to.
+    """A table of the results of a batch.
 
     Args:
-        encoded: how many of the images were done in these seconds.
+        records: of all images.
+        encoded: number of images that were encoded in this run.
+        seconds: duration of this run.
     """
     done = [record for record in records if record.done]
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -1,4 +1,4 @@
-"""Files of the command line: where outputs go, initializations."""
+"""Files of the command line: where outputs go, and which initializations are known."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
 def output_options(command: _Command) -> _Command:
-    """Options of the commands that write files."""
+    """Add the options of commands that write files."""
     for option in (
         click.option("--quiet", is_flag=True, help="Print errors only."),
         click.option("-f", "--force", is_flag=True, help="Overwrite files that exist."),
@@ -26,7 +26,11 @@ def output_options(command: _Command) -> _Command:
 
 
 def register_initializations(paths: Sequence[str]) -> None:
-    """Make files readable that name these; a path that is none ends the command with code 2."""
+    """Register initializations, so that files that refer to them can be read.
+
+    Raises:
+        click.UsageError: a path is not that of an initialization; it ends the command with code 2.
+    """
     try:
         for path in paths:
             api.register_initialization(path)
@@ -38,12 +42,12 @@ class Outputs:
     """Where the outputs of a command go.
 
     Args:
-        out: as the user gave it: a file or a folder, or None for places beside the inputs.
+        out: the user's file or folder; None puts outputs beside their inputs.
         suffix: ending of outputs whose name is not given.
         items: the inputs.
         force: whether files may be overwritten.
     Raises:
-        click.UsageError: several inputs and one output.
+        click.UsageError: there are several inputs, and out is a file.
     """
 
     def __init__(self, out: str | None, suffix: str, items: Sequence[Item], force: bool) -> None:
@@ -59,10 +63,10 @@ class Outputs:
             raise click.UsageError(f"--out must be a folder for several inputs, got {out}")
 
     def target(self, item: Item) -> Path:
-        """The output for an input, which may be written there.
+        """The path of the output for an input.
 
         Raises:
-            OSError: it may not.
+            OSError: it cannot be written, or must not be overwritten.
         """
         path = self._place(item)
         if path.exists() and item.source.exists() and path.samefile(item.source):
@@ -75,7 +79,7 @@ class Outputs:
         return path
 
     def made(self, path: Path, item: Item) -> None:
-        """Remember that an output is there now."""
+        """Note that the output for an input has been written."""
         self._made[path] = item.source
 
     def _place(self, item: Item) -> Path:
@@ -91,7 +95,7 @@ class Outputs:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # it may not be looked at: said when something is to be written there
+    except OSError:  # no permission to look: reported when the output is written
         return False
 
 

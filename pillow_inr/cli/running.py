@@ -1,4 +1,4 @@
-"""Work of the command line on one input after another: what is printed, what a failure or Ctrl-C leads to."""
+"""Runs a command on one input after another: prints errors, goes on after a failure, and ends after Ctrl-C."""
 
 import os
 import sys
@@ -12,16 +12,16 @@ from rich.markup import escape
 from ..inputs.sources import FILE_ERRORS, Item, reason
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as of a shell's own commands: 128 and the signal's number."""
+"""Exit code after Ctrl-C: 128 plus the number of the signal, as shells have it."""
 
 
 def console(quiet: bool = False) -> Console:
-    """Where messages go: standard error, in colour on a terminal only."""
+    """The console for messages: standard error, with colour on a terminal."""
     return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
 
 
 class Run:
-    """Work on inputs one after another: one that fails is reported, and the others go on."""
+    """Work on inputs one after another. A failure is reported, and does not stop the others."""
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
@@ -30,17 +30,17 @@ class Run:
 
     @property
     def count(self) -> str:
-        """Which of several inputs it is, such as "3/20  "; nothing for a single one."""
+        """The position of the current input, such as "3/20  "; empty for a single input."""
         total = len(self.items)
         return f"{self.done + self.failed + 1:>{len(str(total))}}/{total}  " if total > 1 else ""
 
     @property
     def failures(self) -> str:
-        """How many failed, such as "  2 failed"; nothing if none did."""
+        """The number of failures, such as "  2 failed"; empty if there are none."""
         return f"  {self.failed} failed" if self.failed else ""
 
     def each(self, work: Callable[[Item], None]) -> None:
-        """Do the work on every input; Ctrl-C ends the process, with code 130."""
+        """Do the work on every input. Ctrl-C ends the process with code 130."""
         try:
             for item in self.items:
                 try:
@@ -58,12 +58,12 @@ class Run:
             sys.exit(INTERRUPTED)
 
     def exit(self) -> NoReturn:
-        """End the process, with code 1 if an input failed."""
+        """End the process; the exit code is 1 if an input failed, else 0."""
         sys.exit(1 if self.failed else 0)
 
 
 def complain(path: Path, error: BaseException) -> None:
-    """Print in one line what went wrong with a file."""
+    """Print an error about a file, in one line."""
     other = getattr(error, "filename", None)
     where = "" if other is None or Path(os.fsdecode(other)) == path else f"{os.fsdecode(other)}: "
     _print_error(f"{path}: {where}{reason(error)}")

@@ -1,4 +1,4 @@
-"""Files to be worked on: which ones paths, folders and patterns mean, and how they are read."""
+"""Finds the files that paths, folders and patterns name, and reads images and arrays from them."""
 
 import glob
 import warnings
@@ -12,15 +12,16 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import BackendError, FitError
 from ..format.signature import EXTENSION
 from ..imaging.pillow import upright as turned_upright
+from ..storage import remote
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 ARRAY_SUFFIXES = (".npy", ".npz")
-"""Endings of files of arrays, NumPy's own."""
+"""Name endings of NumPy's files."""
 
-# What work on a single file can fail with; anything else is a defect of ours and shows its traceback.
+# Errors that a file or its content can cause. Any other error is a bug and shows its traceback.
 FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError, Image.DecompressionBombError)
 
 
@@ -30,18 +31,18 @@ class Item:
 
     source: Path
     below: PurePath
-    """Where it lies below the folder that was asked for; its name alone, if it was asked for itself."""
+    """Its path relative to the folder or pattern that was given; its name if the file itself was given."""
     problem: str | None = None
-    """Why there is nothing to work on."""
+    """Why it cannot be read, if that is known already."""
 
     @classmethod
     def named(cls, path: str | Path) -> "Item":
-        """The file of this path, whether it is there or not."""
+        """The file at a path, which need not exist."""
         return cls(Path(path), PurePath(Path(path).name))
 
 
 def opens_as_image(path: Path) -> bool:
-    """Whether Pillow knows the format of a file, .inr aside."""
+    """Whether Pillow recognizes the format of a file; False for .inr files."""
     if path.suffix.lower() == EXTENSION:
         return False
     try:
@@ -50,7 +51,7 @@ def opens_as_image(path: Path) -> bool:
             Image.open(path).close()
     except UnidentifiedImageError:
         return False
-    except Exception:  # whatever is wrong with it is said when its turn comes
+    except Exception:  # reported when the image is read
         return True
     return True
 
@@ -61,16 +62,19 @@ def is_inr(path: Path) -> bool:
 
 
 def find(inputs: Sequence[str], accepts: Callable[[Path], bool], wanted: str) -> list[Item]:
-    """The files that paths, folders and patterns name; of the latter two, those that are accepted.
+    """The files that paths, folders and patterns name.
 
     Args:
-        wanted: what an accepted file is called, such as "image".
+        accepts: chooses among the files of folders and patterns.
+        wanted: what messages call an accepted file, such as "image".
+    Returns:
+        Files, sorted within each input. An input that leads to no file is an item with a problem.
     """
     items = []
     for text in inputs:
         try:
             items += _expand(text, accepts, wanted)
-        except OSError as error:  # a folder that may not be read
+        except OSError as error:  # a folder without read permission
             items.append(Item(Path(error.filename or text), PurePath(text), error.strerror))
     return items
 
@@ -82,15 +86,15 @@ def _expand(text: str, accepts: Callable[[Path], bool], wanted: str) -> list[Ite
         return found or [Item(path, PurePath(path.name), f"no {wanted} in this folder")]
     if path.exists() or not glob.has_magic(text):
         return [Item.named(path)]
-    root = _before_wildcards(path)
-    matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 (absolute ones, too)
+    root = Path(*remote.before_wildcards(path.parts))
+    matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 (takes absolute paths)
     files = dict.fromkeys(file for match in matches for file in (_files_below(match) if match.is_dir() else [match]))
     found = [Item(file, file.relative_to(root)) for file in files if accepts(file)]
     return found or [Item(path, PurePath(path.name), f"no {wanted} matches this pattern")]
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """All files in a folder and in those below it, in order of their names; without hidden ones and linked folders."""
+    """All files in and below a folder, sorted by name, without hidden files, hidden folders and linked folders."""
     for path in sorted(folder.iterdir()):
         if not path.name.startswith("."):
             if path.is_dir() and not path.is_symlink():
@@ -99,14 +103,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _before_wildcards(pattern: Path) -> Path:
-    parts = pattern.parts
-    fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:fixed])
-
-
 def load(source: Path | IO[bytes]) -> Image.Image:
-    """The image in a file, its pixels loaded; the first one of several.
+    """Load the image in a file, the first one of several.
 
     Raises:
         OSError: it cannot be read.
@@ -117,16 +115,16 @@ def load(source: Path | IO[bytes]) -> Image.Image:
             return image
     except (OSError, Image.DecompressionBombError):
         raise
-    except Exception as error:  # Pillow's plugins raise whatever they like on damaged files
+    except Exception as error:  # Pillow's plugins raise all kinds of errors for damaged files
         raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
 
 
 def read(file: Path | IO[bytes], suffix: str, upright: bool) -> "Image.Image | NDArray[np.generic]":
-    """What a file holds: an image, or an array by the ending of its name.
+    """Read an image, or an array if the file's name ends in .npy or .npz.
 
     Args:
-        suffix: that ending, with its dot.
-        upright: whether an image is turned as its EXIF data say: where these are left out, its pixels must be.
+        suffix: the ending of the file's name, with its dot.
+        upright: rotate the image as its EXIF orientation says; needed where EXIF data are not kept.
     Raises:
         OSError: it cannot be read.
     """
@@ -137,13 +135,13 @@ def read(file: Path | IO[bytes], suffix: str, upright: bool) -> "Image.Image | N
 
 
 def frame_count(source: Path) -> int:
-    """How many images a file holds."""
+    """The number of images in a file."""
     with Image.open(source) as image:
         return getattr(image, "n_frames", 1)
 
 
 def load_array(source: Path | IO[bytes]) -> "NDArray[np.generic]":
-    """The array in an .npy file, or the only one in an .npz file.
+    """Load the array in an .npy file, or the only one in an .npz file.
 
     Raises:
         OSError: it cannot be read.
@@ -159,15 +157,15 @@ def load_array(source: Path | IO[bytes]) -> "NDArray[np.generic]":
                 loaded = loaded[loaded.files[0]]
     except OSError:
         raise
-    except Exception as error:  # NumPy raises whatever it likes on damaged files
+    except Exception as error:  # NumPy raises all kinds of errors for damaged files
         raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
     array: NDArray[np.generic] = loaded
     return array
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, without what the system adds to it."""
+    """The message of an error, without the number and path that the system adds."""
     if isinstance(error, UnidentifiedImageError) and str(error).startswith("cannot identify"):
-        return "not an image that Pillow can open"  # without its path once more
+        return "not an image that Pillow can open"  # Pillow's message repeats the path
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text or type(error).__name__

@@ -1,8 +1,8 @@
-"""Start-up files that make a whole Python environment read and write .inr files, in programs that never import us.
+"""Start-up files with which every program of a Python environment reads and writes .inr files.
 
-They go into the interpreter's site-packages: a module (a copy of import_hook.py) and two files of a line each that
-call it when Python starts, pillow_inr_autoload.pth, and .start for Python 3.15 and later (PEP 829). Python run with
--S, and programs frozen into an executable, read no such files.
+They go into site-packages: a module (a copy of import_hook.py), and two files of one line that call it when Python
+starts: pillow_inr_autoload.pth, and pillow_inr_autoload.start for Python 3.15 and later (PEP 829). Python started with
+-S, and programs frozen into an executable, do not read such files.
 """
 
 import contextlib
@@ -26,35 +26,37 @@ _HEADER = f"""\
 # With {KILL_SWITCH}=0 in the environment, install() does nothing.
 
 """
-# Python runs a line that starts with "import". What goes wrong here would be a traceback at every start.
+# Python runs lines that start with "import". An error here would print a traceback at every start.
 _PTH = rf'import sys; exec("try:\n import {_MODULE}\n {_MODULE}.install()\nexcept Exception:\n pass")' + "\n"
 _START = f"{_MODULE}:install\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """What `status` found."""
+    """The state of the start-up files."""
 
     folders: tuple[Path, ...]
-    """Where start-up files of ours are, among the site-packages folders that this interpreter reads."""
+    """Folders with start-up files of ours, among the site-packages folders that this interpreter reads."""
     current: bool
-    """They are complete, and those of this release."""
+    """Whether they are complete and of this release."""
     switched_off: bool
-    """PILLOW_INR_AUTOLOAD=0 is set, so that they do nothing."""
+    """Whether PILLOW_INR_AUTOLOAD=0 is set, which disables them."""
 
     @property
     def enabled(self) -> bool:
-        """There are start-up files."""
+        """Whether there are start-up files."""
         return bool(self.folders)
 
 
 def enable() -> tuple[Path, ...]:
-    """Write the start-up files: where some are already, else into site-packages, or the user's if that is not writable.
+    """Write the start-up files.
+
+    They go where some are already; else into site-packages, or into the user's if that is not writable.
 
     Returns:
-        The files written; none when all were as they should be.
+        The files written; () if all were up to date.
     Raises:
-        OSError: a folder cannot be written to.
+        OSError: a folder is not writable.
     """
     written = []
     for folder in status().folders or (_default_folder(),):
@@ -74,11 +76,11 @@ def disable() -> tuple[Path, ...]:
     Returns:
         The files removed.
     Raises:
-        OSError: a folder cannot be written to.
+        OSError: a folder is not writable.
     """
     removed = []
     for folder in status().folders:
-        # The lines that call the module go before it does.
+        # The module goes last, after the lines that call it.
         for path in [folder / name for name in reversed(_files())]:
             if path.exists():
                 path.unlink()
@@ -88,18 +90,18 @@ def disable() -> tuple[Path, ...]:
 
 
 def status() -> Status:
-    """What of the start-up files is there."""
-    atomic = _files()
-    folders = [folder for folder in _site_folders() if any((folder / name).exists() for name in atomic)]
+    """Look for the start-up files."""
+    files = _files()
+    folders = [folder for folder in _site_folders() if any((folder / name).exists() for name in files)]
     return Status(
         folders=tuple(folders),
-        current=all(_holds(folder / name, data) for folder in folders for name, data in atomic.items()),
+        current=all(_holds(folder / name, data) for folder in folders for name, data in files.items()),
         switched_off=os.environ.get(KILL_SWITCH) == "0",
     )
 
 
 def _files() -> dict[str, bytes]:
-    """Names and contents, the module first: no line may ever call what is not there."""
+    """Names and contents. The module comes first, so that no line calls a module that does not exist yet."""
     source = resources.files(__package__).joinpath("import_hook.py").read_text("utf-8")
     texts = {f"{_MODULE}.py": _HEADER + source, f"{_MODULE}.start": _START, f"{_MODULE}.pth": _PTH}
     return {name: text.encode() for name, text in texts.items()}
@@ -125,14 +127,14 @@ def _default_folder() -> Path:
 
 
 def _compile(module: Path) -> None:
-    """Spare an interpreter that may not write there from compiling the module at every start."""
+    """Compile the module now: an interpreter that may not write there would compile it at every start."""
     import py_compile
 
     py_compile.compile(str(module), quiet=2)
 
 
 def _remove_compiled(module: Path) -> None:
-    cached = Path(importlib.util.cache_from_source(str(module)))  # elsewhere if PYTHONPYCACHEPREFIX is set
+    cached = Path(importlib.util.cache_from_source(str(module)))  # PYTHONPYCACHEPREFIX may lead elsewhere
     for folder in {cached.parent, module.parent / "__pycache__"}:
         for path in folder.glob(f"{_MODULE}.*.pyc"):
             path.unlink(missing_ok=True)

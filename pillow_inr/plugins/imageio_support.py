@@ -1,6 +1,6 @@
-"""Tells imageio of .inr files and of the plugin that reads and writes them.
+"""Registers .inr files, and the plugin that reads and writes them, with imageio.
 
-imageio takes 0.2 s to import, so the entries wait until somebody else imports it.
+Importing imageio takes 0.2 s, so the registration waits until the application imports it.
 """
 
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 from . import import_hook
 
-# The package that holds both lists, extensions and plugins; when it is imported, both are there.
+# The module that defines the lists of extensions and plugins.
 _MODULE = "imageio.config"
 _EXTENSION = ".inr"
 _NAME = "Implicit neural representation"
@@ -19,19 +19,19 @@ _MODULE_OF_PLUGINS = "pillow_inr.plugins.imageio_plugin"
 
 
 def register() -> None:
-    """Enter .inr into imageio's lists of extensions and plugins, now or when imageio is imported; idempotent."""
+    """Add .inr to imageio's lists of extensions and plugins, now or when imageio is imported; idempotent."""
     import_hook.after_import([_MODULE], _add)
 
 
 def unregister() -> None:
-    """Take out of imageio's lists what `register` put there; idempotent."""
+    """Remove from imageio's lists what `register` added; idempotent."""
     import_hook.cancel(_add)
     if _MODULE in sys.modules:
         _remove(_config())
 
 
 def _config() -> ModuleType:
-    __import__(_MODULE)  # another thread may be busy with it: this waits
+    __import__(_MODULE)  # if another thread is importing it, this waits
     return sys.modules[_MODULE]
 
 
@@ -46,8 +46,8 @@ def _add_plugin(config: ModuleType) -> None:
         return config.PluginConfig(name=name, class_name=class_name, module_name=_MODULE_OF_PLUGINS)
 
     if _PLUGIN not in config.known_plugins:
-        # Of bytes without a name imageio asks all plugins in turn, and Pillow's would make 8 bits of 16: so one of ours
-        # must read before it. What is written without a name, however, is Pillow's.
+        # For bytes without a name imageio tries all plugins in order, and Pillow's would reduce 16 bits to 8, so our
+        # reader must come first. Writing without a name stays with Pillow, so our writer comes last.
         others = dict(config.known_plugins)
         config.known_plugins.clear()
         config.known_plugins[_READER] = entry(_READER, "InrReader")

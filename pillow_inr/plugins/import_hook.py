@@ -1,7 +1,7 @@
-"""Acts once another module has been imported; `install` lets it load pillow_inr as soon as Pillow or imageio is there.
+"""Calls a function once another module has been imported; `install` loads pillow_inr after Pillow or imageio.
 
-`pillow-inr autoload enable` copies this file next to the interpreter's start-up file. So it stands alone, works when
-pillow_inr is gone, and imports at its top only what every interpreter has loaded anyway.
+`pillow-inr autoload enable` copies this file into site-packages. Therefore it stands alone, works when pillow_inr is
+gone, and imports at its top only what every interpreter has loaded anyway.
 """
 
 import os
@@ -15,52 +15,58 @@ if TYPE_CHECKING:
     from typing import Any
 
 KILL_SWITCH = "PILLOW_INR_AUTOLOAD"
-# Whichever comes first. At the end of imageio.config its lists of extensions and plugins are both there.
+# imageio.config defines imageio's lists of extensions and plugins.
 AWAITED = ("PIL.Image", "imageio.config")
 
 
 def install() -> None:
-    """Import pillow_inr once the application imports Pillow or imageio, unless PILLOW_INR_AUTOLOAD=0; idempotent."""
+    """Import pillow_inr when the application imports Pillow or imageio, unless PILLOW_INR_AUTOLOAD=0; idempotent."""
     if os.environ.get(KILL_SWITCH) != "0":
         after_import(AWAITED, _load_pillow_inr)
 
 
 def after_import(names: "Sequence[str]", action: "Callable[[], object]") -> None:
-    """Call the action once one of these modules is imported: now, if one is there already.
+    """Call an action when one of these modules has been imported: now, if one has been already.
 
-    Asking again for an action that still waits changes nothing. Threads may make it be called twice, and it may be
-    called while another thread is still executing one of the modules: `__import__` waits for that.
+    Calling this again with an action that still waits changes nothing. If several threads import the modules, the
+    action may be called twice, and while another thread still executes one of them: `__import__` waits for that.
     """
     if any(name in sys.modules for name in names):
         action()
-    elif not any(_waits_for(finder, action) for finder in sys.meta_path):
-        sys.meta_path.insert(0, AfterImport(names, action))
+        return
+    for finder in _finders(action):
+        finder.names = finder.names or names
+        return
+    sys.meta_path.insert(0, AfterImport(names, action))
 
 
 def cancel(action: "Callable[[], object]") -> None:
-    """Forget an action that still waits."""
-    # A new list: removing from the old one would make a thread that is going through it skip a finder.
-    sys.meta_path = [finder for finder in sys.meta_path if not _waits_for(finder, action)]
+    """Do not call an action that still waits."""
+    for finder in _finders(action):
+        finder.names = ()
 
 
-def _waits_for(finder: object, action: "Callable[[], object]") -> bool:
-    return isinstance(finder, AfterImport) and finder.action is action
+def _finders(action: "Callable[[], object]") -> "list[AfterImport]":
+    return [finder for finder in sys.meta_path if isinstance(finder, AfterImport) and finder.action is action]
 
 
 class AfterImport:
-    """Lets the finders behind it find the awaited modules as always, but acts once the first has been executed.
+    """A finder that leaves the awaited modules to the finders behind it, and acts once the first one is executed.
 
-    It stays until then: to find a module is not yet to import it.
+    It waits for the execution, because a module that is found need not be imported. Afterwards it waits for nothing
+    but stays in sys.meta_path: removing it would make another thread that is iterating over the list skip a finder,
+    and a new list would lose what another thread is inserting into the old one.
     """
 
     def __init__(self, names: "Sequence[str]", action: "Callable[[], object]") -> None:
         self.names = names
+        """The awaited modules; () if it waits no more."""
         self.action = action
 
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """The module's own spec; that of an awaited module has its loader wrapped."""
+        """The spec of an awaited module, with its loader wrapped; None for other modules."""
         if fullname not in self.names:
             return None
         for finder in self._behind():
@@ -72,24 +78,24 @@ class AfterImport:
         return None
 
     def _behind(self) -> "list[Any]":
-        """The finders that the import system would ask after this one; two that wait never ask each other in turns."""
+        """The finders that the import system would ask after this one, so that two of ours cannot ask each other."""
         finders: list[Any] = list(sys.meta_path)
         if self in finders:
             del finders[: finders.index(self) + 1]
         return [finder for finder in finders if hasattr(finder, "find_spec")]
 
     def executed(self) -> None:
-        """Act, then leave: until the action is done, other threads' imports of awaited modules wait for it too."""
+        """Act, then wait no more. Other threads that import awaited modules meanwhile act before they get them."""
         try:
             self.action()
         finally:
-            cancel(self.action)
+            self.names = ()
 
 
 class _Loader:
-    """The module's own loader, but executing the module ends with the action.
+    """The module's own loader, with the action after the module's execution.
 
-    Not an importlib.abc.Loader: that import costs 10 ms.
+    It does not derive from importlib.abc.Loader, whose import costs 10 ms.
     """
 
     def __init__(self, loader: "Any", executed: "Callable[[], None]") -> None:
@@ -100,7 +106,7 @@ class _Loader:
         return getattr(self.loader, name)
 
     def exec_module(self, module: "ModuleType") -> None:
-        # From here on the module is as if it had been loaded without us, for inspect and reload.
+        # inspect and reload must find the module as if it had been loaded without us.
         module.__loader__ = self.loader
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
@@ -109,12 +115,12 @@ class _Loader:
 
 
 def _load_pillow_inr() -> None:
-    """Import pillow_inr, which registers itself; whatever fails must not fail the application."""
+    """Import pillow_inr, which registers itself. No failure may reach the application."""
     try:
-        # First Pillow, whose end comes here: then no thread gets a Pillow that does not know .inr files yet.
+        # This waits for the end of Pillow's import, so that no thread gets a Pillow that does not know .inr files yet.
         import PIL.Image  # noqa: F401
 
-        # A thread that is importing it registers it, too, and may be waiting for this one.
+        # If another thread is importing pillow_inr, that registers it, too; it may be waiting for this thread.
         if "pillow_inr" not in sys.modules:
             import pillow_inr  # noqa: F401
     except Exception as error:
@@ -127,5 +133,5 @@ def _warn(text: str) -> None:
 
     try:
         warnings.warn(f"{text} ('pillow-inr autoload disable' or {KILL_SWITCH}=0 ends this)", RuntimeWarning, 2)
-    except RuntimeWarning as warning:  # they are errors here
+    except RuntimeWarning as warning:  # the application turns warnings into errors
         print(warning, file=sys.stderr)

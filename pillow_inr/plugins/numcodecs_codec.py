@@ -1,4 +1,4 @@
-"""The codec "inr" of numcodecs, which finds it by the package's entry point."""
+"""The codec "inr" for numcodecs, found through the package's entry point."""
 
 from typing import Any
 
@@ -12,13 +12,15 @@ from ..options import EncodeOptions
 
 
 class InrCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
-    """Lossy compression of chunks that are images: (..., height, width) or (..., height, width, 1..64).
+    """Lossy compression of chunks that are images, of shape (..., height, width) or (..., height, width, 1..64).
 
-    Axes before these must have the length 1. Options are the fields of `pillow_inr.EncodeOptions`, as far as JSON can
-    hold them.
+    Leading axes must have length 1.
 
+    Args:
+        **options: fields of `pillow_inr.EncodeOptions` with values that JSON can hold.
     Raises:
-        TypeError, ValueError: there is no such option, or its value is not allowed.
+        TypeError: there is no such option.
+        ValueError: an option is outside its range.
     """
 
     codec_id = "inr"
@@ -28,10 +30,12 @@ class InrCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
         self.options = options
 
     def encode(self, buf: Any) -> bytes:
-        """Compress an array of uint8, uint16 or float32.
+        """Compress an array.
 
+        Args:
+            buf: an image of the shape given above; uint8, uint16 or float32.
         Raises:
-            ValueError: the array is not such an image.
+            ValueError: the array has another shape or dtype.
         """
         array = np.asarray(ensure_ndarray_like(buf))
         if array.dtype.name not in DTYPES:
@@ -41,9 +45,9 @@ class InrCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
         return codec.encode(array, self._checked)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """The array, of the type it had, without leading axes of length 1; into `out` if that is given."""
+        """Decompress to an array of the original dtype, without leading axes of length 1; into `out` if given."""
         return ndarray_copy(api.decode(ensure_bytes(buf)), out)
 
     def get_config(self) -> dict[str, Any]:
-        """What makes an equal codec."""
+        """The codec's id and options, from which numcodecs builds an equal codec."""
         return {"id": self.codec_id, **self.options}

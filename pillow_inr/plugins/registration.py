@@ -1,6 +1,7 @@
-"""Registers .inr files with Pillow; the plugin itself is loaded when the first one is opened or saved.
+"""Registers .inr files with Pillow. The plugin itself is loaded when the first file is opened or saved.
 
-Not only to be quick: pillow_inr may be imported while PIL.ImageFile, which the plugin builds on, is half imported.
+This keeps the import fast, and it has to be so: pillow_inr may be imported while PIL.ImageFile, which the plugin needs,
+is only half imported.
 """
 
 from typing import IO, TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ def register() -> None:
 def unregister() -> None:
     """Make Pillow forget .inr files; calling it again changes nothing."""
     if FORMAT in Image.ID:
-        Image.ID.remove(FORMAT)  # first: Image.open in another thread looks up in OPEN what it finds here
+        Image.ID.remove(FORMAT)  # first: for each name in ID, Image.open in another thread looks into OPEN
     registries: tuple[dict[str, Any], ...] = (Image.OPEN, Image.SAVE, Image.SAVE_ALL, Image.MIME)
     for registry in registries:
         registry.pop(FORMAT, None)

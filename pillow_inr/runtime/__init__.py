@@ -1,1 +1,1 @@
-"""What surrounds the computation: threads, TensorFlow's devices, what native libraries print."""
+"""The environment of the computation: threads, TensorFlow's devices, what native libraries print."""

@@ -1,6 +1,6 @@
-"""Holds back what native libraries print on standard error; for the command line, whose process is its own.
+"""Hides what native libraries print on standard error; for processes of our own, such as the command line's.
 
-TensorFlow writes a dozen lines there when it starts, which no setting of its own silences.
+TensorFlow prints a dozen lines there when it starts, and has no setting against it.
 """
 
 import logging
@@ -17,13 +17,13 @@ from ..errors import BackendError, FitError
 
 @lru_cache(maxsize=1)
 def _terminal() -> TextIO:
-    """Standard error as the process got it; never closed, for TensorFlow's own logger keeps hold of it."""
+    """The original standard error; never closed, because TensorFlow's logger keeps using it."""
     return os.fdopen(os.dup(2), "w")
 
 
 @contextmanager
 def capture_native_stderr() -> Iterator[None]:
-    """Collect what is written to file descriptor 2 from outside Python; print it only after an unexpected error."""
+    """Collect what native code writes to file descriptor 2, and print it only after an unexpected error."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()
     python_stderr = sys.stderr

@@ -1,41 +1,40 @@
-"""Blocks of work shared among threads."""
+"""Shares blocks of work among threads, and limits their number."""
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-# More threads than this do not pay: memory, at most a few blocks a thread, is bounded with them.
+# More threads hardly help, and each holds a few blocks in memory.
 THREADS_MAX = 16
 
 _Block = TypeVar("_Block")
-
 
 _most: int | None = None
 
 
 def limit_cores(threads: int) -> None:
-    """Have this process use no more than so many cores, as one of several that share them."""
+    """Limit the cores that this process uses, for processes that share a machine."""
     global _most
     _most = threads
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """The number of cores that this process may use."""
     found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return found if _most is None else min(found, _most)
 
 
 def share(blocks: list[_Block], work: Callable[[Iterator[_Block]], None]) -> None:
-    """Let threads work on blocks until there are no more; after an error, or Ctrl-C, no block is begun any more.
+    """Process blocks in several threads. After an error, or Ctrl-C, no further block is begun.
 
     Args:
-        blocks: emptied when something goes wrong.
-        work: takes blocks from an iterator that all threads share.
+        blocks: emptied in the end if there are several threads.
+        work: called in each thread with an iterator over the blocks, which all threads share.
     """
     threads = min(cores(), THREADS_MAX, len(blocks))
-    # Each thread takes the next block when it is ready for one: a core that is busy with something else holds up none
-    # of the others. (An iterator of a list may be shared.)
+    # Each thread takes a new block when it is ready, so a core that is busy elsewhere does not delay the others.
+    # Threads can share the iterator of a list.
     left = iter(blocks)
     if threads <= 1:
         work(left)
@@ -45,6 +44,6 @@ def share(blocks: list[_Block], work: Callable[[Iterator[_Block]], None]) -> Non
         try:
             wait(tasks, return_when=FIRST_EXCEPTION)
         finally:
-            blocks.clear()  # after Ctrl-C or an error the threads, which are waited for, end with their blocks
+            blocks.clear()  # after Ctrl-C or an error: the threads end after their current blocks
         for task in tasks:
             task.result()

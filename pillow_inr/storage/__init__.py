@@ -1,1 +1,1 @@
-"""Files that are there whole or not at all, on this machine and behind URLs. Knows no format."""
+"""Writes files so that they are complete or absent, on this machine and at URLs. Knows no file format."""

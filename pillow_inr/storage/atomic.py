@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all. Standard library only, knows no format."""
+"""Writes a file so that it is complete or absent, whatever happens. Standard library only; knows no file format."""
 
 import contextlib
 import errno
@@ -8,15 +8,15 @@ import stat
 from pathlib import Path
 
 PART_SUFFIX = ".pillow_inr-part"
-"""How the names of unfinished files end, which a process that was killed may leave; they begin with a dot."""
+"""Ending of the names of unfinished files, which begin with a dot. A process that is killed may leave one."""
 
 
 def check_writable(path: Path) -> None:
-    """Find out before a long fit that its result could not be written.
+    """Check, before a long fit, that its result can be written.
 
     Raises:
-        OSError: the folder does not exist or may not be written to, the file may not be replaced, the path is a folder,
-            or no file can have this name.
+        OSError: the folder does not exist or is not writable, the file must not be replaced, the path is a folder, or
+            the file system does not allow the name.
     """
     older = _status(path)
     if older is not None:
@@ -36,14 +36,14 @@ def check_writable(path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file next to its final name, then move it there: until then, whatever happens, an older one stays.
+    """Write a file under a temporary name beside the path, then rename it. Until then an older file stays as it is.
 
-    It is on the disk before it gets the name, so that a loss of power does not leave an empty file either. A symbolic
-    link stays one; an older file's permissions are kept, its owner and group where that is allowed; another hard link
-    keeps the older file. A pipe or a device is written to directly.
+    The data are on the disk before the rename, so a power failure cannot leave an empty file. A symbolic link stays a
+    link. The new file gets the permissions of the older one, and its owner and group where that is allowed; other hard
+    links keep the older file. A pipe or a device is written to directly.
 
     Raises:
-        OSError: the file cannot be written; an older one is as it was.
+        OSError: the file cannot be written; an older one is unchanged.
     """
     older, target = _status(path), _target(path)
     if older is not None and not _is_at(target, older):
@@ -52,7 +52,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         return
     part = target.parent / f".{secrets.token_hex(8)}{PART_SUFFIX}"
     try:
-        # What replaces a private file is never anybody else's to read, not even for the moment of writing.
+        # The replacement of a private file must not be readable by others, not even while it is written.
         part.touch(0o666 if older is None else 0o600, exist_ok=False)
         with part.open("r+b") as file:
             file.write(data)
@@ -62,14 +62,14 @@ def write_atomically(path: Path, data: bytes) -> None:
             _inherit(part, older)
         part.replace(target)
     except BaseException:
-        with contextlib.suppress(OSError):  # the first error is the one to tell of
+        with contextlib.suppress(OSError):  # report the first error, not this one
             part.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What is there; None if nothing is. An error if nothing can be: of a name too long, or links in a circle."""
+    """The status of a file, None if there is none; an OSError if there can be none, as with too long a name."""
     try:
         return path.stat()
     except FileNotFoundError:
@@ -77,31 +77,31 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def _target(path: Path) -> Path:
-    """The file itself, where a path is a symbolic link to it."""
+    """The path of the file itself, after all symbolic links."""
     return Path(os.path.realpath(path))
 
 
 def _is_at(target: Path, older: os.stat_result) -> bool:
-    """Whether it is a file, and has this name: not a pipe, nor a deleted file that /dev/stdout still leads to.
+    """Whether there is a regular file at the path: not a pipe, nor a deleted file to which /dev/stdout still leads.
 
-    That it is still the same file is not asked: another process or thread may have replaced it a moment ago.
+    It need not be the same file any more: another process or thread may have replaced it a moment ago.
     """
     return stat.S_ISREG(older.st_mode) and _status(target) is not None
 
 
 def _is_guarded(folder: os.stat_result, older: os.stat_result) -> bool:
-    """Whether it is another user's file in a folder such as /tmp, where nobody but its owner may replace it."""
+    """Whether the file is another user's, in a folder such as /tmp where only the owner may replace it (sticky bit)."""
     if os.name == "nt" or not folder.st_mode & stat.S_ISVTX:
         return False
     return os.geteuid() not in (0, folder.st_uid, older.st_uid)
 
 
 def _inherit(part: Path, older: os.stat_result) -> None:
-    """Give a new file the owner, group and permissions of the older one, as far as the system lets us."""
+    """Give the new file the owner, group and permissions of the older one, as far as the system allows it."""
     if os.name != "nt":
         with contextlib.suppress(OSError):
             os.chown(part, older.st_uid if os.geteuid() == 0 else -1, older.st_gid)
-    # Not those to run as another user. Some file systems have no permissions to set: no reason to lose a fit.
+    # Without the set-user-ID and set-group-ID bits. On file systems without permissions this fails, which is harmless.
     with contextlib.suppress(OSError):
         part.chmod(stat.S_IMODE(older.st_mode) & 0o777)
 
@@ -113,7 +113,7 @@ def _write_all(handle: int, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the name on the disk, too, on systems that can; the file is whole in any case."""
+    """Flush the rename to the disk where the system can; without this the file is complete, too."""
     if os.name == "nt":
         return
     with contextlib.suppress(OSError):

@@ -1,36 +1,37 @@
-"""Files that URLs name, through fsspec: s3://, gs://, file:// and more. Knows no format; imports fsspec when used."""
+"""Reads, writes and lists files at URLs (s3://, gs://, file:// and more). Knows no format; imports fsspec when used."""
 
 import contextlib
 import glob
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from . import atomic
 
-# File systems on which a file appears whole, or not at all, once its last byte is written. On others, or those not
-# listed here, it is written beside its name and then moved: more requests, nothing else.
+# On these file systems a file appears only once it is complete. On all others it is written under a temporary name and
+# renamed, which is as safe but takes more requests.
 _APPEAR_WHOLE = {"abfs", "az", "gcs", "gs", "memory", "s3", "s3a"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names a file by a URL, and not by a path: C:/photos is a path."""
+    """Whether a text is a URL rather than a path; C:/photos is a path."""
     return _URL.match(text) is not None
 
 
 def join(folder: str, below: str) -> str:
-    """The URL of a file, from that of a folder and the path below it, with forward slashes."""
+    """The URL of a file, from the URL of a folder and the path relative to it, with forward slashes."""
     return f"{folder.rstrip('/')}/{below}"
 
 
 def read(url: str) -> bytes:
-    """All bytes of a file.
+    """Read all bytes of a file.
 
     Raises:
-        OSError: it cannot be read; a FileNotFoundError if there is none.
+        OSError: it cannot be read; FileNotFoundError if it does not exist.
         ImportError: fsspec is missing, or the package that it needs for such URLs; the message says what to install.
     """
     with _as_os_errors(url):
@@ -40,11 +41,11 @@ def read(url: str) -> bytes:
 
 
 def write(url: str, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all; an older one stays until then. Folders are made.
+    """Write a file, and the folders it needs. The new file replaces an older one only when it is complete.
 
     Raises:
         OSError: it cannot be written.
-        ImportError: as of `read`.
+        ImportError: see `read`.
     """
     with _as_os_errors(url):
         system, path = _open(url)
@@ -59,24 +60,24 @@ def write(url: str, data: bytes) -> None:
 
 
 def expand(url: str) -> list[tuple[str, str]]:
-    """The files that a URL names: of a folder all in and below it, of a pattern (`s3://photos/**/*.jpg`) its matches.
+    """List the files that a URL names: all files in and below a folder, or the matches of `s3://photos/**/*.jpg`.
 
-    Those whose names, or whose folders' names below it, begin with a dot are left out. A URL of http or https is
-    that of one file.
+    Hidden files, and files in hidden folders, are left out: their names begin with a dot. A URL with http or https
+    always names one file.
 
     Returns:
-        Pairs of a file's URL and its path below the folder, or below what stands before the wildcards, in order of
-        the names. A URL of one file, or of none, comes back with the name alone: reading it tells.
+        Pairs, sorted: the URL of a file, and its path relative to the folder or to the part before the wildcards. If
+        the URL names a single file, or nothing, the only pair is the URL itself and its last part.
     Raises:
         OSError: the folder cannot be listed.
-        ImportError: as of `read`.
+        ImportError: see `read`.
     """
     if url.startswith(("http://", "https://")):
         return [(url, PurePosixPath(url.partition("?")[0]).name)]
     with _as_os_errors(url):
-        base = _before_wildcards(url)
+        base = "/".join(before_wildcards(url.split("/")))
         system, root = _open(base)
-        # Of a file, find() is a list of itself.
+        # find() on a file returns that file.
         found = system.find(root) if base == url else _matches(system, _open(url)[1])
     below = [path.removeprefix(root).lstrip("/") for path in found]
     if base == url and below in ([], [""]):
@@ -85,11 +86,11 @@ def expand(url: str) -> list[tuple[str, str]]:
 
 
 def sizes(folder: str) -> dict[str, int]:
-    """The bytes of every file in a folder and below it, by its path below, from one listing; {} if there is no folder.
+    """The size in bytes of each file in and below a folder, by its relative path; {} if there is no folder.
 
     Raises:
         OSError: the folder cannot be listed.
-        ImportError: as of `read`.
+        ImportError: see `read`.
     """
     with _as_os_errors(folder):
         system, root = _open(folder)
@@ -98,20 +99,20 @@ def sizes(folder: str) -> dict[str, int]:
 
 
 def _open(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path there."""
+    """The file system of a URL, and the path on it."""
     try:
         from fsspec.core import url_to_fs
     except ImportError as error:
         raise ImportError(f"{url}: URLs need fsspec: pip install 'pillow-inr[cluster]'") from error
     system, path = url_to_fs(url)
-    # What another process has written meanwhile would not be in a listing that was kept.
+    # A cached listing would not show what other processes have written since.
     system.invalidate_cache()
     return system, path
 
 
 @contextlib.contextmanager
 def _as_os_errors(url: str) -> Iterator[None]:
-    """File systems raise whatever their libraries do: of credentials, of the network, of names."""
+    """Turn other errors into OSError: file systems raise whatever their libraries do."""
     try:
         yield
     except (OSError, ImportError):
@@ -136,15 +137,14 @@ def _write_aside(system: Any, path: str, data: bytes) -> None:
         system.pipe_file(part, data)
         system.mv(part, path)
     except BaseException:
-        with contextlib.suppress(Exception):  # the first error is the one to tell of
+        with contextlib.suppress(Exception):  # report the first error, not this one
             system.rm_file(part)
         raise
 
 
-def _before_wildcards(url: str) -> str:
-    parts = url.split("/")
-    fixed = next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))
-    return "/".join(parts[:fixed])
+def before_wildcards(parts: Sequence[str]) -> Sequence[str]:
+    """The parts of a path or a URL that precede the first one with a wildcard; all of them if there is none."""
+    return list(takewhile(lambda part: not glob.has_magic(part), parts))
 
 
 def _is_hidden(path: str) -> bool:

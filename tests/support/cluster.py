@@ -1,6 +1,6 @@
-"""A Dask cluster of processes: `python -m tests.support.cluster WORKERS THREADS [PRELOAD [RESOURCE]]`.
+"""A Dask cluster of processes, as its users have one; prints its address, and ends with its input.
 
-Prints the scheduler's address and runs until its standard input is closed.
+python -m tests.support.cluster WORKERS THREADS [PRELOAD [RESOURCE]]
 """
 
 import sys
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 @contextmanager
 def cluster(log: Path, workers: int, threads: int = 1, *more: str) -> Iterator[tuple[str, "Popen[str]"]]:
-    """Start a cluster; yields its address and the process of its scheduler."""
+    """The address of a cluster, and the process with its scheduler."""
     command = [sys.executable, "-m", "tests.support.cluster", str(workers), str(threads), *more]
     with (
         log.open("w") as errors,

@@ -74,6 +74,18 @@ def test_a_line_that_a_killed_process_left_is_left_out_and_then_cut_off(tmp_path
         assert [entry.output for entry in manifest.read(path)] == ["a", "b"]
 
 
+def test_a_manifest_that_is_opened_has_been_read(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.jsonl"
+    with Manifest(path) as book:
+        assert book.earlier == []
+        book.append(record(output="a"))
+        book.append(record(output="a", attempts=2))
+    path.write_bytes(path.read_bytes() + b"{torn")
+    read = manifest.read(path)
+    with Manifest(path) as book:
+        assert book.earlier == read == [record(output="a", attempts=2)]
+
+
 def test_fields_of_later_releases_are_left_alone() -> None:
     line = json.dumps({**json.loads(record().to_json()), "colour": "blue"})
     assert Record.from_json(line) == record()
@@ -83,24 +95,28 @@ def test_fields_of_later_releases_are_left_alone() -> None:
     ("line", "text"),
     [
         ("{", "line 2"),
-        ("[]", "not an object"),
-        ("{}", "lacks fields"),
+        ("[]", "not a JSON object"),
+        ("{}", "fields are missing"),
         ("[" * 100_000, "line 2"),
-        (json.dumps({**json.loads(record().to_json()), "bytes": "many"}), "bytes is no number"),
-        (json.dumps({**json.loads(record().to_json()), "psnr": True}), "psnr is no number"),
-        (json.dumps({**json.loads(record().to_json()), "bpp": float("inf")}), "bpp is no number"),
-        (json.dumps({**json.loads(record().to_json()), "source": None}), "source is no text"),
-        (json.dumps({**json.loads(record().to_json()), "status": "well"}), "status"),
-        (json.dumps({**json.loads(record().to_json()), "width": None}), "lacks figures"),
+        (json.dumps({**json.loads(record().to_json()), "bytes": "many"}), "bytes must be a finite number"),
+        (json.dumps({**json.loads(record().to_json()), "psnr": True}), "psnr must be a finite number"),
+        (json.dumps({**json.loads(record().to_json()), "bpp": float("inf")}), "bpp must be a finite number"),
+        (json.dumps({**json.loads(record().to_json()), "source": None}), "source must be a string"),
+        (json.dumps({**json.loads(record().to_json()), "status": "well"}), "status must be 'done' or 'failed'"),
+        (json.dumps({**json.loads(record().to_json()), "options": []}), "options must be an object"),
+        (json.dumps({**json.loads(record().to_json()), "width": None}), "figures are missing"),
         ("\xff", "line 2"),
     ],
 )
 def test_damage_is_named_with_its_line(line: str, text: str, tmp_path: Path) -> None:
     path = tmp_path / "manifest.jsonl"
     path.write_bytes(f"{record().to_json()}\n".encode() + line.encode("latin-1") + b"\n")
-    with pytest.raises(ValueError, match=text) as error:
-        manifest.read(path)
-    assert "line 2" in str(error.value)
+    data = path.read_bytes()
+    for read in (manifest.read, Manifest):
+        with pytest.raises(ValueError, match=text) as error:
+            read(path)
+        assert "line 2" in str(error.value)
+    assert path.read_bytes() == data
 
 
 def test_figures_that_json_lacks_are_refused() -> None:

@@ -29,9 +29,14 @@ class Calls:
         self.values.append(sys.modules[NAME].value)
 
 
+def waiting(action: object) -> int:
+    """How many finders wait for a module to call this action."""
+    return sum(bool(finder.names) for finder in import_hook._finders(action))  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
-    """An action that waits for a module which nobody has imported yet."""
+    """An action that waits for a module that nobody has imported yet."""
     package = tmp_path / "pillow_inr_test_package"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -42,7 +47,11 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
     import_hook.after_import([NAME], action)
     yield action
     import_hook.cancel(action)
-    assert sys.meta_path == before
+    assert [finder for finder in sys.meta_path if not isinstance(finder, import_hook.AfterImport)] == [
+        finder for finder in before if not isinstance(finder, import_hook.AfterImport)
+    ]
+    assert not waiting(action)
+    sys.meta_path[:] = before
     for name in (NAME, NAME.partition(".")[0]):
         sys.modules.pop(name, None)
 
@@ -172,6 +181,31 @@ def test_cancelled_actions_are_forgotten(calls: Calls) -> None:
     assert not calls.values
 
 
+def test_a_cancelled_action_may_wait_again(calls: Calls) -> None:
+    before = list(sys.meta_path)
+    for _ in range(2):
+        import_hook.cancel(calls)
+        import_hook.after_import([NAME], calls)
+    assert sys.meta_path == before  # no finder is left over
+    importlib.import_module(NAME)
+    assert calls.values == [7]
+
+
+@pytest.mark.parametrize("end", ["cancelled", "imported"])
+def test_the_list_of_finders_is_neither_shortened_nor_replaced(calls: Calls, end: str) -> None:
+    """Other threads may be iterating over it, or inserting into it."""
+    finders, others = sys.meta_path, [finder for finder in sys.meta_path if finder not in import_hook._finders(calls)]
+    iterating = iter(finders)
+    assert next(iterating) in import_hook._finders(calls)
+    if end == "cancelled":
+        import_hook.cancel(calls)
+    else:
+        importlib.import_module(NAME)
+    assert list(iterating) == others
+    assert sys.meta_path is finders
+    assert not waiting(calls)
+
+
 class Restarting:
     """A finder in the way of older libraries: it asks the whole import system again, and wraps what that finds."""
 
@@ -216,7 +250,7 @@ def test_hooks_of_other_libraries(calls: Calls, position: int, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(sys, "meta_path", changed)
         importlib.import_module(NAME)
-        assert calls not in [getattr(finder, "action", None) for finder in sys.meta_path]
+        assert not waiting(calls)
     assert calls.values
     assert set(calls.values) == {7}
     assert other.executed == 1
@@ -250,7 +284,7 @@ spec.loader.exec_module(hook)
 hook.install()
 hook.install()
 def waiting():
-    return sum(type(finder).__name__ == "AfterImport" for finder in sys.meta_path)
+    return sum(type(finder).__name__ == "AfterImport" and bool(finder.names) for finder in sys.meta_path)
 assert waiting() == 1
 """
 
