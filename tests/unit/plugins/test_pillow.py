@@ -263,7 +263,7 @@ def test_an_unusable_backend_is_an_oserror(monkeypatch: pytest.MonkeyPatch) -> N
     def fail(*_: object) -> bytes:
         raise BackendError("no TensorFlow here")
 
-    monkeypatch.setattr(codec, "encode", fail)
+    monkeypatch.setattr(codec, "encode_source", fail)
     with pytest.raises(OSError, match="no TensorFlow here"):
         Image.new("RGB", (4, 4)).save(io.BytesIO(), "INR")
 

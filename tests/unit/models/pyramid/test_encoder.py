@@ -55,7 +55,7 @@ def test_files_of_all_samples(name: str, fake: FakeFit) -> None:
     image = IMAGES[name]
     data = codec.encode(image, pyramid())
     header, _, chunks = container.unpack(data)
-    assert (header.model, header.model.tile, header.shape) == (
+    assert (header.model.number, header.model.tile, header.shape) == (
         container.MODEL_PYRAMID,
         container.TILE_NONE,
         image.shape,
@@ -83,7 +83,7 @@ def test_quality_effort_and_seed_reach_the_fit(fake: FakeFit) -> None:
     call = fake.calls[0]
     assert call["rd_lambda"] == pytest.approx(5e-5)
     assert (call["seed"], call["device"], call["deadline"], call["report"]) == (9, "CPU:0", None, None)
-    assert call["steps"] == round(20_000 / (100 * pyramid_plan.SMALL_PIXELS / 1e6))
+    assert call["steps"] == round(20_000 / (pyramid_plan.MILLISECONDS_PER_MEGAPIXEL_STEP * pyramid_plan.SMALL_PIXELS / 1e6))
     assert call["base_index"] == pyramid_plan.base_index_for(5e-5)
 
 
@@ -113,9 +113,11 @@ def test_a_budget_is_used(fake: FakeFit) -> None:
 
 
 def test_a_psnr_is_searched_for(fake: FakeFit, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        SourceImage, "psnr_db", lambda picture, data: 30 - 2.5 * np.log(fake.calls[-1]["rd_lambda"] / 1e-3)
-    )
+    def mse(*_: object) -> float:
+        psnr_db = 30 - 2.5 * np.log(fake.calls[-1]["rd_lambda"] / 1e-3)
+        return float(10 ** (-psnr_db / 10))
+
+    monkeypatch.setattr(StoredPyramid, "sampled_mse", mse)
     for goal in (26.0, 30.0, 35.0):
         data = codec.encode(gradient(40, 30), pyramid(psnr=goal))
         assert goal <= (read_psnr(container.unpack(data)[2]) or 0) + 0.005 < goal + 0.6

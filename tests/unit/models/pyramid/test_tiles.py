@@ -215,7 +215,7 @@ def test_streams_of_tiles_round_trip(size: tuple[int, int], data: st.DataObject)
     count = header.model.tiles(header.size)[0] * header.model.tiles(header.size)[1]
     streams = [bytes(4 * words) for words in data.draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))]
     streams = [stream[:-1] + b"x" if stream else stream for stream in streams]
-    payload = pack_streams(header, streams)
+    payload = pack_streams(header.model, streams)
     tiles = Tiles(replace(header, payload_bytes=len(payload)), payload)
     assert [tiles.stream(tile) for tile in tiles.all()] == streams
     assert sum(width * height for width, height in (tile.size for tile in tiles.all())) == size[0] * size[1]
