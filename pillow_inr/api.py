@@ -117,7 +117,8 @@ def to_keras(source: Source) -> "ImageModel":
         FormatError: the file is damaged, or not an .inr file that this release reads.
         BackendError: TensorFlow is missing, or Keras runs on another back end.
     """
-    return reader.open_model(reader.read_file(_read(source))).to_keras()
+    model: ImageModel = reader.open_model(reader.read_file(_read(source))).to_keras()
+    return model
 
 
 def register_initialization(source: "str | os.PathLike[str] | Initialization") -> "Initialization":

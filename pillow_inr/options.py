@@ -9,13 +9,10 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .format.ranges import DEPTH_MAX, WIDTH_MAX
 from .models.registry import AUTO, model_names
-
-if TYPE_CHECKING:
-    from .models.siren.initialization import Initialization
 
 ENCODINGS = ("fourier", "none")
 EFFORT_MAX = 9
@@ -33,6 +30,14 @@ SHARED_PIXELS = 4096
 
 ProgressCallback = Callable[[int, int, float, float], object]
 """Called with step, steps, PSNR in dB and estimated bits per pixel."""
+
+
+class LearnedWeights(Protocol):
+    """An initialization (`models.siren.initialization.Initialization`), as far as options know one."""
+
+    @property
+    def architecture(self) -> Any:
+        """The network that it is for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +74,7 @@ class EncodeOptions:
     """Random seed of the initial weights, the drawn pixels and the noise, 0..2147483647."""
     encoding: str | None = None
     """Input of a SIREN: "fourier", by default, or "none" for plain coordinates."""
-    init: "str | os.PathLike[str] | Initialization | None" = None
+    init: str | os.PathLike[str] | LearnedWeights | None = None
     """Initialization of a SIREN, or the path of its .npz file; it fixes width, depth and encoding."""
     device: str | None = None
     """TensorFlow device, such as "CPU:0" or "GPU:0"; by default the first GPU if there is one, else the CPU."""

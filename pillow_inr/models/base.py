@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..imaging.samples import Samples
-    from .siren.keras_model import ImageModel
 
 
 class StoredModel(DecodedModel, Protocol):
@@ -54,8 +53,8 @@ class StoredModel(DecodedModel, Protocol):
         Over the whole image; a model for which that is too dear may take every n-th row and column of a large one.
         """
 
-    def to_keras(self) -> "ImageModel":
-        """The model as a function of position; raises ValueError if it is none."""
+    def to_keras(self) -> Any:
+        """The model as a Keras model from positions to colours; raises ValueError if it is no function of position."""
 
 
 class ModelFormat(Protocol):

@@ -46,15 +46,16 @@ def view(
     images = 1 if original is None else 2
     image_height = min(max(INCHES / images * rows / columns, IMAGE_INCHES[0]), IMAGE_INCHES[1])
     histograms = [row.histogram for row in file.model.rows if row.histogram is not None]
-    weights_height = 2.0 * -(-len(histograms) // HISTOGRAM_COLUMNS)
-    heights = [image_height + 0.4, weights_height + 0.3, 2.4]
+    symbols_height = 2.0 * -(-len(histograms) // HISTOGRAM_COLUMNS) + 0.3
+    heights = [image_height + 0.4, *([symbols_height] if histograms else []), 2.4]
     figure = Figure(figsize=(INCHES, sum(heights) + 0.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize=12, parse_math=False)  # a name may hold dollars
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights, squeeze=False)[:, 0]
+    top, *middle, bottom = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_images(top, pixels, original)
-    _draw_histograms(middle, histograms)
-    middle.suptitle(file.model.histograms_title, fontsize=10)
+    if histograms:
+        _draw_histograms(middle[0], histograms)
+        middle[0].suptitle(file.model.histograms_title, fontsize=10)
     _draw_bits(bottom, file)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")

@@ -5,7 +5,7 @@ NumPy and constriction only.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +25,6 @@ from ..base import Breakdown
 from .header import TILE_NONE, PyramidHeader, read
 from .synthesis import Region
 from .tiles import Tiles
-
-if TYPE_CHECKING:
-    from ..siren.keras_model import ImageModel
 
 # Pixels along each axis that are made at once of a result of another resolution than the image's.
 _BLOCK = 256
@@ -68,7 +65,7 @@ class StoredPyramid:
         """Mean squared error over the whole image."""
         return source.mse(self)
 
-    def to_keras(self) -> "ImageModel":
+    def to_keras(self) -> NoReturn:
         """Refuse: a pyramid is no function of position."""
         raise ValueError(
             "the file holds a pyramid, grids of symbols that are no function of position: encode with model='siren' "

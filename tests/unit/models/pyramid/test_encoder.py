@@ -83,7 +83,9 @@ def test_quality_effort_and_seed_reach_the_fit(fake: FakeFit) -> None:
     call = fake.calls[0]
     assert call["rd_lambda"] == pytest.approx(5e-5)
     assert (call["seed"], call["device"], call["deadline"], call["report"]) == (9, "CPU:0", None, None)
-    assert call["steps"] == round(20_000 / (pyramid_plan.MILLISECONDS_PER_MEGAPIXEL_STEP * pyramid_plan.SMALL_PIXELS / 1e6))
+    assert call["steps"] == round(
+        20_000 / (pyramid_plan.MILLISECONDS_PER_MEGAPIXEL_STEP * pyramid_plan.SMALL_PIXELS / 1e6)
+    )
     assert call["base_index"] == pyramid_plan.base_index_for(5e-5)
 
 
