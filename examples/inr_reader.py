@@ -1,6 +1,6 @@
-"""What tf_dataset.py and torch_dataset.py share: an .inr file -> the pixels that a training step asks for.
+"""Decode .inr files to the pixels that a training step needs; shared by tf_dataset.py and torch_dataset.py.
 
-Imports neither TensorFlow nor torch: processes that only decode need not load them.
+This module imports neither TensorFlow nor torch, so that processes that only decode need not load them.
 """
 
 import argparse
@@ -20,10 +20,10 @@ from pillow_inr.runtime import threads
 
 
 def inr_files(folder: Path) -> list[Path]:
-    """The .inr files in and below a folder, sorted.
+    """Return the .inr files in and below a folder, sorted.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no such files.
     """
     paths = sorted(folder.rglob("*.inr"))
     if not paths:
@@ -33,28 +33,31 @@ def inr_files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Reader:
-    """Decodes a file at the resolution that training wants, as a whole or a random region of it; can be pickled."""
+    """Decodes a file, or a random region of it, at the resolution that training needs. It can be pickled."""
 
     size: tuple[int, int] | None = None
-    """Width and height of the result; None for the image's own."""
+    """Width and height of the result in pixels; None for the image's own."""
     crop: tuple[float, float] | None = None
-    """None for the whole image. Otherwise a random region: how many pixels of the image one of the result spans, drawn
-    between these two. (1, 1) is the image's own resolution, (0.5, 2) from enlarged twice to reduced to a half. Needs
-    `size`."""
+    """None for the whole image, or the lowest and highest scale of a random region; needs `size`.
+
+    The scale is the number of image pixels that one pixel of the result spans, drawn uniformly between the two.
+    (1, 1) keeps the image's own resolution; (0.5, 2) goes from enlarged twice to reduced to a half.
+    """
 
     def __call__(self, path: Path, seed: int | None = None) -> NDArray[np.generic]:
-        """The pixels of a file.
+        """Decode one file.
 
         Args:
-            seed: of the random region; None for another one each time.
+            path: the .inr file.
+            seed: chooses the random region; None takes another region each time.
         Returns:
-            Shape (height, width, channels), uint8 of ordinary images.
+            Shape (height, width, channels); uint8 for ordinary images.
         Raises:
             OSError: the file cannot be read.
-            ValueError: it is damaged, or no .inr file; with its path.
+            ValueError: the file is damaged or not an .inr file; the message begins with its path.
         """
         if multiprocessing.parent_process() is not None:
-            threads.limit_cores(1)  # this process is one of several, and together they use all cores
+            threads.limit_cores(1)  # one of several processes that share the cores
         data = path.read_bytes()
         try:
             box = self.random_region(pillow_inr.read_header(data).size, seed) if self.crop else None
@@ -64,32 +67,36 @@ class Reader:
         return np.atleast_3d(pixels)
 
     def batch(self, paths: Sequence[Path], seeds: Sequence[int]) -> NDArray[np.generic]:
-        """The pixels of several files, shape (images, height, width, channels).
+        """Decode several files to one array of shape (images, height, width, channels).
 
         Raises:
-            OSError, ValueError: as for one of them; also where they differ in shape.
+            OSError, ValueError: as for a single file; ValueError also if the results differ in shape.
         """
         return np.stack([self(path, seed) for path, seed in zip(paths, seeds, strict=True)])
 
     def random_region(self, image: tuple[int, int], seed: int | None) -> tuple[float, float, float, float]:
-        """Left, upper, right, lower edge of a region of an image of some size; smaller than asked for where that is."""
+        """Draw a region (left, upper, right, lower) of an image of this width and height, limited to the image."""
         if self.size is None or self.crop is None:
             raise ValueError("a random region needs size and crop")
         rng = random.Random(seed)
         scale = min(rng.uniform(*self.crop), image[0] / self.size[0], image[1] / self.size[1])
         width, height = (min(scale * side, whole) for side, whole in zip(self.size, image, strict=True))
-        # Whole pixels: at the image's own resolution nothing is interpolated then.
+        # Whole pixels, so that nothing is interpolated at the image's own resolution.
         left, upper = rng.randint(0, int(image[0] - width)), rng.randint(0, int(image[1] - height))
         return left, upper, left + width, upper + height
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """The arguments that both examples take."""
+    """Return a parser with the arguments of both examples."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("folder", type=Path)
     made.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"))
     made.add_argument(
-        "--crop", type=float, nargs=2, metavar=("LEAST", "MOST"), help="pixels that one spans; see Reader"
+        "--crop",
+        type=float,
+        nargs=2,
+        metavar=("LEAST", "MOST"),
+        help="image pixels per pixel of the result; see Reader",
     )
     made.add_argument("--dtype", choices=("uint8", "float32"), default="uint8")
     made.add_argument("--batch", type=int, default=8)
@@ -98,12 +105,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def reader_of(options: argparse.Namespace) -> Reader:
-    """The reader that they ask for."""
+    """Return the reader that the arguments describe."""
     return Reader(options.size and tuple(options.size), options.crop and tuple(options.crop))
 
 
 def read(batches: Iterable[Any], images: int, epochs: int) -> None:
-    """Read so many images a few times and print how fast that was: the first time, processes start."""
+    """Read all batches `epochs` times and print images per second. The first epoch includes the start of processes."""
     for epoch in range(epochs):
         begun = time.perf_counter()
         *_, last = (f"{type(batch).__name__} {tuple(batch.shape)} {batch.dtype}" for batch in batches)

@@ -1,4 +1,4 @@
-"""A folder of .inr files as a map-style dataset for torch.utils.data.DataLoader, or a plain sequence without torch.
+"""Read a folder of .inr files as a map-style dataset for a DataLoader of torch, or as a plain sequence without it.
 
 python examples/torch_dataset.py FOLDER --size 192 128 --workers 4
 python examples/torch_dataset.py FOLDER --size 64 64 --crop 0.5 2 --workers 4 --start spawn
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 
 class InrImages:
-    """Images, decoded when they are asked for; can be pickled, holds no file and no lock: workers may fork or spawn.
+    """A sequence of images, each decoded when it is asked for.
+
+    It can be pickled and holds no open file and no lock, so that workers may fork or spawn.
 
     Args:
-        paths: their files, as of `inr_files`.
-        reader: what to decode of each.
-        dtype: "uint8" for pixels as stored, "float32" for those of 8 bits as 0..1.
+        paths: the files, for example from `inr_files`.
+        reader: what to decode from each file; by default the whole image.
+        dtype: "uint8" for pixels as stored, or "float32" for 8-bit pixels scaled to 0..1.
     """
 
     def __init__(self, paths: Sequence[Path], reader: Reader | None = None, dtype: str = "uint8") -> None:
@@ -32,18 +34,21 @@ class InrImages:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        """An image, shape (channels, height, width)."""
-        # Of Python's own generator: DataLoader gives it another seed in each worker and epoch.
+        """Decode an image to an array of shape (channels, height, width)."""
+        # From Python's own generator, which DataLoader seeds differently in each worker and epoch.
         pixels = self.reader(self.paths[index], seed=random.getrandbits(32))
         planes = np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
         return planes if self.dtype == "uint8" else planes.astype(np.float32) / 255
 
 
 def loader(images: InrImages, batch: int, processes: int, start: str | None = None) -> Any:
-    """A DataLoader of shuffled batches, decoded by processes that stay for all epochs.
+    """Return a DataLoader of shuffled batches, decoded by processes that stay for all epochs.
 
     Args:
-        start: "fork", "spawn" or "forkserver"; None for the platform's own.
+        images: the dataset.
+        batch: images per batch.
+        processes: number of workers; with 0 the main process decodes.
+        start: "fork", "spawn" or "forkserver"; None for the platform's default.
     """
     from torch.utils.data import DataLoader
 
@@ -58,9 +63,11 @@ def loader(images: InrImages, batch: int, processes: int, start: str | None = No
 
 
 def main() -> None:
-    """Read a folder a few times and print how fast that was."""
+    """Read a folder a few times and print images per second."""
     arguments = parser(__doc__)
-    arguments.add_argument("--workers", type=int, help="of a DataLoader; without, torch is not needed")
+    arguments.add_argument(
+        "--workers", type=int, help="use a DataLoader with this number of workers; without it torch is not needed"
+    )
     arguments.add_argument("--start", choices=("fork", "spawn", "forkserver"))
     options = arguments.parse_args()
     images = InrImages(inr_files(options.folder), reader_of(options), options.dtype)

@@ -1,0 +1,77 @@
+"""Seconds until an image is saved and opened again, in a fresh process and a second time in the same process.
+
+The first save of a process also imports TensorFlow and compiles the fit; the first open imports NumPy and the decoder.
+For each row: wall seconds and CPU seconds (user and system, all threads) of the first and of the second call.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common import machine, table
+
+SIREN = {"width": 64, "depth": 5}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("image", type=Path, nargs="?", default=Path("samples/kodim15.png"))
+    parser.add_argument("--efforts", type=int, nargs="*", default=[0, 1, 3], help="of the pyramid")
+    parser.add_argument("--siren-effort", type=int, default=5)
+    parser.add_argument("--child", metavar="JSON", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        _child(arguments.image, json.loads(arguments.child))
+        return
+    print(f"{machine()}; {arguments.image}; load average before the start {os.getloadavg()[0]:.2f}")
+    pyramids = [{"model": "pyramid", "effort": effort} for effort in arguments.efforts]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for options in (*pyramids, {**SIREN, "effort": arguments.siren_effort}):
+            path = Path(folder, "image.inr")
+            name = ", ".join(f"{key}={value}" for key, value in options.items())
+            rows.append(_row(f"save: {name}", arguments.image, {"path": str(path), "options": options}))
+            rows.append(_row(f"open: {path.stat().st_size} bytes", arguments.image, {"path": str(path)}))
+    print(table(("", "first: wall s", "CPU s", "second: wall s", "CPU s"), rows))
+
+
+def _row(name: str, image: Path, job: dict[str, Any]) -> list[str]:
+    """Run a job twice in a process of its own."""
+    command = [sys.executable, __file__, str(image), "--child", json.dumps(job)]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [name, *(f"{number:.2f}" for number in json.loads(output))]
+
+
+def _child(image: Path, job: dict[str, Any]) -> None:
+    """Import the package, then save or open twice; print four numbers, import included in the first two."""
+
+    def work() -> None:
+        from PIL import Image
+
+        import pillow_inr  # noqa: F401
+
+        if "options" not in job:
+            Image.open(job["path"]).load()
+            return
+        with Image.open(image) as opened:
+            opened.save(job["path"], **job["options"])
+
+    print(json.dumps([*_timed(work), *_timed(work)]))
+
+
+def _timed(function: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds of a call."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    function()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+if __name__ == "__main__":
+    main()
