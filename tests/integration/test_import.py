@@ -5,6 +5,9 @@ import pytest
 from tests.support.checks import VECTORS, fresh
 
 
+pytestmark = pytest.mark.quick
+
+
 def test_import_loads_nothing_heavy() -> None:
     heavy = ["numpy", "constriction", "imageio", "rich", "click", "keras", "tensorflow"]
     assert fresh(f"import sys, pillow_inr; print([name for name in {heavy} if name in sys.modules])") == "[]"
@@ -39,3 +42,24 @@ def test_imageio_knows_the_extension_in_either_order(first: str) -> None:
     second = {"imageio": "pillow_inr", "pillow_inr": "imageio"}[first]
     code = f"import {first}, {second}, imageio.config as c; print([e.priority for e in c.known_extensions['.inr']])"
     assert fresh(code) == "[['inr', 'pillow']]"
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "other"), [("rgb.inr", "siren", "pyramid"), ("pyramid/rgb.inr", "pyramid", "siren")]
+)
+def test_a_model_is_opened_without_the_other_and_without_writers(path: str, model: str, other: str) -> None:
+    code = (
+        f"import sys, pillow_inr; pillow_inr.decode({str(VECTORS / path)!r})\n"
+        "names = sorted(name.removeprefix('pillow_inr.models.') for name in sys.modules if '.models.' in name)\n"
+        "print(*names)"
+    )
+    loaded = fresh(code).split()
+    assert f"{model}.model" in loaded
+    assert not [name for name in loaded if name.startswith(f"{other}.") and name != f"{other}.header"]
+    assert not {f"{model}.encoder", f"{model}.plan", f"{model}.breakdown", f"{model}.canonical"} & set(loaded)
+    assert "pillow_inr.entropy.scale_search" not in fresh(code.replace("'.models.' in name", "True")).split()
+
+
+def test_cost_is_an_attribute_of_the_package() -> None:
+    path = str(VECTORS / "rgb.inr")
+    assert int(fresh(f"import pillow_inr; print(pillow_inr.cost.of_file(pillow_inr.read_header({path!r})).work)")) > 0
