@@ -37,80 +37,72 @@ TITLE_LENGTH = 22
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _T = TypeVar("_T")
 
+_ENCODE_OPTIONS = (
+    click.option(
+        "-q",
+        "--quality",
+        type=int,
+        metavar="N",
+        help=f"1 to 100: higher means better quality and a larger file.  [default: {DEFAULT_QUALITY}]",
+    ),
+    click.option("--target-bytes", type=int, metavar="BYTES", help="Size, instead of --quality; never exceeded."),
+    click.option("--bpp", type=float, metavar="BITS", help="The same, in bits per pixel."),
+    click.option("--psnr", type=float, metavar="DB", help="PSNR to reach, instead of --quality, in several fits."),
+    click.option(
+        "-e",
+        "--effort",
+        type=int,
+        metavar="N",
+        help=f"0 (seconds) to {EFFORT_MAX} (minutes): how long to fit.  [default: {DEFAULT_EFFORT}]",
+    ),
+    click.option(
+        "--time-limit",
+        type=float,
+        metavar="SECONDS",
+        help="Time for the whole encode; with --effort or --steps it may end sooner.",
+    ),
+    click.option(
+        "-m",
+        "--model",
+        type=click.Choice(model_names()),
+        default=EncodeOptions.model,
+        show_default=True,
+        help="auto: the better one for small and simple images, else the pyramid.",
+    ),
+    click.option(
+        "-w",
+        "--width",
+        type=int,
+        metavar="N",
+        help=f"SIREN: units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
+    ),
+    click.option(
+        "-d",
+        "--depth",
+        type=int,
+        metavar="N",
+        help=f"SIREN: number of sine layers, 1 to {DEPTH_MAX}.  [default: {DEFAULT_DEPTH}]",
+    ),
+    click.option(
+        "--encoding",
+        type=click.Choice(ENCODINGS),
+        help=f"SIREN: input of the network; none for plain coordinates.  [default: {ENCODINGS[0]}]",
+    ),
+    click.option(
+        "--init",
+        type=click.Path(),
+        metavar="FILE",
+        help="SIREN: initialization from 'pillow-inr learn', an .npz file.",
+    ),
+    click.option("--steps", type=int, metavar="N", help="Optimizer steps, instead of --effort."),
+    click.option("--seed", type=int, default=EncodeOptions.seed, show_default=True, metavar="N", help="Random seed."),
+    click.option("--device", metavar="NAME", help="TensorFlow device, such as CPU:0.  [default: first GPU, else CPU]"),
+)
+
 
 def encode_options(command: _Command) -> _Command:
     """Add the options of an encode, in the order in which the help lists them."""
-    for option in reversed(
-        (
-            click.option(
-                "-q",
-                "--quality",
-                type=int,
-                metavar="N",
-                help=f"1 to 100: higher means better quality and a larger file.  [default: {DEFAULT_QUALITY}]",
-            ),
-            click.option(
-                "--target-bytes", type=int, metavar="BYTES", help="Size, instead of --quality; never exceeded."
-            ),
-            click.option("--bpp", type=float, metavar="BITS", help="The same, in bits per pixel."),
-            click.option(
-                "--psnr", type=float, metavar="DB", help="PSNR to reach, instead of --quality, in several fits."
-            ),
-            click.option(
-                "-e",
-                "--effort",
-                type=int,
-                metavar="N",
-                help=f"0 (seconds) to {EFFORT_MAX} (minutes): how long to fit.  [default: {DEFAULT_EFFORT}]",
-            ),
-            click.option(
-                "--time-limit",
-                type=float,
-                metavar="SECONDS",
-                help="Time for the whole encode; with --effort or --steps it may end sooner.",
-            ),
-            click.option(
-                "-m",
-                "--model",
-                type=click.Choice(model_names()),
-                default=EncodeOptions.model,
-                show_default=True,
-                help="auto: the better one for small and simple images, else the pyramid.",
-            ),
-            click.option(
-                "-w",
-                "--width",
-                type=int,
-                metavar="N",
-                help=f"SIREN: units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
-            ),
-            click.option(
-                "-d",
-                "--depth",
-                type=int,
-                metavar="N",
-                help=f"SIREN: number of sine layers, 1 to {DEPTH_MAX}.  [default: {DEFAULT_DEPTH}]",
-            ),
-            click.option(
-                "--encoding",
-                type=click.Choice(ENCODINGS),
-                help=f"SIREN: input of the network; none for plain coordinates.  [default: {ENCODINGS[0]}]",
-            ),
-            click.option(
-                "--init",
-                type=click.Path(),
-                metavar="FILE",
-                help="SIREN: initialization from 'pillow-inr learn', an .npz file.",
-            ),
-            click.option("--steps", type=int, metavar="N", help="Optimizer steps, instead of --effort."),
-            click.option(
-                "--seed", type=int, default=EncodeOptions.seed, show_default=True, metavar="N", help="Random seed."
-            ),
-            click.option(
-                "--device", metavar="NAME", help="TensorFlow device, such as CPU:0.  [default: first GPU, else CPU]"
-            ),
-        )
-    ):
+    for option in reversed(_ENCODE_OPTIONS):
         command = option(command)
     return command
 

@@ -18,7 +18,6 @@ from ..errors import BackendError
 from ..imaging.pillow import upright
 from ..inputs import sources
 from ..inputs.sources import Item
-from ..models.siren.architecture import Architecture
 from ..models.siren.plan import DEFAULT_DEPTH, make_plan
 from ..options import ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
@@ -85,19 +84,12 @@ def learn(
         # The image of median size decides what the options leave open.
         size = sorted(paths.values(), key=math.prod)[len(paths) // 2]
         plan = make_plan(options, size, channels=3)
-        architecture = Architecture(
-            width=plan.width,
-            depth=plan.depth,
-            channels=3,
-            frequencies=plan.frequencies,
-            frequency_ratio=plan.frequency_ratio,
-        )
         bars = Console(stderr=True, quiet=quiet or not console.is_terminal)
         with progress.bar("learning", bars, transient=True, unit="rounds") as report, capture_native_stderr():
             initialization = fitting.in_background(
                 lambda: _learning().learn(
                     _endless(list(paths), seed),
-                    architecture,
+                    plan.header.architecture(channels=3),
                     max(sides),
                     steps=steps,
                     rounds=rounds,
