@@ -12,7 +12,7 @@ import tensorflow as tf  # noqa: E402
 from pillow_inr.imaging.coordinates import Axis  # noqa: E402
 from pillow_inr.imaging.samples import Scale  # noqa: E402
 from pillow_inr.models.siren import keras_layers  # noqa: E402
-from pillow_inr.models.siren import synthesis as siren_synthesis
+from pillow_inr.models.siren import synthesis as siren_synthesis  # noqa: E402
 from pillow_inr.models.siren.architecture import Architecture  # noqa: E402
 
 pytestmark = pytest.mark.keras
