@@ -1,4 +1,4 @@
-"""Images as small neural networks: importing this package teaches Pillow and imageio to read and write .inr files.
+"""Images as small neural networks. Importing this package lets Pillow and imageio read and write .inr files.
 
     import pillow_inr
     from PIL import Image
@@ -6,7 +6,7 @@
     Image.open("photo.png").save("photo.inr", width=48, depth=4)
     Image.open("photo.inr").show()
 
-Opening needs NumPy and constriction; only saving imports TensorFlow.
+Opening needs NumPy and constriction. Only saving imports TensorFlow.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -55,21 +55,21 @@ __all__ = [
 
 
 def register() -> None:
-    """Make Pillow and imageio read and write .inr files: what importing this package does; idempotent."""
+    """Let Pillow and imageio read and write .inr files, as importing this package does. Idempotent."""
     registration.register()
     imageio_support.register()
 
 
 def unregister() -> None:
-    """Make them forget .inr files, as if this package had never been imported; `register` undoes it; idempotent."""
+    """Undo `register`: afterwards neither Pillow nor imageio knows .inr files. Idempotent."""
     registration.unregister()
     imageio_support.unregister()
 
 
-if not TYPE_CHECKING:  # where it would turn every misspelt name into Any
+if not TYPE_CHECKING:  # a type checker would accept every misspelt name as Any
 
     def __getattr__(name: str) -> Any:
-        """Import the public names when the first is used: programs that only open files with Pillow need none."""
+        """Import the public names when the first one is used: programs that only open files with Pillow need none."""
         if name in __all__:
             from . import api, cost, errors, options
             from .format import header

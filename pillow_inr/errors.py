@@ -1,29 +1,29 @@
-"""The exception types of pillow_inr; `plugin` alone turns them into those Pillow expects."""
+"""The exception types of pillow_inr. The plugins translate them into those that Pillow and imageio expect."""
 
 
 class FormatError(ValueError):
-    """The file is wrong: not an .inr file, or a field of it is outside what docs/format.md allows."""
+    """The file is not an .inr file, or one of its fields is outside the range in docs/format.md."""
 
 
 class DamagedFileError(FormatError):
-    """The file was an .inr file once: it is cut off, or its checksum does not fit its bytes."""
+    """The file is cut off, or its checksum does not match its bytes."""
 
 
 class UnsupportedFileError(FormatError):
-    """The file may be in order, but it needs a newer release of pillow_inr than this one."""
+    """The file may be valid, but reading it takes a newer release of pillow_inr."""
 
 
 class LimitError(FormatError):
-    """The file may be in order, but reading it takes more than `pillow_inr.limits` allows."""
+    """The file may be valid, but reading it takes more than `pillow_inr.limits` allows."""
 
 
 class MissingInitializationError(FormatError):
-    """The file may be in order, but its weights are differences from an initialization that is not known here."""
+    """The file may be valid, but its weights are differences from an initialization that is not registered."""
 
 
 class BackendError(RuntimeError):
-    """TensorFlow or Keras, needed to fit a network, is missing or not usable as it is set up."""
+    """Fitting needs Keras on TensorFlow, which is missing or unusable as it is set up."""
 
 
 class FitError(RuntimeError):
-    """The fit did not arrive at a network worth storing."""
+    """The fit diverged, or its result is worse than a single colour."""

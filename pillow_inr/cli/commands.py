@@ -1,4 +1,4 @@
-"""The command `pillow-inr`: the group of its commands, each of which has a module of its own."""
+"""The command `pillow-inr`: the group of its commands. Each command has its own module."""
 
 import sys
 from typing import Any
@@ -26,7 +26,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:  # outside the work on a file, which says more
+        except KeyboardInterrupt:  # outside `Run.each`, whose message says more
             click.echo("pillow-inr: interrupted", err=True)
             sys.exit(running.INTERRUPTED)
 
@@ -40,8 +40,8 @@ class _Commands(click.Group):
 def main() -> None:
     """Store images as small neural networks (.inr files), and get them back.
 
-    Each COMMAND has a --help of its own. Encoding fits a network to the image and takes seconds to minutes;
-    decoding a fraction of a second a megapixel.
+    Each COMMAND has its own --help. Encoding fits a network to the image, which takes seconds to minutes. Decoding
+    takes a fraction of a second per megapixel.
     """
 
 

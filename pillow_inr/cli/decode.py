@@ -25,15 +25,15 @@ from .running import Run
 if TYPE_CHECKING:
     from ..format.header import Box, Size
 
-# Tags of TIFF for what Pillow takes under a name of its own in other formats.
+# TIFF tags for metadata that Pillow's other formats take as keywords.
 _TIFF_XMP = 700
 _TIFF_COMMENT = 270
-# Modes of more than 8 bits a sample.
+# Modes of more than 8 bits per sample.
 _DEEP = ("I;16", "F")
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> "Size | None":
-    """Width and height from text such as 640x480."""
+    """Parse width and height, such as 640x480."""
     if value is None:
         return None
     try:
@@ -44,7 +44,7 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> "Siz
 
 
 def _box(ctx: click.Context, param: click.Parameter, value: str | None) -> "Box | None":
-    """The edges of a region from text such as 10,20,110.5,90."""
+    """Parse the edges of a region, such as 10,20,110.5,90."""
     if value is None:
         return None
     try:
@@ -60,17 +60,17 @@ def _box(ctx: click.Context, param: click.Parameter, value: str | None) -> "Box 
     "-o",
     "--out",
     metavar="PATH",
-    help="Output file, whose ending names the format, or folder.  [default: beside the input]",
+    help="Output file, whose ending chooses the format, or folder.  [default: beside the input]",
 )
 @files.output_options
-@click.option("--format", "ending", metavar="ENDING", help="Format of outputs without a name.  [default: png]")
+@click.option("--format", "ending", metavar="ENDING", help="Format if --out names no file.  [default: png]")
 @click.option(
-    "--size", callback=_size, metavar="WxH", help="Pixels of the output, at any resolution.  [default: as stored]"
+    "--size", callback=_size, metavar="WxH", help="Output width and height, at any resolution.  [default: as stored]"
 )
 @click.option(
-    "--box", callback=_box, metavar="X0,Y0,X1,Y1", help="Region, in pixels of the image as stored; fractions too."
+    "--box", callback=_box, metavar="X0,Y0,X1,Y1", help="Region in pixels of the stored image; fractions allowed."
 )
-@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the inputs name.")
+@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the inputs need.")
 def decode(
     inputs: tuple[str, ...],
     out: str | None,
@@ -83,14 +83,14 @@ def decode(
 ) -> None:
     """Decode .inr files to PNG, or to any format that Pillow writes.
 
-    INPUTS are files, folders (all .inr files in and below them) or patterns in quotes. Images are turned upright, as
-    their EXIF data say; metadata go where the format has a place for them. Outputs .npy and .npz are arrays: samples
-    as stored, of 8 or 16 bits or floating point, with any number of channels.
+    INPUTS are files, folders (all .inr files in and below them) or patterns in quotes. Images are turned upright by
+    their EXIF orientation. Metadata are kept where the output format can hold them. Outputs .npy and .npz are arrays of
+    the samples as stored: 8 bits, 16 bits or floating point, with any number of channels.
     """
     files.register_initializations(init)
     suffix = f".{(ending or 'png').lstrip('.').lower()}"
-    if ending and not _writes(suffix):
-        raise click.UsageError(f"--format: {_unknown(suffix)}")
+    if ending and not _can_write(suffix):
+        raise click.UsageError(f"--format: {_unknown_format(suffix)}")
     items = sources.find(inputs, sources.is_inr, ".inr file")
     outputs = Outputs(out, suffix, items, force)
     console = running.console(quiet)
@@ -99,17 +99,18 @@ def decode(
     def decode_one(item: Item) -> None:
         target = outputs.target(item)
         if target.suffix.lower() == EXTENSION:
-            raise OSError(f"{target} would be fitted anew: use encode for that")
-        if not _writes(target.suffix):
-            raise OSError(_unknown(target.suffix))
-        array = target.suffix.lower() in ARRAY_SUFFIXES
-        data, what = _as_array(item.source, target, size, box) if array else _as_image(item.source, target, size, box)
+            raise OSError(f"{target} would need a new fit: use encode instead")
+        if not _can_write(target.suffix):
+            raise OSError(_unknown_format(target.suffix))
+        is_array = target.suffix.lower() in ARRAY_SUFFIXES
+        convert = _as_array if is_array else _as_image
+        data, description = convert(item.source, target, size, box)
         atomic.write_atomically(target, data)
         outputs.made(target, item)
-        console.print(f"{run.count}{escape(str(target))}  {what}")
-        lost = "" if array else _lost(item.source)
-        if lost:
-            console.print(f"{escape(str(target))}: {lost}", style="yellow")
+        console.print(f"{run.count}{escape(str(target))}  {description}")
+        warning = "" if is_array else _lost_precision(item.source)
+        if warning:
+            console.print(f"{escape(str(target))}: {warning}", style="yellow")
 
     run.each(decode_one)
     if len(items) > 1:
@@ -117,15 +118,13 @@ def decode(
     run.exit()
 
 
-def _writes(suffix: str) -> bool:
+def _can_write(suffix: str) -> bool:
     suffix = suffix.lower()
     return suffix in ARRAY_SUFFIXES or Image.registered_extensions().get(suffix) in Image.SAVE
 
 
-def _unknown(suffix: str) -> str:
-    return (
-        f"Pillow writes no format with the ending {suffix!r}; png, jpg, webp, tif and npy are some that can be written"
-    )
+def _unknown_format(suffix: str) -> str:
+    return f"no format with the ending {suffix!r} can be written; try png, jpg, webp, tif or npy"
 
 
 def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str]:
@@ -148,9 +147,8 @@ def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None"
         assert isinstance(opened, InrImageFile)
         image = opened.render(size, box)
     image = upright(image)
-    return _save(
-        image, Image.registered_extensions()[target.suffix.lower()]
-    ), f"{image.width}×{image.height} {image.mode}"
+    data = _save(image, Image.registered_extensions()[target.suffix.lower()])
+    return data, f"{image.width}×{image.height} {image.mode}"
 
 
 def _save(image: Image.Image, file_format: str) -> bytes:
@@ -159,25 +157,25 @@ def _save(image: Image.Image, file_format: str) -> bytes:
         image.save(stream, file_format, **_metadata(image, file_format))
     except OSError as error:
         if "cannot write mode" in str(error):
-            raise OSError(_refusal(image.mode, file_format)) from error
+            raise OSError(_unsupported_mode(image.mode, file_format)) from error
         raise
-    except Exception as error:  # Pillow's plugins raise whatever they like on odd metadata
+    except Exception as error:  # on unusual metadata Pillow's plugins raise all kinds
         raise OSError(f"cannot be written as {file_format}, with its metadata: {error}") from error
     if image.mode in _DEEP and file_format in Image.OPEN:
-        # Some formats turn what they cannot hold into 8 bits, of which nothing is left to be seen.
+        # Some formats silently reduce such samples to 8 bits, which leaves nothing to be seen.
         with Image.open(stream) as written:
             if written.mode in ("L", "RGB"):
-                raise OSError(_refusal(image.mode, file_format))
+                raise OSError(_unsupported_mode(image.mode, file_format))
     return stream.getvalue()
 
 
-def _refusal(mode: str, file_format: str) -> str:
+def _unsupported_mode(mode: str, file_format: str) -> str:
     others = ".tif and .npy hold such samples" if mode in _DEEP else ".png, .webp and .tif hold transparency"
     return f"cannot write mode {mode} as {file_format}: {others}"
 
 
 def _metadata(image: Image.Image, file_format: str) -> dict[str, Any]:
-    """Keywords of `Image.save` that keep an image's metadata; a format ignores those it has no place for."""
+    """Keywords of `Image.save` that keep an image's metadata; a format ignores those that it cannot hold."""
     keywords = {name: image.info[name] for name in NAMES if name in image.info}
     xmp, comment = keywords.get("xmp"), keywords.get("comment", b"").decode(errors="replace")
     if file_format == "PNG":
@@ -197,8 +195,8 @@ def _metadata(image: Image.Image, file_format: str) -> dict[str, Any]:
     return keywords
 
 
-def _lost(source: Path) -> str:
-    """What Pillow's modes cannot hold of a file."""
+def _lost_precision(source: Path) -> str:
+    """Warning that Pillow's modes hold fewer bits than the file; empty if they hold all."""
     header = api.read_header(source)
     if header.dtype == DTYPES[0] or header.channels == 1:
         return ""

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--out", metavar="PATH", help="Output file, or folder.  [default: beside the input]")
 @files.output_options
-@click.option("--strip", is_flag=True, help="Leave out metadata, except a colour profile; turn the image upright.")
+@click.option("--strip", is_flag=True, help="Drop metadata, except a colour profile; turn the image upright.")
 @fitting.encode_options
 def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, strip: bool, **keywords: Any) -> None:
-    """Encode images, of any format that Pillow opens, to .inr files.
+    """Encode images of any format that Pillow opens to .inr files.
 
-    INPUTS are files, folders (all images in and below them; --out has the same folders then) or patterns in quotes,
-    such as 'photos/**/*.jpg'; arrays are read from .npy files. Metadata (EXIF, XMP, colour profile, comment, dpi)
+    INPUTS are files, folders (all images in and below them; --out then gets the same subfolders) or patterns in quotes,
+    such as 'photos/**/*.jpg'. Arrays are read from .npy files. Metadata (EXIF, XMP, colour profile, comment, dpi)
     are kept.
     """
     options = fitting.checked(keywords)
@@ -46,14 +46,14 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         nonlocal written
         target = outputs.target(item)
         if target.suffix.lower() != EXTENSION:
-            raise ValueError(f"{target} does not end in {EXTENSION}: other programs would not know it")
+            raise ValueError(f"{target} does not end in {EXTENSION}: other programs would not recognize it")
         image = sources.read(item.source, item.source.suffix, upright=strip)
         if isinstance(image, Image.Image) and (frames := sources.frame_count(item.source)) > 1:
             console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
         start = time.perf_counter()
         title = f"{run.count}{item.source.name}"
-        left_out = STRIPPED if strip else ()
-        encoded = fitting.fit(image, options, title=title, console=console, left_out=left_out)
+        dropped = STRIPPED if strip else ()
+        encoded = fitting.fit(image, options, title=title, console=console, left_out=dropped)
         seconds = time.perf_counter() - start
         atomic.write_atomically(target, encoded.data)
         outputs.made(target, item)

@@ -1,4 +1,4 @@
-"""Fitting on the command line: the options of an encode, the bar while it runs, what it warns of, Ctrl-C."""
+"""Fitting on the command line: the options of an encode, the progress bar, warnings, Ctrl-C."""
 
 import atexit
 import os
@@ -20,7 +20,8 @@ from ..encoding import progress
 from ..format.ranges import DEPTH_MAX, WIDTH_MAX
 from ..models.registry import model_names
 from ..models.siren import reference_store
-from ..options import EFFORT_MAX, ENCODINGS, EncodeOptions
+from ..models.siren.plan import DEFAULT_DEPTH
+from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORT_MAX, ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
 from . import running
 
@@ -30,71 +31,84 @@ if TYPE_CHECKING:
 
     from ..encoding.source_image import Encoded
 
-# What is left of a title before a bar: more would leave no room for the bar on 80 columns.
+# Longest title before a bar: a longer one would leave no room for the bar in 80 columns.
 TITLE_LENGTH = 22
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 _T = TypeVar("_T")
 
+_ENCODE_OPTIONS = (
+    click.option(
+        "-q",
+        "--quality",
+        type=int,
+        metavar="N",
+        help=f"1 to 100: higher means better quality and a larger file.  [default: {DEFAULT_QUALITY}]",
+    ),
+    click.option("--target-bytes", type=int, metavar="BYTES", help="Size, instead of --quality; never exceeded."),
+    click.option("--bpp", type=float, metavar="BITS", help="The same, in bits per pixel."),
+    click.option("--psnr", type=float, metavar="DB", help="PSNR to reach, instead of --quality, in several fits."),
+    click.option(
+        "-e",
+        "--effort",
+        type=int,
+        metavar="N",
+        help=f"0 (seconds) to {EFFORT_MAX} (minutes): how long to fit.  [default: {DEFAULT_EFFORT}]",
+    ),
+    click.option(
+        "--time-limit",
+        type=float,
+        metavar="SECONDS",
+        help="Time for the whole encode; with --effort or --steps it may end sooner.",
+    ),
+    click.option(
+        "-m",
+        "--model",
+        type=click.Choice(model_names()),
+        default=EncodeOptions.model,
+        show_default=True,
+        help="auto: the better one for small and simple images, else the pyramid.",
+    ),
+    click.option(
+        "-w",
+        "--width",
+        type=int,
+        metavar="N",
+        help=f"SIREN: units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
+    ),
+    click.option(
+        "-d",
+        "--depth",
+        type=int,
+        metavar="N",
+        help=f"SIREN: number of sine layers, 1 to {DEPTH_MAX}.  [default: {DEFAULT_DEPTH}]",
+    ),
+    click.option(
+        "--encoding",
+        type=click.Choice(ENCODINGS),
+        help=f"SIREN: input of the network; none for plain coordinates.  [default: {ENCODINGS[0]}]",
+    ),
+    click.option(
+        "--init",
+        type=click.Path(),
+        metavar="FILE",
+        help="SIREN: initialization from 'pillow-inr learn', an .npz file.",
+    ),
+    click.option("--steps", type=int, metavar="N", help="Optimizer steps, instead of --effort."),
+    click.option("--seed", type=int, default=EncodeOptions.seed, show_default=True, metavar="N", help="Random seed."),
+    click.option("--device", metavar="NAME", help="TensorFlow device, such as CPU:0.  [default: first GPU, else CPU]"),
+)
+
 
 def encode_options(command: _Command) -> _Command:
-    """The options of an encode, in the order of their help."""
-    for option in reversed(
-        (
-            click.option("-q", "--quality", type=int, metavar="N", help="1 (small) to 100 (good).  [default: 50]"),
-            click.option("--target-bytes", type=int, metavar="BYTES", help="Never exceed this size, and come near it."),
-            click.option("--bpp", type=float, metavar="BITS", help="The same in bits per pixel."),
-            click.option("--psnr", type=float, metavar="DB", help="Reach this PSNR, in up to four fits."),
-            click.option(
-                "-e",
-                "--effort",
-                type=int,
-                metavar="N",
-                help=f"0 (seconds) to {EFFORT_MAX} (minutes): how long to fit.  [default: 5]",
-            ),
-            click.option(
-                "--time-limit", type=float, metavar="SECONDS", help="Time an image may take, instead of an effort."
-            ),
-            click.option(
-                "-m",
-                "--model",
-                type=click.Choice(model_names()),
-                default="auto",
-                show_default=True,
-                help="The pyramid, a SIREN, or what suits the image.",
-            ),
-            click.option(
-                "-w",
-                "--width",
-                type=int,
-                metavar="N",
-                help=f"SIREN: units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
-            ),
-            click.option(
-                "-d", "--depth", type=int, metavar="N", help=f"SIREN: sine layers, 1 to {DEPTH_MAX}.  [default: 4]"
-            ),
-            click.option(
-                "--encoding", type=click.Choice(ENCODINGS), help="SIREN: input of the network.  [default: fourier]"
-            ),
-            click.option(
-                "--init",
-                type=click.Path(),
-                metavar="FILE",
-                help="SIREN: start from weights that 'pillow-inr learn' wrote.",
-            ),
-            click.option("--steps", type=int, metavar="N", help="Optimizer steps, instead of those of the effort."),
-            click.option(
-                "--seed", type=int, default=0, show_default=True, metavar="N", help="Another one gives another fit."
-            ),
-            click.option("--device", metavar="NAME", help="TensorFlow device, such as CPU:0 or GPU:0."),
-        )
-    ):
+    """Add the options of an encode, in the order in which the help lists them."""
+    for option in reversed(_ENCODE_OPTIONS):
         command = option(command)
     return command
 
 
 def checked(keywords: Mapping[str, Any]) -> EncodeOptions:
-    """The options as given; bad ones end the command with code 2."""
+    """The options of an encode; an invalid one ends the command with code 2."""
     try:
         return reference_store.resolved(EncodeOptions.from_keywords(keywords))
     except (OSError, ValueError) as error:
@@ -109,14 +123,14 @@ def fit(
     console: Console,
     left_out: Sequence[str] = (),
 ) -> "Encoded":
-    """Encode an image under a bar, which only a terminal shows.
+    """Encode an image, with a progress bar if messages go to a terminal.
 
     Args:
         image: an image or an array.
         options: of the encode.
-        title: stands before the bar and before warnings.
+        title: text before the bar and before warnings.
         console: where messages go.
-        left_out: names of metadata that are not stored.
+        left_out: names of metadata not to store.
     """
     bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
@@ -134,10 +148,9 @@ def fit(
 
 
 def in_background(work: Callable[[], _T]) -> _T:
-    """The result of work on another thread, while this one waits for Ctrl-C.
+    """Work on another thread, so that Ctrl-C takes effect at once on this one; returns the result.
 
-    TensorFlow calls Python from C++ here and there; a KeyboardInterrupt raised in such a call is lost, or aborts the
-    process. Here it is met at once.
+    TensorFlow sometimes calls Python from C++. A KeyboardInterrupt raised in such a call is lost or aborts the process.
     """
     future: Future[_T] = Future()
 
@@ -151,7 +164,7 @@ def in_background(work: Callable[[], _T]) -> _T:
     thread.start()
     try:
         while thread.is_alive():
-            thread.join(0.2)  # without a limit, Windows would not tell of Ctrl-C
+            thread.join(0.2)  # without a timeout, Windows would not notice Ctrl-C
     except KeyboardInterrupt:
         atexit.register(_leave)
         raise
@@ -159,7 +172,7 @@ def in_background(work: Callable[[], _T]) -> _T:
 
 
 def _leave() -> None:
-    """End the process before Python takes down what the other thread still works with."""
+    """End the process before Python tears down what the other thread still uses."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(running.INTERRUPTED)

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from ..format.header import HEADER_MAX_BYTES, Header, ModelHeader
 from ..format.info import file_info
-from ..format.metadata import NAMES, Metadata
+from ..format.metadata import NAMES, Metadata, read_psnr
 from ..format.pixel_format import MODES
+from ..imaging.metrics import psnr_text
 from ..imaging.pillow import mode_of
 from ..inputs import sources
 from ..inputs.sources import Item
@@ -22,23 +23,23 @@ from ..models import reader
 from ..report.breakdown import FileBreakdown, Part, of_file
 from .running import Run
 
-# Width of the values beside the names of a listing, on 80 columns.
+# Width of the values in a listing of 80 columns.
 VALUE_WIDTH = 68
 
 
 @click.command(epilog="Example: pillow-inr info photos --json | jq '.[] | {file, bytes, psnr}'")
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print a list of objects with everything the files tell.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything about the files as JSON.")
 def info(inputs: tuple[str, ...], as_json: bool) -> None:
     """Show what .inr files hold, without decoding their pixels.
 
-    INPUTS are files, folders (all .inr files in and below them) or patterns in quotes. For a single file, the bytes of
-    its parts and the bits of its model are listed, too.
+    INPUTS are files, folders (all .inr files in and below them) or patterns in quotes. For a single file, the sizes of
+    its parts and the bits of its model are listed as well.
     """
     items = sources.find(inputs, sources.is_inr, ".inr file")
     run = Run(items)
     found: list[tuple[Path, FileBreakdown]] = []
-    run.each(lambda item: found.append((item.source, _take_apart(item))))
+    run.each(lambda item: found.append((item.source, _break_down(item))))
     if as_json:
         click.echo(json.dumps([describe(path, file) for path, file in found], indent=2))
     elif len(items) == 1 and found:
@@ -48,16 +49,16 @@ def info(inputs: tuple[str, ...], as_json: bool) -> None:
     run.exit()
 
 
-def _take_apart(item: Item) -> FileBreakdown:
+def _break_down(item: Item) -> FileBreakdown:
     with item.source.open("rb") as file:
-        # A large file of another format is refused by its first bytes.
+        # A large file of another format is refused after its first bytes.
         prefix = file.read(HEADER_MAX_BYTES)
         reader.read_header(prefix)
         return of_file(reader.read_file(prefix + file.read()))
 
 
 def describe(path: Path, file: FileBreakdown) -> dict[str, Any]:
-    """Everything that a file tells, for JSON."""
+    """Everything about a file, for JSON."""
     header = file.header
     known = file_info(header, file.chunks)
     psnr_db = known.get("psnr")
@@ -82,20 +83,20 @@ def describe(path: Path, file: FileBreakdown) -> dict[str, Any]:
 
 
 def _mode(header: Header[ModelHeader]) -> str | None:
-    """Pillow's mode; None if it has none that holds all of the file."""
+    """Pillow's mode; None if Pillow has no mode that holds the samples without loss."""
     if header.dtype == "uint8" and header.channels <= len(MODES):
         return MODES[header.channels - 1]
     return mode_of(header) if header.channels == 1 else None
 
 
 def _pixels(header: Header[ModelHeader]) -> str:
-    """What a pixel consists of, in a few letters."""
+    """Mode, or channels and sample type, such as "RGB" or "6×uint16"."""
     return _mode(header) or f"{header.channels}×{header.dtype}"
 
 
-def _psnr(known: dict[str, Any]) -> str:
-    psnr_db = known.get("psnr")
-    return "-" if psnr_db is None else "exact" if psnr_db == math.inf else f"{psnr_db:.2f}"
+def _psnr_cell(psnr_db: float | None) -> str:
+    """A PSNR for a column in dB."""
+    return "-" if psnr_db is None else psnr_text(psnr_db).removesuffix(" dB")
 
 
 def _metadata_names(file: FileBreakdown) -> str:
@@ -103,7 +104,7 @@ def _metadata_names(file: FileBreakdown) -> str:
 
 
 def _print_table(found: list[tuple[Path, FileBreakdown]]) -> None:
-    """Print one line a file. Not as a rich table, which would fold long names or pad short ones."""
+    """Print one line per file. A rich table would wrap long names or pad short ones."""
     heading = ("size", "pixels", "model", "bytes", "bpp", "dB", "metadata", "file")
     rows = [heading, *(_row(path, file) for path, file in found)]
     if not any(row[6] for row in rows[1:]):
@@ -126,7 +127,7 @@ def _row(path: Path, file: FileBreakdown) -> tuple[str, ...]:
         header.model.label,
         f"{header.file_bytes:,}",
         f"{header.bits_per_pixel:.3f}",
-        _psnr(file_info(header, file.chunks)),
+        _psnr_cell(read_psnr(file.chunks)),
         _metadata_names(file),
         click.format_filename(path),
     )
@@ -154,19 +155,19 @@ def _lines(file: FileBreakdown) -> list[tuple[str, str]]:
     ]
     if "range" in known:
         lines.append(("range", _range(known["range"])))
-    psnr = _psnr(known)
+    psnr_db = read_psnr(file.chunks)
     lines += [
-        ("PSNR", "not in the file" if psnr == "-" else psnr if psnr == "exact" else f"{psnr} dB"),
+        ("PSNR", "not in the file" if psnr_db is None else psnr_text(psnr_db)),
         ("bytes", f"{header.file_bytes:,}, {header.bits_per_pixel:.3f} bits per pixel"),
         ("parts", _wrapped([f"{part.label} {part.bytes:,}" for part in file.parts])),
     ]
-    if beside := Metadata.from_chunks(file.chunks).info():
-        lines.append(("metadata", _wrapped([_metadatum(*entry) for entry in beside.items()])))
+    if metadata := Metadata.from_chunks(file.chunks).info():
+        lines.append(("metadata", _wrapped([_metadata_entry(*entry) for entry in metadata.items()])))
     return [*lines, *file.model.lines]
 
 
 def _wrapped(entries: list[str]) -> str:
-    """Break between entries, not inside them."""
+    """Join entries, with line breaks only between them."""
     fixed = (entry.replace(" ", "\N{NO-BREAK SPACE}") for entry in entries)
     return "\n".join(textwrap.wrap(", ".join(fixed), VALUE_WIDTH)).replace("\N{NO-BREAK SPACE}", " ")
 
@@ -178,14 +179,14 @@ def _range(bounds: Any) -> str:
     return f"{bounds[0]:g} to {bounds[1]:g}"
 
 
-def _metadatum(name: str, value: Any) -> str:
+def _metadata_entry(name: str, value: Any) -> str:
     if name == "dpi":
         return "×".join(f"{number:g}" for number in value) + " dpi"
     return f"{Part(name, len(value)).label} {len(value):,} bytes"
 
 
 def _model_table(file: FileBreakdown) -> Table:
-    """The rows of the model's breakdown, each with its bits and its bits per element."""
+    """The rows of the model's breakdown, with bits and bits per element."""
     table = Table(box=None, pad_edge=False)
     first, *others = file.model.headings
     table.add_column(first)

@@ -18,9 +18,8 @@ from ..errors import BackendError
 from ..imaging.pillow import upright
 from ..inputs import sources
 from ..inputs.sources import Item
-from ..models.siren.architecture import Architecture
-from ..models.siren.plan import make_plan
-from ..options import ENCODINGS
+from ..models.siren.plan import DEFAULT_DEPTH, make_plan
+from ..options import ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
 from ..storage import atomic
 from . import files, fitting, running
@@ -39,17 +38,23 @@ if TYPE_CHECKING:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("-o", "--out", metavar="FILE", required=True, help="Output file, .npz.")
 @files.output_options
-@click.option("-q", "--quality", type=int, default=15, show_default=True, help="Chooses the width, as for encode.")
+@click.option("-q", "--quality", type=int, default=15, show_default=True, help="Quality for which the width is chosen.")
 @click.option("-w", "--width", type=int, help="Units of each sine layer.  [default: from quality and size]")
-@click.option("-d", "--depth", type=int, help="Sine layers.  [default: 4]")
+@click.option("-d", "--depth", type=int, help=f"Number of sine layers.  [default: {DEFAULT_DEPTH}]")
 @click.option(
-    "--encoding", type=click.Choice(ENCODINGS), default="fourier", show_default=True, help="Input of the network."
+    "--encoding",
+    type=click.Choice(ENCODINGS),
+    default=ENCODINGS[0],
+    show_default=True,
+    help="Input of the network; none for plain coordinates.",
 )
 @click.option("--steps", type=click.IntRange(1), default=60, show_default=True, help="Optimizer steps of each fit.")
-@click.option("--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Fits to learn from.")
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of weights and order.")
-@click.option("--device", metavar="NAME", help="TensorFlow device, such as CPU:0 or GPU:0.")
+@click.option("--rounds", type=click.IntRange(1), default=1000, show_default=True, help="Number of fits.")
+@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after this time.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**31 - 1), default=EncodeOptions.seed, show_default=True, help="Random seed."
+)
+@click.option("--device", metavar="NAME", help="TensorFlow device, such as CPU:0.  [default: first GPU, else CPU]")
 def learn(
     folder: Path,
     out: str,
@@ -62,9 +67,9 @@ def learn(
     quiet: bool,
     **keywords: Any,
 ) -> None:
-    """Learn initial weights, for 'encode --init', from a FOLDER of images like those to be encoded.
+    """Learn initial weights for 'encode --init' from a FOLDER of images like those to be encoded.
 
-    The weights suit one network on RGB images. They help fits of fewer than about a hundred steps.
+    The weights are for one network shape and RGB images. They help fits of fewer than about a hundred steps.
     """
     options = fitting.checked(keywords)
     item = Item.named(folder)
@@ -76,22 +81,15 @@ def learn(
         target = outputs.target(item)
         paths = _images_in(folder)
         sides = [max(size) for size in paths.values()]
-        # The middle one decides what the options leave open.
+        # The image of median size decides what the options leave open.
         size = sorted(paths.values(), key=math.prod)[len(paths) // 2]
         plan = make_plan(options, size, channels=3)
-        architecture = Architecture(
-            width=plan.width,
-            depth=plan.depth,
-            channels=3,
-            frequencies=plan.frequencies,
-            frequency_ratio=plan.frequency_ratio,
-        )
         bars = Console(stderr=True, quiet=quiet or not console.is_terminal)
         with progress.bar("learning", bars, transient=True, unit="rounds") as report, capture_native_stderr():
             initialization = fitting.in_background(
                 lambda: _learning().learn(
                     _endless(list(paths), seed),
-                    architecture,
+                    plan.header.architecture(channels=3),
                     max(sides),
                     steps=steps,
                     rounds=rounds,
@@ -122,7 +120,7 @@ def _learning() -> ModuleType:
 
 
 def _images_in(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Images in a folder that Pillow can open, and their sizes."""
+    """Images in a folder that Pillow can open, with their width and height."""
     sizes = {}
     for path in sorted(folder.iterdir()):
         try:
@@ -136,7 +134,7 @@ def _images_in(folder: Path) -> dict[Path, tuple[int, int]]:
 
 
 def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
-    """The images' RGB pixels, turned upright, in another order each time round."""
+    """RGB pixels of the upright images, endlessly, in a new order in each round."""
     import numpy as np
 
     order = random.Random(seed)

@@ -19,20 +19,21 @@ from .running import Run
 @click.argument("manifest")
 @click.option("-o", "--out", metavar="FILE", help="The page.  [default: report.html beside the manifest]")
 @files.output_options
+@click.option("--images", type=click.IntRange(0), default=3, show_default=True, help="Number of worst and best images.")
 @click.option(
-    "--images", type=click.IntRange(0), default=3, show_default=True, help="So many of the worst, and of the best."
+    "--outputs",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of the .inr files.  [default: the manifest's]",
 )
-@click.option(
-    "--outputs", type=click.Path(path_type=Path), metavar="FOLDER", help="Of the .inr files.  [default: the manifest's]"
-)
-@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that files name.")
+@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the files need.")
 def report(
     manifest: str, out: str | None, force: bool, quiet: bool, images: int, outputs: Path | None, init: tuple[str, ...]
 ) -> None:
     """Write a web page about the images in a MANIFEST of 'pillow-inr batch'.
 
-    One file, which needs no network: distributions of bytes, PSNR and time, and the worst and the best images beside
-    their originals and JPEG files of equal size. Originals that are no longer there are left out.
+    The page is a single file that loads nothing else. It shows the distributions of bytes, PSNR and time, and the worst
+    and best images beside their originals and JPEG files of equal size. Missing originals are left out.
     """
     files.register_initializations(init)
     item = Item.named(manifest)

@@ -1,4 +1,4 @@
-"""`pillow-inr compare` and `pillow-inr view`: tables and pictures to look at."""
+"""`pillow-inr compare` and `pillow-inr view`: a table and pictures of one image."""
 
 import math
 import sys
@@ -17,7 +17,7 @@ from ..format.metadata import NAMES, read_psnr
 from ..imaging import metrics
 from ..inputs import sources
 from ..inputs.sources import FILE_ERRORS, Item, reason
-from ..options import EncodeOptions
+from ..options import DEFAULT_QUALITY, EncodeOptions
 from ..storage import atomic
 from . import files, fitting, running
 from .files import Outputs
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..models.base import StoredModel
     from ..report.compare import Result
 
-_OURS = "pillow_inr"
+_LABEL = "pillow_inr"
 
 
 @click.command(
@@ -38,20 +38,18 @@ _OURS = "pillow_inr"
 @click.option("-o", "--out", metavar="FILE", help="The picture.  [default: NAME.compare.png beside the image]")
 @files.output_options
 @click.option(
-    "--inr", type=click.Path(path_type=Path), metavar="FILE", help="An .inr file of the image, not a new fit."
+    "--inr", type=click.Path(path_type=Path), metavar="FILE", help="An .inr file of the image, instead of a new fit."
 )
 @fitting.encode_options
 def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | None, **keywords: Any) -> None:
-    """Compare an .inr file of an IMAGE with JPEG, WebP, AVIF and JPEG 2000 files of no more bytes.
+    """Compare an .inr file of an IMAGE with JPEG, WebP, AVIF and JPEG 2000 files of at most the same size.
 
-    Prints a table and makes a picture of all, whole and in detail. The others have the highest quality whose file is
-    not larger. The fit's options are those of encode; what is transparent is compared on white.
+    Prints a table and writes a picture of all results, whole and in detail. Each other format gets the highest quality
+    whose file is not larger. Options of the fit are those of encode. Transparent images are compared on white.
     """
     options = fitting.checked(keywords)
-    if inr is not None and _setting(options):
-        raise click.UsageError(
-            f"--inr means that nothing is fitted, but options of a fit are given: {_setting(options)}"
-        )
+    if inr is not None and _settings(options):
+        raise click.UsageError(f"with --inr nothing is fitted, but there are options of a fit: {_settings(options)}")
     item = Item.named(image)
     outputs = Outputs(out, ".compare.png", [item], force)
     console = running.console(quiet)
@@ -62,16 +60,16 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
         from ..report import compare as comparison
 
         original = comparison.comparable(sources.load(item.source))
-        ours = _ours(original, inr, options, console)
-        results = [ours]
+        stored = _inr_result(original, inr, options, console)
+        results = [stored]
         for codec in comparison.available():
             with console.status(f"{codec.label} …"):
-                results.append(comparison.best_within(original, codec, ours.bytes))
+                results.append(comparison.best_within(original, codec, stored.bytes))
         atomic.write_atomically(target, comparison.picture(original, results))
         if not quiet:
             _stdout().print(_comparison_table(results, original.size))
             if any(result.too_large for result in results):
-                click.echo("* the smallest file of this format: it is larger than the .inr file")
+                click.echo("* the smallest file of this format, larger than the .inr file")
         console.print(f"{escape(str(target))}")
 
     run.each(compare_one)
@@ -82,29 +80,28 @@ def _stdout() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
 
 
-def _ours(original: Image.Image, inr: Path | None, options: EncodeOptions, console: Console) -> "Result":
+def _inr_result(original: Image.Image, inr: Path | None, options: EncodeOptions, console: Console) -> "Result":
     from ..report import compare as comparison
 
     if inr is None:
         start = time.perf_counter()
         data = fitting.fit(original, options, title="fitting", console=console, left_out=NAMES).data
         seconds = time.perf_counter() - start
-        return comparison.measure(
-            original, data, label=_OURS, setting=_setting(options) or "quality=50", seconds=seconds
-        )
+        setting = _settings(options) or f"quality={DEFAULT_QUALITY}"
+        return comparison.measure(original, data, label=_LABEL, setting=setting, seconds=seconds)
     try:
-        api.read_header(inr)  # other formats would open as well
-        return comparison.measure(original, inr.read_bytes(), label=_OURS, setting=inr.name)
+        api.read_header(inr)  # `measure` would open other formats as well
+        return comparison.measure(original, inr.read_bytes(), label=_LABEL, setting=inr.name)
     except (OSError, ValueError) as error:
         raise ValueError(f"{inr}: {reason(error)}") from error
 
 
-def _setting(options: EncodeOptions) -> str:
-    """What was asked of a fit, as the other formats' settings are shown; nothing for the defaults."""
+def _settings(options: EncodeOptions) -> str:
+    """The options given for a fit, written like the settings of the other formats; empty if there are none."""
     names = ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
-    asked = {name: getattr(options, name) for name in names}
-    shown = [f"{name}={value:g}" for name, value in asked.items() if value is not None]
-    return " ".join(([] if options.model == "auto" else [f"model={options.model}"]) + shown)
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    model = [] if options.model == EncodeOptions.model else [f"model={options.model}"]
+    return " ".join(model + [f"{name}={value:g}" for name, value in given.items()])
 
 
 def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
@@ -119,7 +116,7 @@ def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
             result.setting,
             f"{result.bytes:,}" + "*" * result.too_large,
             f"{metrics.bits_per_pixel(result.bytes, *size):.3f}",
-            "exact" if result.psnr_db == math.inf else f"{result.psnr_db:.2f}",
+            metrics.psnr_text(result.psnr_db).removesuffix(" dB"),
             "-" if result.seconds is None else f"{result.seconds:.3f}",
         )
     return table
@@ -130,12 +127,12 @@ def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
     epilog="Example: pillow-inr view photo.inr --original photo.png",
 )
 @click.argument("file", metavar="FILE.inr")
-@click.option("--original", metavar="IMAGE", help="What was encoded: adds a map of the error.")
+@click.option("--original", metavar="IMAGE", help="The original image: adds a map of the error.")
 @click.option("-o", "--out", metavar="FILE", help="The plot.  [default: NAME.view.png beside the file]")
 @files.output_options
-@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the file names.")
+@click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the file needs.")
 def view(file: str, original: str | None, out: str | None, force: bool, quiet: bool, init: tuple[str, ...]) -> None:
-    """Plot an .inr file: its image, the error, histograms of its weights or symbols, where its bytes are."""
+    """Plot an .inr file: its image, the error, histograms of its weights or symbols, and the bytes of its parts."""
     files.register_initializations(init)
     item = Item.named(file)
     outputs = Outputs(out, ".view.png", [item], force)
@@ -172,5 +169,5 @@ def _title(path: Path, model: "StoredModel") -> str:
     return (
         f"{name}: {header.size[0]}×{header.size[1]} pixels, {header.channels} × {header.dtype}, "
         f"{header.file_bytes:,} bytes, {header.bits_per_pixel:.3f} bits per pixel"
-        + ("" if psnr_db is None else ", no error" if psnr_db == math.inf else f", {psnr_db:.2f} dB")
+        + ("" if psnr_db is None else ", no error" if psnr_db == math.inf else f", {metrics.psnr_text(psnr_db)}")
     )

@@ -1,4 +1,4 @@
-"""How a fit reports where it is: to whom it wishes, or as a progress bar on standard error."""
+"""How a fit reports its progress: to a callback, or as a progress bar on standard error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 Report = Callable[[int, int, float, float], object]
-"""Called with step, steps, PSNR in dB and estimated bits per pixel."""
+"""Called with step, number of steps, PSNR in dB and estimated bits per pixel."""
 
 
 def reporting(progress: bool | Report) -> AbstractContextManager[Report | None]:
-    """What a fit should call, by the option `progress`: nothing, a function, or a bar that lasts as long as this."""
+    """The callback for the option `progress`: None, the given one, or that of a bar shown while the context lasts."""
     if progress is True:
         return bar("fitting")
     return nullcontext(progress or None)
@@ -25,15 +25,15 @@ def bar(
     """Show a bar while the context lasts.
 
     Args:
-        title: stands before the bar.
+        title: text before the bar.
         console: where to show it; by default standard error.
-        transient: whether it disappears at the end.
-        unit: what is counted.
+        transient: whether the bar disappears at the end.
+        unit: what is counted, in the plural.
 
     Yields:
-        What to call with step, steps, PSNR in dB and, if there are any, bits per pixel.
+        The function to call with step, number of steps, PSNR in dB and, where known, bits per pixel.
     """
-    # Imported here: rich takes longer to import than opening a file may take.
+    # Imported here because rich takes longer to import than opening a file may take.
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

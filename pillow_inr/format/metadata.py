@@ -1,7 +1,7 @@
-"""What a file says about its image beside the pixels: EXIF, ICC profile, XMP, comment, resolution, PSNR <-> chunks.
+"""Metadata of an image <-> chunks of its file: EXIF, ICC profile, XMP, comment, resolution; and the PSNR.
 
-Standard library only: opening a file reads them. Knows no image library; the plugin layer takes them out of
-`Image.info` and puts them there.
+Standard library only, because opening a file reads metadata. Knows no image library: the plugins move metadata from and
+to `Image.info`.
 """
 
 import math
@@ -24,33 +24,35 @@ from .chunks import (
     first_chunk,
 )
 
-# PSNR in hundredths of a dB; the last number stands for a file without any error.
+# The PSNR is stored in hundredths of a dB; this value stands for a file without any error.
 _EXACT = 0xFFFF
 _COMPRESSED = {"exif": CHUNK_EXIF, "icc_profile": CHUNK_ICC_PROFILE, "xmp": CHUNK_XMP, "comment": CHUNK_COMMENT}
 _TEXTS = ("xmp", "comment")
 NAMES = (*_COMPRESSED, "dpi")
 STRIPPED = tuple(name for name in NAMES if name != "icc_profile")
-"""What is dropped when metadata are: all but the colour profile, without which the colours would be others."""
+"""What `--strip` drops: everything but the colour profile, without which the colours would change."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata:
-    """Metadata of an image, under the names that Pillow has for them; None is what is not there."""
+    """Metadata of an image, under Pillow's names; None for what the image does not have."""
 
     exif: bytes | None = None
     icc_profile: bytes | None = None
     xmp: bytes | None = None
     comment: bytes | None = None
     dpi: tuple[float, float] | None = None
-    """Pixels per inch, horizontally and vertically."""
+    """Horizontal and vertical resolution in pixels per inch."""
 
     @classmethod
     def of(cls, keywords: Mapping[str, Any], info: Mapping[str, Any]) -> "Metadata":
-        """What the keywords of a save give; what they do not name, as `Image.info` has it. None in a keyword drops it.
+        """Take metadata from the keywords of a save and, where they name none, from `Image.info`.
 
+        Args:
+            keywords: metadata by Pillow's names; None drops what `info` has. Other keywords are ignored.
+            info: as another format's plugin may have left it; malformed values are ignored.
         Raises:
-            ValueError: a keyword's value is of the wrong kind. (What is odd in `info`, where another format's plugin
-                put it, is left out.)
+            ValueError: a keyword's value is of the wrong type, or there are more than `limits.METADATA_MAX` bytes.
         """
         values: dict[str, Any] = {}
         for name in NAMES:
@@ -58,33 +60,33 @@ class Metadata:
             value = keywords[name] if given else info.get(name)
             if value is not None:
                 try:
-                    values[name] = _resolution(value) if name == "dpi" else _bytes(name, value)
+                    values[name] = _checked_dpi(value) if name == "dpi" else _checked_bytes(name, value)
                 except ValueError:
                     if given:
                         raise
-        texts_bytes = sum(len(value) for value in values.values() if isinstance(value, bytes))
-        if texts_bytes > limits.METADATA_MAX:
+        total_bytes = sum(len(value) for value in values.values() if isinstance(value, bytes))
+        if total_bytes > limits.METADATA_MAX:
             raise ValueError(
-                f"the metadata have {texts_bytes} bytes, more than {limits.METADATA_MAX}: leave some out as None"
+                f"the metadata have {total_bytes} bytes, more than {limits.METADATA_MAX}: set some of them to None"
             )
         return cls(**values)
 
     @classmethod
     def from_chunks(cls, chunks: Sequence[Chunk]) -> "Metadata":
-        """Metadata of a file; of several chunks of one kind the first counts.
+        """Read the metadata of a file; only the first chunk of each kind counts.
 
         Raises:
-            FormatError: a chunk holds no such data.
+            FormatError: a chunk is malformed, or there are more than `limits.METADATA_MAX` bytes.
         """
         texts: dict[str, bytes] = {}
         for name, kind in _COMPRESSED.items():
             data = first_chunk(chunks, kind)
             if data is not None:
-                texts[name] = _inflate(name, data, limits.METADATA_MAX - sum(map(len, texts.values())))
+                texts[name] = _decompress(name, data, limits.METADATA_MAX - sum(map(len, texts.values())))
         return cls(**texts, dpi=_read_dpi(first_chunk(chunks, CHUNK_DPI)))
 
     def to_chunks(self) -> list[Chunk]:
-        """The chunks of a file (docs/format.md section 8)."""
+        """Write the metadata as chunks (docs/format.md section 8)."""
         chunks = [
             Chunk(kind, zlib.compress(getattr(self, name), 9))
             for name, kind in _COMPRESSED.items()
@@ -95,21 +97,21 @@ class Metadata:
         return chunks
 
     def info(self) -> dict[str, Any]:
-        """What is there, by name, for `Image.info`."""
+        """The metadata that the image has, by name, for `Image.info`."""
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
 
 def psnr_chunk(psnr_db: float) -> Chunk:
-    """The chunk that holds a PSNR in dB; inf for a file without any error."""
+    """Write a PSNR in dB as a chunk, rounded to 0.01 dB and limited to 0..655.34; inf for a file without any error."""
     number = _EXACT if psnr_db == math.inf else round(min(max(100 * psnr_db, 0.0), _EXACT - 1.0))
     return Chunk(CHUNK_PSNR, struct.pack("<H", number))
 
 
 def read_psnr(chunks: Sequence[Chunk]) -> float | None:
-    """The PSNR in dB that a file's writer measured, None if it does not say.
+    """The PSNR in dB that the file states; None if it states none.
 
     Raises:
-        FormatError: the chunk holds no such number.
+        FormatError: the chunk does not have 2 bytes.
     """
     data = first_chunk(chunks, CHUNK_PSNR)
     if data is None:
@@ -131,7 +133,7 @@ def _read_dpi(data: bytes | None) -> tuple[float, float] | None:
     return horizontal, vertical
 
 
-def _bytes(name: str, value: Any) -> bytes:
+def _checked_bytes(name: str, value: Any) -> bytes:
     if hasattr(value, "tobytes") and not isinstance(value, memoryview):  # PIL.Image.Exif, and arrays
         value = value.tobytes()
     if isinstance(value, str) and name in _TEXTS:
@@ -141,7 +143,7 @@ def _bytes(name: str, value: Any) -> bytes:
     return bytes(value)
 
 
-def _resolution(value: Any) -> tuple[float, float]:
+def _checked_dpi(value: Any) -> tuple[float, float]:
     try:
         horizontal, vertical = (struct.unpack("<f", struct.pack("<f", float(number)))[0] for number in value)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
@@ -151,14 +153,14 @@ def _resolution(value: Any) -> tuple[float, float]:
     return horizontal, vertical
 
 
-def _inflate(name: str, data: bytes, most: int) -> bytes:
-    inflater = zlib.decompressobj()
+def _decompress(name: str, data: bytes, bytes_max: int) -> bytes:
+    decompressor = zlib.decompressobj()
     try:
-        text = inflater.decompress(data, most + 1)
+        text = decompressor.decompress(data, bytes_max + 1)
     except zlib.error as error:
         raise FormatError(f"chunks: {name} is damaged: {error}") from error
-    if len(text) > most:
+    if len(text) > bytes_max:
         raise FormatError(f"chunks: with {name} there are more than {limits.METADATA_MAX} bytes of metadata")
-    if not inflater.eof or inflater.unused_data:
+    if not decompressor.eof or decompressor.unused_data:
         raise FormatError(f"chunks: {name} is damaged: its compressed data does not end where the chunk ends")
     return text

@@ -1,4 +1,4 @@
-"""Rate and distortion figures; knows neither files nor networks."""
+"""Rate and distortion: MSE, PSNR, bits per pixel. Knows neither files nor networks."""
 
 import math
 from collections.abc import Callable
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# A fit failed if MSE > FAILED_FACTOR * (variance + COLOUR_BITS * lambda / pixels) + FAILED_MSE. The slack covers short
-# fits, rounding, and the bits of a file that shows one colour.
+# A fit has failed if MSE > FAILED_FACTOR * (variance + COLOUR_BITS * lambda / pixels) + FAILED_MSE. The slack covers
+# short fits, rounding, and the bits of a file that shows one colour.
 FAILED_FACTOR = 1.25
 FAILED_MSE = 1e-3
 COLOUR_BITS = 512
@@ -27,33 +27,35 @@ def psnr_db(mse: float, peak: float = 1.0) -> float:
 
 
 def psnr_text(psnr_db: float) -> str:
-    """A PSNR as it is shown, such as "31.02 dB"; "exact" for no error."""
+    """A PSNR as users see it, such as "31.02 dB"; "exact" for no error."""
     return "exact" if psnr_db == math.inf else f"{psnr_db:.2f} dB"
 
 
 def is_failed_fit(psnr_db_reached: float, variance: float, lambda_per_bit: float = 0.0) -> bool:
-    """Whether a fit came out worse than a single colour would be: MSE > 1.25 * (variance + 512 * lambda_per_bit) + 1e-3.
+    """Whether a fit is worse than a single colour would be: MSE > 1.25 * (variance + 512 * lambda_per_bit) + 1e-3.
 
     Args:
         psnr_db_reached: PSNR of the fit.
         variance: mean squared error of the image's mean colour, samples in 0..1.
-        lambda_per_bit: lambda / pixels, the mean squared error that a bit is worth.
+        lambda_per_bit: lambda / pixels, the increase in mean squared error that saving one bit is worth.
     """
     return psnr_db_reached < psnr_db(FAILED_FACTOR * (variance + COLOUR_BITS * lambda_per_bit) + FAILED_MSE)
 
 
 def bits_per_pixel(file_bytes: int, width: int, height: int) -> float:
-    """Rate in bits per pixel of a whole file, container included."""
+    """Rate of a whole file, header and padding included, in bits per pixel."""
     return 8.0 * file_bytes / (width * height)
 
 
 def mse(
     reference: "NDArray[Any]", decoded: "NDArray[Any]", to_normalized: "Callable[[NDArray[Any]], NDArray[np.float32]]"
 ) -> float:
-    """Mean squared error over all samples of two images of one shape, height first.
+    """Mean squared error over all samples of two images of the same shape, (height, ...).
 
     Args:
-        to_values: what the samples of a row stand for; the error is in squares of its unit.
+        reference: any dtype that `to_normalized` accepts.
+        decoded: same shape and dtype.
+        to_normalized: maps a row of samples to normalized samples, in whose squared unit the error is.
     """
     # Row by row: a float copy of a 50-megapixel image would take over a gigabyte.
     pairs = zip(reference, decoded, strict=True)

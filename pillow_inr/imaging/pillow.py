@@ -1,6 +1,6 @@
-"""Pillow's side of an image: its modes, its limit on pixels, its EXIF data; Pillow image <-> samples and metadata.
+"""Pillow image <-> samples and metadata: modes, EXIF orientation, Pillow's limit on pixels.
 
-NumPy is imported inside functions only: opening a file must cost milliseconds.
+NumPy is imported inside functions only, because opening a file must take milliseconds.
 """
 
 import contextlib
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from .samples import Samples
 
-# Modes that are stored as they are, and what the others are turned into first. A mode that is in neither has no meaning
-# as colours of 8 or 16 bits and is refused: converting it would lose most of what it holds.
+# Modes that are stored as they are, and the modes that others are converted to. A mode in neither, such as I, does not
+# stand for colours of 8 or 16 bits and is refused: a conversion would lose most of it.
 _STORED = (*MODES, "I;16", "F")
 _CONVERTED = {
     "P": "RGB",
@@ -38,18 +38,18 @@ _CONVERTED = {
     "HSV": "RGB",
 }
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
-# Samples that are made colours of 8 bits at once.
+# Number of samples converted to 8 bits at a time.
 _BLOCK_SAMPLES = 1 << 20
 
 
 def mode_of(header: Header[ModelHeader]) -> str:
-    """Pillow's mode of a file. Colours of 16 bits or floating point, for which it has none, become those of 8 bits.
+    """Pillow's mode for a file. It has none for colours of 16 bits or floating point, which are shown with 8 bits.
 
     Raises:
-        UnidentifiedImageError: the file has more channels than any mode.
+        UnidentifiedImageError: the file has more channels than any mode of Pillow.
     """
     if header.channels > len(MODES):
-        # This error lets imageio go on to our own plugin.
+        # On this error imageio goes on to our own plugin.
         raise UnidentifiedImageError(
             f"the file holds {header.channels} channels of {header.dtype}, for which Pillow has no mode: "
             "pillow_inr.decode and imageio give them as an array"
@@ -60,7 +60,7 @@ def mode_of(header: Header[ModelHeader]) -> str:
 
 
 def as_mode(samples: "Samples", mode: str, header: Header[ModelHeader]) -> "Samples":
-    """Samples of a file as those of its mode, contiguous."""
+    """Convert samples of a file to those of its mode, contiguous, same shape."""
     import numpy as np
 
     if samples.dtype == np.uint8 or mode in ("I;16", "F"):
@@ -73,26 +73,26 @@ def as_mode(samples: "Samples", mode: str, header: Header[ModelHeader]) -> "Samp
 
 
 def _levels(samples: "Samples", header: Header[ModelHeader]) -> "Samples":
-    """Samples of 16 bits or floating point as colours of 8 bits."""
+    """Convert samples of 16 bits or floating point to 8 bits."""
     import numpy as np
 
     if samples.dtype == np.uint16:
         return (samples // 257).astype(np.uint8)  # black to black, white to white
     assert header.samples is not None
-    # Floating point is 0..1 by custom; what goes beyond is shown from its lowest to its highest value.
+    # Floating point is 0..1 by custom; a wider range is shown from its lowest to its highest value.
     low = min(0.0, *(low for low, _ in header.samples.ranges))
     high = max(1.0, *(high for _, high in header.samples.ranges))
     factor = 255.0 / (high - low)
-    # In this order nothing overflows: the difference may be larger than float32 can be.
+    # Multiplied first, because samples - low may overflow float32.
     levels: Samples = np.rint(samples * factor - low * factor).astype(np.uint8)
     return levels
 
 
 def check_pixels(size: Size, channels: int) -> None:
-    """Hold a size to Pillow's limit; more channels than Pillow's modes have count as more pixels.
+    """Apply Pillow's limit on pixels to a size; channels beyond the four of Pillow's modes count as more pixels.
 
     Raises:
-        ValueError: it has more than twice as many pixels as PIL.Image.MAX_IMAGE_PIXELS, where Image.open refuses, too.
+        ValueError: there are more than 2 * PIL.Image.MAX_IMAGE_PIXELS pixels, where Image.open refuses as well.
     """
     limit = Image.MAX_IMAGE_PIXELS
     most_channels = len(MODES)
@@ -104,15 +104,15 @@ def check_pixels(size: Size, channels: int) -> None:
 
 
 def exif_tags(data: bytes | None) -> Image.Exif:
-    """The tags of EXIF data; none where they are damaged."""
+    """The tags in EXIF data; none if the data are damaged."""
     tags = Image.Exif()
-    with contextlib.suppress(Exception):  # Pillow raises whatever it likes on damaged data
+    with contextlib.suppress(Exception):  # on damaged data Pillow raises all kinds of exceptions
         tags.load(data or b"")
     return tags
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF data say; as it is, without these, where they are damaged."""
+    """The image turned upright by its EXIF orientation; if the EXIF data are damaged, they are dropped instead."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # as above
@@ -121,7 +121,7 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def samples_upright(samples: "Samples", exif: bytes | None) -> "Samples":
-    """Samples, shape (height, width, channels), turned as EXIF data say; what `upright` does for images."""
+    """Samples, shape (height, width, channels), turned upright by the orientation in EXIF data, as `upright` does."""
     import numpy as np
 
     turns: dict[Any, Callable[[Samples], Samples]] = {
@@ -138,7 +138,7 @@ def samples_upright(samples: "Samples", exif: bytes | None) -> "Samples":
 
 
 def to_samples(image: Image.Image) -> "NDArray[np.generic]":
-    """The samples of an image, shape (height, width) or (height, width, 2..4), after the conversion its mode needs.
+    """The samples of an image, shape (height, width) or (height, width, 2..4), converted to a mode that can be stored.
 
     Raises:
         OSError: an .inr file cannot hold the image's mode.
@@ -157,15 +157,15 @@ def to_samples(image: Image.Image) -> "NDArray[np.generic]":
 def _stored_mode(image: Image.Image) -> str:
     mode = _CONVERTED.get(image.mode, image.mode)
     if mode in _WITH_ALPHA and "transparency" in image.info:
-        mode = _WITH_ALPHA[mode]  # one colour, or entries of a palette, are transparent
+        mode = _WITH_ALPHA[mode]  # one colour, or some entries of the palette, are transparent
     return mode
 
 
 def metadata_of(image: Image.Image, keywords: Mapping[str, Any]) -> Metadata:
-    """What is to be stored beside an image: what the keywords say, and what the image itself has otherwise."""
+    """The metadata to store with an image: those in the keywords of a save, otherwise those of the image."""
     info: dict[Any, Any] = dict(image.info)
     profile = info.get("icc_profile")
-    # Converting leaves the profile of the colours that were: one of CMYK would spoil every picture shown with it.
+    # A conversion does not change the profile. One for CMYK would spoil the colours of an RGB image.
     space = b"RGB " if _stored_mode(image).startswith("RGB") else b"GRAY"
     if isinstance(profile, bytes) and profile[16:20] != space:
         del info["icc_profile"]

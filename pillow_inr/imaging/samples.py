@@ -1,4 +1,4 @@
-"""Samples of an image <-> network values: sample types, ranges, rounding. Knows no grid and no network."""
+"""Samples of an image <-> normalized samples: sample types, ranges, rounding. Knows no grid and no network."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,23 +13,24 @@ from ..format.ranges import CHANNELS_MAX
 Samples = NDArray[Any]
 """Arrays of the types that a file can hold: uint8, uint16, float32."""
 
-# From this ratio on, between the range of all samples and that of a channel, each channel is stored with its own
-# range: the error, which is uniform over the network's values, would bury a channel that hardly varies beside others.
+# If the range of all samples is larger than this multiple of a channel's range, each channel is stored with its own
+# range. The error is uniform in normalized samples, so a shared range would bury a channel that hardly varies.
 OWN_RANGES_FROM = 4.0
 
 
 def as_samples(array: NDArray[np.generic]) -> Samples:
-    """An array of one of the types that a file can hold: float16 and float64 become float32, truth values 0 and 255.
+    """Convert an array to a sample type of the format: float16 and float64 to float32, False and True to 0 and 255.
 
+    Args:
+        array: bool, uint8, uint16 or floating point, shape (height, width) or (height, width, 1..64).
     Raises:
-        ValueError: other types, shapes that are not (height, width) or (height, width, 1..64), nothing in it, values
-            that are not finite.
+        ValueError: the array has another type or shape, is empty, or is not finite in float32.
     """
     native = array.dtype.newbyteorder("=")
     if native == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     elif native in (np.float16, np.float64):
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+        with np.errstate(over="ignore"):  # a value too large becomes infinite, which is refused below
             array = array.astype(np.float32)
     elif native.name in DTYPES:
         array = array.astype(native, copy=False)
@@ -41,14 +42,14 @@ def as_samples(array: NDArray[np.generic]) -> Samples:
         )
     if not array.size:
         raise ValueError(f"cannot encode an empty image, got the shape {array.shape}")
-    with np.errstate(invalid="ignore"):  # both infinities
+    with np.errstate(invalid="ignore"):  # inf - inf
         if array.dtype == np.float32 and not np.isfinite(array.sum(dtype=np.float64)):
             raise ValueError("image must be finite, got infinities or NaN")
     return array
 
 
 def format_of(samples: Samples) -> tuple[int, SampleFormat | None]:
-    """Pixel format and sample format with which an array from `as_samples` is stored (docs/format.md section 3)."""
+    """Pixel format and sample format in which an array from `as_samples` is stored (docs/format.md section 3)."""
     channels = samples.shape[2] if samples.ndim == 3 else 0
     if samples.dtype == np.uint8 and channels in (0, *range(2, len(MODES) + 1)):
         return max(channels, 1) - 1, None
@@ -66,31 +67,31 @@ def _ranges(samples: Samples) -> tuple[tuple[float, float], ...]:
 
 
 class Scale:
-    """The affine map between a file's samples and network values 0..1 (docs/format.md section 5)."""
+    """The affine map between samples and normalized samples: sample = low + span * value (docs/format.md section 5)."""
 
     def __init__(self, dtype: str, channels: int, ranges: Sequence[tuple[float, float]]) -> None:
         bounds = np.array(ranges, np.float64).T
         self.dtype = np.dtype(dtype)
         self.low = np.broadcast_to(bounds[0], channels)
-        """Value of each channel's samples at network value 0, float64, shape (channels,); `span` to that at 1."""
+        """Sample at normalized value 0, float64, shape (channels,); at 1 the sample is low + span."""
         self.span = np.broadcast_to(bounds[1], channels) - self.low
 
     @classmethod
     def of(cls, header: Header[ModelHeader]) -> "Scale":
-        """The map of a file."""
+        """The map that a file's header describes."""
         return cls(header.dtype, header.channels, header.ranges)
 
     def to_normalized(self, samples: Samples) -> NDArray[np.float32]:
-        """Network values of samples, shape (..., channels); 0 in a channel that does not vary."""
+        """Normalize samples, shape (..., channels), to 0..1; a channel that does not vary becomes 0."""
         inverse = np.divide(1.0, self.span, out=np.zeros_like(self.span), where=self.span > 0)
-        if self.dtype == np.float32:  # may be a small difference between large numbers
+        if self.dtype == np.float32:  # float64, as this may be a small difference of large numbers
             samples = samples - self.low
             return np.asarray(samples * inverse, np.float32)
         return np.asarray((samples - self.low.astype(np.float32)) * inverse.astype(np.float32))
 
     def to_samples(self, values: NDArray[np.float32]) -> Samples:
-        """Samples of network values 0..1, shape (..., channels); integers are rounded, ties to even."""
-        if self.dtype == np.uint8:  # the usual case, and exact in float32
+        """Undo `to_normalized` for values in 0..1, shape (..., channels); integers are rounded, ties to even."""
+        if self.dtype == np.uint8:  # the usual case, for which float32 suffices
             scaled = values * self.span.astype(np.float32) + self.low.astype(np.float32)
         else:
             scaled = values * self.span + self.low

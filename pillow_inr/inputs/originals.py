@@ -1,4 +1,4 @@
-"""The two images that are compared, as arrays of one shape: what an .inr file holds, what was encoded; both upright."""
+"""The two images of a comparison, the decoded one and its original, as upright arrays of the same shape."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +16,20 @@ if TYPE_CHECKING:
     from ..imaging.samples import Samples
     from ..models.base import StoredModel
 
-# A plot is not larger: without an original to compare with, a larger image is evaluated at no more points.
+# Longest side at which an image is evaluated when there is no original to compare with: plots show no more pixels.
 VIEW_SIDE = 1600
 
 
 def upright_pixels(model: "StoredModel", whole: bool) -> "Samples":
-    """The image upright, shape (height, width, channels); evaluated at fewer points where it is large."""
+    """Decode an image upright, shape (height, width, channels).
+
+    Args:
+        model: of the file.
+        whole: whether to decode all pixels; otherwise the longer side is at most VIEW_SIDE.
+    Raises:
+        ValueError: the image has more pixels than Pillow's limit allows.
+        FormatError: the file is damaged, or decoding it takes more than `limits` allow.
+    """
     size = model.header.size
     if not whole:
         scale = min(1.0, VIEW_SIDE / max(size))
@@ -31,19 +39,19 @@ def upright_pixels(model: "StoredModel", whole: bool) -> "Samples":
 
 
 def read_original(path: Path, shape: tuple[int, ...] | None = None) -> "NDArray[np.generic]":
-    """What was encoded, upright, shape (height, width, channels).
+    """Read an original upright, shape (height, width, channels).
 
     Args:
-        shape: what it must have, that of the decoded image; None if that is not known.
-
+        path: an image, or an array in a .npy or .npz file.
+        shape: shape of the decoded image, which the original must have; None if it is not known.
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is of another shape.
+        OSError: the file cannot be read.
+        ValueError: the original has another shape.
     """
-    found = sources.read(path, path.suffix, upright=True)
-    samples = to_samples(found) if isinstance(found, Image.Image) else found
+    original = sources.read(path, path.suffix, upright=True)
+    samples = to_samples(original) if isinstance(original, Image.Image) else original
     samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
     if shape is not None and samples.shape != shape:
-        its, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
-        raise ValueError(f"it has height×width×channels {its}, the .inr file {expected}")
+        actual, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
+        raise ValueError(f"it has height×width×channels {actual}, the .inr file {expected}")
     return samples

@@ -1,6 +1,6 @@
-"""imageio's plugin "inr": reads and writes what Pillow has no mode for, and any region at any resolution.
+"""imageio's plugin "inr": reads and writes also what Pillow has no mode for, and any region at any resolution.
 
-imageio imports this module when it first meets an .inr file. The registration is `imageio_support`'s.
+imageio imports this module at the first .inr file; `imageio_support` registers it.
 """
 
 from collections.abc import Iterator
@@ -29,13 +29,13 @@ from ..storage import atomic
 
 
 class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
-    """One .inr file, read or written."""
+    """One .inr file, open for reading or writing."""
 
     def __init__(self, request: Request) -> None:
         super().__init__(request)
         self._written = False
         if request.mode.io_mode == IOMode.write:
-            # Without a name, nobody but a caller who names this plugin gets here.
+            # Without a file name, only a caller who names this plugin gets here.
             if (request.extension or EXTENSION).lower() != EXTENSION:
                 raise InitializationError(f"the plugin inr writes {EXTENSION} files only")
             return
@@ -55,16 +55,19 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         box: Box | None = None,
         **for_pillow: Any,
     ) -> Samples:
-        """The image as an array, or a region of it at any resolution.
+        """Decode the image, or a region of it at any resolution, to an array.
 
         Args:
             index: 0 or None; `...` adds an axis of length 1 in front.
-            size, box: as for `pillow_inr.decode`.
-            for_pillow: mode, rotate and whatever else imageio's Pillow plugin takes: that reads the file then, so that
-                there may be no size and box beside them.
+            size: width and height of the result, as for `pillow_inr.decode`.
+            box: edges of the region, as for `pillow_inr.decode`.
+            for_pillow: mode, rotate and the other keywords of imageio's Pillow plugin, which then reads the file; they
+                cannot be combined with size and box.
+        Returns:
+            Shape (height, width) or (height, width, channels), of the file's sample type.
         Raises:
-            OSError: the file is damaged.
-            ValueError: there is no such image, or size or box are not allowed.
+            OSError: the file is damaged, or Pillow has no mode for it.
+            ValueError: the index is not that of the only image, or size or box are not allowed.
         """
         _check_index(index)
         if for_pillow:
@@ -81,25 +84,25 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
     def _read_with_pillow(self, **arguments: Any) -> Samples:
         try:
             pixels: Samples = PillowPlugin(Request(self._data, "ri")).read(index=0, **arguments)
-        except (InitializationError, SyntaxError) as error:  # too many channels; EXIF data that are none
+        except (InitializationError, SyntaxError) as error:  # too many channels, or damaged EXIF data
             raise OSError(f"for {', '.join(arguments)} Pillow must read the file, but: {error}") from error
         return pixels
 
     def iter(self, **arguments: Any) -> Iterator[Samples]:
-        """The one image."""
+        """Yield the only image."""
         yield self.read(**arguments)
 
     def write(self, ndimage: Any, *, is_batch: bool = False, **options: Any) -> bytes | None:
         """Encode an image; the options are those of `pillow_inr.encode`.
 
         Args:
-            ndimage: what `pillow_inr.encode` takes, or a list with one such array.
-            is_batch: whether the first axis is one of several images, of which there must be one.
+            ndimage: an array as for `pillow_inr.encode`, or a list of one such array.
+            is_batch: whether the first axis counts images; there must be exactly one.
         Returns:
             The file for the target "<bytes>", otherwise None.
         Raises:
             TypeError, ValueError: as `pillow_inr.encode`; or there are several images.
-            OSError: the fit is not possible here, or failed, or the file cannot be written; an older one stays then.
+            OSError: TensorFlow is missing, the fit failed, or the file cannot be written. An older file stays.
         """
         if self._written:
             raise ValueError("an .inr file holds one image, and this one has been written")
@@ -122,7 +125,7 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         return data if self.request._uri_type == URI_BYTES else None
 
     def properties(self, index: int | EllipsisType | None = None) -> ImageProperties:
-        """Shape and type of the image, without decoding it."""
+        """Shape and dtype of the image, without decoding it."""
         _check_index(index)
         batch = index is Ellipsis
         shape = (1, *self._header.shape) if batch else self._header.shape
@@ -131,20 +134,20 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         )
 
     def metadata(self, index: int | EllipsisType | None = None, exclude_applied: bool = True) -> dict[str, Any]:
-        """What `Image.info` has, Pillow's mode if there is one, and the EXIF tags by name; without decoding.
+        """The entries of `Image.info`, Pillow's mode if there is one, and the EXIF tags by name; without decoding.
 
-        As imageio's Pillow plugin has it, "shape" is width and height.
+        "shape" is width and height, as from imageio's Pillow plugin.
         """
         _check_index(index)
         try:
             metadata = Metadata.from_chunks(self._chunks)
         except FormatError as error:
             self._refuse(error)
-        known = file_info(self._header, self._chunks) | metadata.info() | {"shape": self._header.size}
+        info = file_info(self._header, self._chunks) | metadata.info() | {"shape": self._header.size}
         if self._header.channels <= len(MODES):
-            known["mode"] = mode_of(self._header)
+            info["mode"] = mode_of(self._header)
         exif = exif_tags(metadata.exif)
-        return known | {ExifTags.TAGS[tag]: value for tag, value in exif.items() if tag in ExifTags.TAGS}
+        return info | {ExifTags.TAGS[tag]: value for tag, value in exif.items() if tag in ExifTags.TAGS}
 
     def _refuse(self, error: FormatError) -> NoReturn:
         self.request.finish()
@@ -152,7 +155,7 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
 
 
 class InrReader(InrPlugin):
-    """The same for reading only."""
+    """The plugin for reading only, which is asked about bytes without a name before Pillow's (`imageio_support`)."""
 
     def __init__(self, request: Request) -> None:
         if request.mode.io_mode == IOMode.write:

@@ -1,6 +1,6 @@
-"""The Pillow plugin: lazy opening, saving; turns our errors into those Pillow's users expect.
+"""The Pillow plugin: opening (lazily), saving, and the translation of errors into those that Pillow's users expect.
 
-Imports neither NumPy nor the codec until pixels are needed: opening must cost milliseconds.
+Imports neither NumPy nor the codec until pixels are needed, because opening must take milliseconds.
 """
 
 import io
@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
     from ..imaging.samples import Samples
 
-# Threads may render one image, whose file has one position. Of the module: an image with a lock could not be copied.
+# Threads may render the same image, whose file has only one position. A global lock, as an image with one could not be
+# copied.
 _reading = threading.Lock()
 
 
 def _renew_lock() -> None:
-    """A process forked while another thread held the lock has a copy that nobody will release."""
+    """Replace the lock after a fork: another thread may have held it, and nobody would release the child's copy."""
     global _reading
     _reading = threading.Lock()
 
@@ -43,16 +44,16 @@ if hasattr(os, "register_at_fork"):
 
 
 class InrImageFile(ImageFile.ImageFile):
-    """An .inr file: opening it reads header and metadata, the first access to pixels decodes it."""
+    """An .inr file. Opening it reads header and metadata; the first access to pixels decodes it."""
 
     format = FORMAT
     format_description = "Implicit neural representation"
     n_frames = 1
     is_animated = False
-    # Class-level defaults, for an unpickled image never ran _open.
+    # Class-level defaults, because _open does not run when an image is unpickled.
     _header: Header[ModelHeader] | None = None
     _data: bytes | None = None
-    """The whole file, once it was read: a few kilobytes, from which any region can be rendered."""
+    """The whole file once it has been read, a few kilobytes, from which any region can be rendered."""
     _loaded = False
 
     def _open(self) -> None:
@@ -61,16 +62,16 @@ class InrImageFile(ImageFile.ImageFile):
             raise SyntaxError("not an .inr file")
         try:
             header, chunks = self._outline()
-            known = file_info(header, chunks) | Metadata.from_chunks(chunks).info()
+            info = file_info(header, chunks) | Metadata.from_chunks(chunks).info()
         except (DamagedFileError, UnsupportedFileError) as error:
             raise OSError(str(error)) from error
         except FormatError as error:
-            # Not SyntaxError: Pillow would drop its text, and no other format starts with our signature.
+            # Not SyntaxError, whose message Pillow would drop. No other format starts with our signature.
             raise UnidentifiedImageError(str(error)) from error
         self._header = header
         self._size = header.size
         self._mode = mode_of(header)
-        self.info.update(known)
+        self.info.update(info)
 
     def _outline(self) -> Outline:
         assert self.fp is not None
@@ -79,7 +80,7 @@ class InrImageFile(ImageFile.ImageFile):
         except DamagedFileError:
             if not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise
-        # Chunks come last, so they are lost, and metadata with them.
+        # The chunks come last, so they are missing, and with them the metadata.
         self.fp.seek(0)
         header = reader.read_header(self.fp.read(HEADER_MAX_BYTES))
         if header.model.needs_whole_file:
@@ -87,10 +88,13 @@ class InrImageFile(ImageFile.ImageFile):
         return Outline(header, ())
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Load fewer pixels, of the whole image: as many as fit into `size`. The mode stays.
+        """Ask for a smaller version of the whole image, the largest one that fits into `size`.
 
+        Args:
+            mode: ignored; the mode stays.
+            size: largest width and height.
         Returns:
-            Mode and box of the image to come; None when pixels are there already, or `size` would not be smaller.
+            Mode and box of the image to be loaded; None if pixels are loaded already or `size` is not smaller.
         """
         if self._loaded or self._header is None or size is None:
             return None
@@ -102,7 +106,7 @@ class InrImageFile(ImageFile.ImageFile):
         return self.mode, (0, 0, float(self._size[0]), float(self._size[1]))
 
     def load(self) -> "PixelAccess | None":
-        """Decode all pixels, once."""
+        """Decode all pixels; only the first call does so."""
         if self._header is not None and not self._loaded:
             samples = self._evaluate(self.size, None)
             try:
@@ -117,18 +121,19 @@ class InrImageFile(ImageFile.ImageFile):
         return super().load()
 
     def render(self, size: Size | None = None, box: Box | None = None) -> Image.Image:
-        """Decode a region of the image at any resolution; neither loads nor changes this image.
+        """Decode a region of the image at any resolution. This image is neither loaded nor changed.
 
         Args:
-            size: width and height of the result; by default one pixel for each of the image's in the box.
-            box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
+            size: width and height of the result; by default that of the box, in pixels of the image.
+            box: left, upper, right and lower edge of the region in pixels of the image, fractions allowed; by default
+                the whole image.
         Returns:
-            A new image of the file's mode, with this image's `info`, as `crop` and `resize` give it. Enlarged, a SIREN
-            is evaluated between the image's pixels, a pyramid's pixels are interpolated; reduced, pixels are means.
+            A new image of the file's mode, with a copy of this image's `info`, as from `crop` and `resize`. Enlarging
+            evaluates a SIREN between the image's pixels and interpolates those of a pyramid; reducing averages.
         Raises:
-            ValueError: the size is not two positive integers or larger than Pillow's limit on pixels, the box is not
-                a region within the image, or the image was closed before anything was read.
-            OSError: the file is damaged, or its evaluation takes too much work.
+            ValueError: the size is not two positive integers or exceeds Pillow's limit on pixels, the box is not a
+                region within the image, or the image was closed before the file was read.
+            OSError: the file is damaged, or its evaluation takes more than `pillow_inr.limits` allows.
         """
         if self._header is None:
             raise ValueError("render needs the .inr file, of which this image holds nothing")
@@ -138,7 +143,7 @@ class InrImageFile(ImageFile.ImageFile):
         samples = self._evaluate(size, region)
         mode = mode_of(self._header)
         rendered = Image.frombytes(mode, size, memoryview(as_mode(samples, mode, self._header)))  # type: ignore[arg-type]
-        rendered.info = self.info.copy()  # without its profile a picture is shown in other colours
+        rendered.info = self.info.copy()  # without its profile the picture would have other colours
         return rendered
 
     def _evaluate(self, size: Size, box: Box | None) -> "Samples":
@@ -163,7 +168,7 @@ class InrImageFile(ImageFile.ImageFile):
             return self._data
 
     def verify(self) -> None:
-        """Compare the checksum without decoding; as with other formats, reopen the file to use it."""
+        """Compare the checksum without decoding. As with other formats, reopen the file afterwards."""
         if self._header is not None and not self._loaded:
             try:
                 file_format.unpack(self._whole_file(), self._header)
@@ -183,7 +188,7 @@ class InrImageFile(ImageFile.ImageFile):
 
 
 def save(image: Image.Image, fp: IO[bytes]) -> None:
-    """What `Image.save` does for this format; its keywords are in `image.encoderinfo`."""
+    """Encode an image and write it, for `Image.save`, whose keywords are in `image.encoderinfo`."""
     from .. import api
 
     options = EncodeOptions.from_keywords(image.encoderinfo)
@@ -192,12 +197,12 @@ def save(image: Image.Image, fp: IO[bytes]) -> None:
         data = api.encode_source(source, options).data
     except (BackendError, FitError) as error:
         raise OSError(f"cannot write INR: {error}") from error
-    # Written once, at the end: an error before this leaves nothing half-written.
+    # Written in one piece at the end, so that an error leaves nothing half-written.
     fp.write(data)
 
 
 def save_all(image: Image.Image, fp: IO[bytes]) -> None:
-    """The same for `save_all=True`, of which a single frame is allowed."""
+    """As `save`, for `save_all=True`, which is allowed for a single frame."""
     if image.encoderinfo.get("append_images") or getattr(image, "n_frames", 1) > 1:
         raise OSError("cannot write several frames as INR: save each to a file of its own")
     save(image, fp)

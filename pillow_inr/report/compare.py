@@ -1,4 +1,4 @@
-"""One image in other formats at the size of its .inr file: the search for their settings, figures, a picture."""
+"""One image in other formats at the size of its .inr file: search for the settings, results, a picture of all."""
 
 import builtins
 import io
@@ -18,15 +18,15 @@ from ..imaging.pillow import upright as turned_upright
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Sizes rise with quality, but not at every step: so many settings above the best one found are looked at, too.
+# Sizes rise with quality, but not at every step, so this number of settings above the one found is tried as well.
 LOOK_AHEAD = 3
-# The crop of the picture: this part of the image's sides, and these limits in pixels.
+# Side of the enlarged crop as a fraction of the image's longer side, and its limits in pixels.
 CROP_PART = 0.2
 CROP_SIDES = (48, 240)
-# The part of the room for the crop that is left free along each edge.
+# Fraction of the possible crop positions left out along each edge.
 EDGE_PART = 0.04
-# The picture: inches of an image's longer side and of a caption, pixels of an inch, the shape that its columns are
-# chosen for.
+# The picture: longer side of an image and width of a caption in inches, pixels per inch, and the ratio of width to
+# height at which the number of columns aims.
 PANEL_INCHES = 4.2
 CAPTION_INCHES = 2.2
 DPI = 110
@@ -35,27 +35,28 @@ PICTURE_ASPECT = 1.6
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """A file format that Pillow writes, with fixed arguments and one that sweeps the rate."""
+    """A file format that Pillow writes: fixed arguments, and one that controls the rate."""
 
     name: str
-    """On a command line and in a CSV."""
+    """Name on the command line and in CSV files."""
     label: str
-    """In tables and pictures."""
+    """Name in tables and pictures."""
     format: str
-    """Pillow's name of the file format."""
+    """Pillow's name for the file format."""
     fixed: Mapping[str, Any]
     swept: str
+    """Name of the argument that controls the rate."""
     values: Sequence[float]
-    """From the smallest file to the largest."""
+    """Values of the swept argument, from the smallest file to the largest."""
     listed: bool = False
-    """The swept argument takes a list of one."""
+    """Whether the swept argument takes a list of one value."""
 
     def keywords(self, value: float) -> dict[str, Any]:
-        """Keywords of `Image.save` for one of the values."""
+        """Keywords of `Image.save` for a value of the swept argument."""
         return {**self.fixed, self.swept: [value] if self.listed else value}
 
     def setting(self, value: float) -> str:
-        """One of the values as it is shown."""
+        """A value of the swept argument as text, such as "quality=75"."""
         return f"{self.swept}={value:g}"
 
 
@@ -72,7 +73,7 @@ AVIF = Codec(
     name="avif",
     label="AVIF default",
     format="AVIF",
-    # One thread: with more, libavif splits the picture by the machine's cores, and the bytes depend on them.
+    # One thread: with more, libavif splits the picture by the number of cores, on which the bytes then depend.
     fixed={"max_threads": 1},
     swept="quality",
     values=range(101),
@@ -81,10 +82,10 @@ JPEG2000 = Codec(
     name="jpeg2000",
     label="JPEG 2000 9/7",
     format="JPEG2000",
-    # Pillow's defaults, the reversible wavelet without a colour transform, take twice the bytes.
+    # Pillow's default, the reversible wavelet without a colour transform, takes twice the bytes.
     fixed={"irreversible": True, "mct": 1, "quality_mode": "rates"},
     swept="quality_layers",
-    # The ratio of raw to coded bytes, in steps of 2 %.
+    # Compression ratios, in steps of 2 %.
     values=[round(4000 / 1.02**step, 2) for step in range(412)],
     listed=True,
 )
@@ -93,7 +94,7 @@ CODECS = (JPEG, WEBP, AVIF, JPEG2000)
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """An image in one format."""
+    """An image in one format at one setting."""
 
     label: str
     setting: str
@@ -101,27 +102,25 @@ class Result:
     data: builtins.bytes = field(repr=False)
     """The file."""
     image: Image.Image
-    """Decoded, of the original's mode."""
+    """The decoded image, in the original's mode."""
     psnr_db: float
     seconds: float | None = None
-    """To encode it with this setting; None where that was done before."""
+    """Time to encode with this setting; None for a file that existed before."""
     too_large: bool = False
-    """It is the smallest file of the format, and still larger than allowed."""
+    """Whether even this smallest file of the format is larger than allowed."""
 
 
 def available() -> list[Codec]:
-    """Those of CODECS that this Pillow writes."""
+    """The CODECS that the installed Pillow reads and writes."""
     Image.init()
     return [codec for codec in CODECS if codec.format in Image.SAVE and codec.format in Image.OPEN]
 
 
 def comparable(image: Image.Image) -> Image.Image:
-    """The image as all formats can hold it: upright, grey or RGB of 8 bits, what is transparent on white.
-
-    Without metadata, which some formats would store beside it.
+    """Convert an image to what all formats can store: upright, 8-bit grey or RGB, transparency on white, no metadata.
 
     Raises:
-        ValueError: it has samples of more than 8 bits.
+        ValueError: the samples have more than 8 bits.
     """
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"the other formats hold no samples as in mode {image.mode}: compare takes images of 8 bits")
@@ -135,32 +134,36 @@ def comparable(image: Image.Image) -> Image.Image:
     return upright
 
 
-def measure(original: Image.Image, data: bytes, **named: Any) -> Result:
-    """Decode a file and compare it with the original; `named` are the fields of the result that are not found so.
+def measure(original: Image.Image, data: bytes, **fields: Any) -> Result:
+    """Decode a file and compare it with the original.
 
+    Args:
+        original: as from `comparable`.
+        data: the file.
+        fields: the other fields of the result: label, setting, seconds, too_large.
     Raises:
         OSError: the file cannot be read.
-        ValueError: it holds an image of another size, or samples of more than 8 bits.
+        ValueError: its image has another size, or samples of more than 8 bits.
     """
     with Image.open(io.BytesIO(data)) as opened:
         decoded = comparable(opened).convert(original.mode)
     if decoded.size != original.size:
         sizes = [f"{image.width}×{image.height}" for image in (decoded, original)]
         raise ValueError(f"it is an image of {sizes[0]} pixels, the original has {sizes[1]}")
-    return Result(bytes=len(data), data=data, image=decoded, psnr_db=psnr_db(original, decoded), **named)
+    return Result(bytes=len(data), data=data, image=decoded, psnr_db=psnr_db(original, decoded), **fields)
 
 
 def psnr_db(original: Image.Image, decoded: Image.Image) -> float:
-    """PSNR in dB over all samples of two images of one mode and size."""
-    return metrics.psnr_db(metrics.mse(np.asarray(original), np.asarray(decoded), _to_values))
+    """PSNR in dB over all samples of two 8-bit images of the same mode and size."""
+    return metrics.psnr_db(metrics.mse(np.asarray(original), np.asarray(decoded), _to_normalized))
 
 
-def _to_values(row: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _to_normalized(row: NDArray[np.uint8]) -> NDArray[np.float32]:
     return row.astype(np.float32) / np.float32(255)
 
 
 def best_within(image: Image.Image, codec: Codec, limit: int) -> Result:
-    """The image in a format, at the highest quality whose file is no larger than `limit` bytes."""
+    """Encode an image at the highest quality whose file has at most `limit` bytes, or at the lowest if none has."""
     files: dict[int, tuple[bytes, float]] = {}
 
     def fits(index: int) -> bool:
@@ -178,14 +181,19 @@ def best_within(image: Image.Image, codec: Codec, limit: int) -> Result:
 
 
 def save(image: Image.Image, codec: Codec, value: float) -> bytes:
-    """The bytes of an image in a format."""
+    """Encode an image at a value of the swept argument."""
     stream = io.BytesIO()
     image.save(stream, codec.format, **codec.keywords(value))
     return stream.getvalue()
 
 
 def last_that_fits(count: int, fits: Callable[[int], bool]) -> int:
-    """The last of 0 … count - 1 that fits, where nearly all below it fit, too; -1 if not even the first does."""
+    """Bisection for the last index in 0 … count - 1 that fits, then a look at the next LOOK_AHEAD; -1 if none fits.
+
+    Args:
+        count: number of indices.
+        fits: nearly monotonic: true up to some index, then false.
+    """
     low, high = -1, count
     while high - low > 1:
         middle = (low + high) // 2
@@ -201,7 +209,7 @@ def _descending(low: int, count: int) -> Iterator[int]:
 
 
 def detailed_region(image: Image.Image) -> tuple[int, int, int, int]:
-    """The box, of the image's proportions, in which brightness changes most from pixel to pixel."""
+    """The box with the image's aspect ratio in which brightness changes most from pixel to pixel."""
     grey = np.asarray(image.convert("L"), np.float64)
     rows, columns = grey.shape
     longer = max(rows, columns)
@@ -210,7 +218,7 @@ def detailed_region(image: Image.Image) -> tuple[int, int, int, int]:
     changes = np.zeros((rows, columns))
     changes[:, 1:] += np.abs(np.diff(grey, axis=1))
     changes[1:] += np.abs(np.diff(grey, axis=0))
-    # The root prefers many moderate changes to a few hard edges.
+    # The square root prefers many moderate changes to a few hard edges.
     sums = np.zeros((rows + 1, columns + 1))
     sums[1:, 1:] = np.sqrt(changes).cumsum(axis=0).cumsum(axis=1)
     boxes = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
@@ -223,7 +231,7 @@ def detailed_region(image: Image.Image) -> tuple[int, int, int, int]:
 
 
 def picture(original: Image.Image, results: Sequence[Result]) -> bytes:
-    """A PNG of the original and all results, each whole and, below it, its most detailed region enlarged."""
+    """Draw the original and all results, each whole and below it its most detailed region enlarged, as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -257,17 +265,19 @@ def _caption(entry: Result) -> str:
 
 
 def _columns(panels: int, aspect: float) -> int:
-    """Columns with which a picture of so many panels, of this ratio of width to height, comes near to its shape.
+    """Number of columns that minimizes |ln(aspect of the picture / PICTURE_ASPECT)| + 0.5 * empty places.
 
-    An empty place is as bad as being 1.6 times too wide or too tall.
+    Args:
+        panels: number of panels.
+        aspect: width / height of a panel.
     """
 
-    def badness(columns: int) -> float:
+    def cost(columns: int) -> float:
         blocks = -(-panels // columns)
-        shape = columns * aspect / blocks
-        return abs(math.log(shape / PICTURE_ASPECT)) + 0.5 * (columns * blocks - panels)
+        picture_aspect = columns * aspect / blocks
+        return abs(math.log(picture_aspect / PICTURE_ASPECT)) + 0.5 * (columns * blocks - panels)
 
-    return min(range(1, panels + 1), key=badness)
+    return min(range(1, panels + 1), key=cost)
 
 
 def _show(axis: "Axes", image: Image.Image, interpolation: str) -> None:

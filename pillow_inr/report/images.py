@@ -1,4 +1,4 @@
-"""Pictures of the report: original, decoded, error and JPEG of one image, as a page can hold them."""
+"""Pictures of the report: original, decoded image, error and JPEG of one image, embedded as data URIs."""
 
 import base64
 import hashlib
@@ -22,16 +22,17 @@ from . import compare
 if TYPE_CHECKING:
     from ..batch.manifest import Record
 
-# Longer sides are reduced to this: a page of some images stays below some megabytes.
+# Longest side of an embedded picture, so that a page of a few images has a few megabytes.
 SIDE_MAX = 1200
-# Up to so many pixels, what is embedded is exact; above, it has this quality of WebP: nobody sees a difference.
+# Up to this number of pixels a picture is embedded without loss, above it as WebP of this quality: nobody sees a
+# difference.
 LOSSLESS_PIXELS = 1 << 18
 QUALITY = 95
-# The part of the pixels whose errors the colours tell apart.
+# The colour scale ends at this quantile of the errors.
 ERROR_PART = 0.995
 COLOURS = "magma"
 _MIME = {"WEBP": "image/webp", "PNG": "image/png", "JPEG": "image/jpeg"}
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -40,34 +41,36 @@ class View:
 
     key: str
     label: str
-    """What it is, in a few letters."""
+    """Short name."""
     figures: str
+    """Size, PSNR and setting, as text."""
     uri: str
 
 
 @dataclass
 class Views:
-    """The pictures of one image, and what is to be said of them: why one is missing, what was done to it."""
+    """The pictures of one image, and notes on them: why one is missing, how it was converted."""
 
     width: int = 1
     height: int = 1
-    """In pixels, as embedded."""
+    """Width and height of the embedded pictures in pixels."""
     views: list[View] = field(default_factory=list)
     error: View | None = None
     notes: list[str] = field(default_factory=list)
 
 
 def colours(count: int = 9) -> list[str]:
-    """The scale of errors, from none to the largest, as CSS colours."""
+    """The colour scale of errors, from zero to the largest, as CSS colours."""
     return ["#" + bytes(colour).hex() for colour in _coloured(np.linspace(0, 1, count))]
 
 
 def views_of(record: "Record", folder: Path, outputs: Path) -> Views:
-    """The pictures of an image, as far as its files are there and can be read.
+    """The pictures of an image, as far as its files exist and can be read.
 
     Args:
-        folder: to which an original's path is relative if it leads nowhere from the current one.
-        outputs: folder to which the .inr file's path is relative.
+        record: the image's line in the manifest.
+        folder: where the original's path starts if no such file is found from the current folder.
+        outputs: where the .inr file's path starts.
     """
     shown = Views()
     data = _attempt(shown, ".inr file", lambda: _bytes(record.output, record.output_sha256, [outputs], shown))
@@ -79,7 +82,7 @@ def views_of(record: "Record", folder: Path, outputs: Path) -> Views:
     return shown
 
 
-def _attempt(shown: Views, name: str, read: Callable[[], _Found]) -> _Found | None:
+def _attempt(shown: Views, name: str, read: Callable[[], _Result]) -> _Result | None:
     try:
         return read()
     except sources.FILE_ERRORS as error:
@@ -91,7 +94,7 @@ def _found(text: str, folders: list[Path]) -> Path:
     if "://" in text:
         raise OSError("it is at a URL, and the report reads files only")
     for path in (folder / text for folder in folders):
-        if path.is_file():  # not a pipe, which would be waited for
+        if path.is_file():  # not a pipe, where reading would block
             return path
     raise FileNotFoundError(f"there is no file {text}")
 
@@ -116,17 +119,17 @@ def _original(record: "Record", folder: Path, decoded: Samples | None, shown: Vi
 
 @dataclass(frozen=True)
 class _Levels:
-    """How samples become grey or colours of 8 bits."""
+    """How samples are mapped to 8 bits for display."""
 
     low: float
     high: float
     unit: str
-    """Of errors."""
+    """Unit of errors."""
     comparable: bool
-    """Whether JPEG can hold the samples."""
+    """Whether JPEG can store the samples."""
 
     def image(self, samples: Samples) -> Image.Image:
-        """Grey or RGB, on white where it is transparent."""
+        """Samples as a grey or RGB image, on white where they are transparent."""
         channels = samples.shape[2]
         if channels > 4:
             samples = _mean(samples)
@@ -186,7 +189,7 @@ def _add_jpeg(shown: Views, original: Image.Image, limit: int) -> None:
 
 
 def _add(shown: Views, key: str, label: str, figures: str, image: Image.Image, file: bytes | None = None) -> None:
-    """Add a picture; `file` is one of it that browsers know."""
+    """Add a picture; `file` is an encoded copy that browsers can show, if there is one."""
     small = _reduced(image, Image.Resampling.LANCZOS)
     if small is not image and not shown.views:
         sizes = [f"{each.width:,}×{each.height:,}" for each in (small, image)]
@@ -196,15 +199,15 @@ def _add(shown: Views, key: str, label: str, figures: str, image: Image.Image, f
     shown.views.append(View(key, label, figures, uri))
 
 
-def _reduced(image: Image.Image, how: Image.Resampling) -> Image.Image:
+def _reduced(image: Image.Image, resampling: Image.Resampling) -> Image.Image:
     scale = SIDE_MAX / max(image.size)
     if scale >= 1:
         return image
-    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), how)
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), resampling)
 
 
 def _error_map(original: Samples, decoded: Samples, unit: str) -> View:
-    """Absolute error, the mean over channels, in colours."""
+    """The mean absolute error over the channels, as colours."""
     error = np.zeros(original.shape[:2], np.float32)
     for channel in range(original.shape[2]):
         error += np.abs(original[..., channel].astype(np.float32) - decoded[..., channel].astype(np.float32))
@@ -218,7 +221,7 @@ def _error_map(original: Samples, decoded: Samples, unit: str) -> View:
 
 
 def _coloured(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Values of 0..1 as RGB."""
+    """Map values in 0..1 to RGB."""
     from matplotlib import colormaps
 
     rgb: NDArray[np.uint8] = np.ascontiguousarray(colormaps[COLOURS](values, bytes=True)[..., :3])
@@ -228,7 +231,7 @@ def _coloured(values: NDArray[Any]) -> NDArray[np.uint8]:
 def _embedded(image: Image.Image) -> str:
     Image.init()
     stream = io.BytesIO()
-    if "WEBP" not in Image.SAVE:  # a Pillow that was built without it
+    if "WEBP" not in Image.SAVE:  # Pillow was built without WebP
         image.save(stream, "PNG")
         return _uri(stream.getvalue(), "PNG")
     if image.width * image.height <= LOSSLESS_PIXELS:

@@ -1,4 +1,4 @@
-"""A plot of a file: its image, the error against the original, its weights and the bits that they take."""
+"""A plot of a file: its image, the error against the original, histograms of its symbols, the bytes of its parts."""
 
 import io
 import math
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DPI = 110
 INCHES = 12.0
-# The image's panel: what a tall or a wide image may take.
+# Smallest and largest height of the image's panel.
 IMAGE_INCHES = (3.0, 7.0)
 HISTOGRAM_COLUMNS = 6
 HISTOGRAM_BINS = 61
@@ -30,14 +30,13 @@ def view(
     *,
     title: str,
 ) -> bytes:
-    """Draw a file.
+    """Draw a file as a PNG.
 
     Args:
-        pixels: the decoded image, shape (height, width, channels); reduced where it is large.
-        original: of the same shape, to show the error.
-        title: stands at the top.
-    Returns:
-        A PNG.
+        file: its breakdown.
+        pixels: the decoded image, shape (height, width, channels), possibly reduced.
+        original: same shape, to show the error; None for no error.
+        title: text at the top.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -50,7 +49,7 @@ def view(
     heights = [image_height + 0.4, *([symbols_height] if histograms else []), 2.4]
     figure = Figure(figsize=(INCHES, sum(heights) + 0.4), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12, parse_math=False)  # a name may hold dollars
+    figure.suptitle(title, fontsize=12, parse_math=False)  # a file name may contain dollar signs
     top, *middle, bottom = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_images(top, pixels, original)
     if histograms:
@@ -81,21 +80,21 @@ def _draw_images(figure: "SubFigure", pixels: NDArray[Any], original: NDArray[An
 
 
 def displayed(pixels: NDArray[Any]) -> tuple[NDArray[np.float64], str]:
-    """An image of any type as matplotlib draws it, 0..1 in grey, RGB or RGBA; and what was done to it."""
+    """Convert an image of any type for matplotlib, to grey, RGB or RGBA in 0..1; also describes the conversion."""
     channels = pixels.shape[2]
     values = pixels.astype(np.float64)
-    done = ""
+    description = ""
     if channels == 2:
-        values, done = values[..., :1], ", without alpha"
+        values, description = values[..., :1], ", without alpha"
     elif channels > 4:
-        values, done = values.mean(axis=2, keepdims=True), f", mean of {channels} channels"
+        values, description = values.mean(axis=2, keepdims=True), f", mean of {channels} channels"
     if pixels.dtype == np.uint8:
         values /= 255
     else:
         low, high = values.min(), values.max()
         values = (values - low) / ((high - low) or 1.0)
-        done += f", {low:.4g} (black) to {high:.4g} (white)"
-    return values[..., 0] if values.shape[2] == 1 else values, done
+        description += f", {low:.4g} (black) to {high:.4g} (white)"
+    return values[..., 0] if values.shape[2] == 1 else values, description
 
 
 def _draw_histograms(figure: "SubFigure", histograms: list[Histogram]) -> None:
@@ -107,14 +106,14 @@ def _draw_histograms(figure: "SubFigure", histograms: list[Histogram]) -> None:
         _draw_histogram(axis, histogram.symbols.ravel())
         axis.set_title(histogram.title, fontsize=9)
         axis.set_xlabel(histogram.axis, fontsize=8)
-    axes[0].set_ylabel("number", fontsize=8)
+    axes[0].set_ylabel("count", fontsize=8)
 
 
 def _draw_histogram(axis: "Axes", symbols: NDArray[np.int32]) -> None:
-    # Nearly all of them: single large ones would leave the others in one bar.
-    reach = max(1, math.ceil(float(np.quantile(np.abs(symbols), 0.995))))
-    per_bin = -(-(2 * reach + 1) // HISTOGRAM_BINS)
-    edges = np.arange(-reach, reach + per_bin + 1, per_bin) - 0.5
+    # Outliers are clipped; otherwise a single one would squeeze all others into one bar.
+    limit = max(1, math.ceil(float(np.quantile(np.abs(symbols), 0.995))))
+    per_bin = -(-(2 * limit + 1) // HISTOGRAM_BINS)
+    edges = np.arange(-limit, limit + per_bin + 1, per_bin) - 0.5
     axis.hist(np.clip(symbols, edges[0], edges[-1]), bins=edges.tolist(), color=COLOUR)
     axis.tick_params(labelsize=7)
     axis.locator_params(axis="both", nbins=5, integer=True)
@@ -136,9 +135,9 @@ def _draw_bits(figure: "SubFigure", file: FileBreakdown) -> None:
     axis.set_ylabel("bytes", fontsize=8)
     axis.tick_params(labelsize=8, axis="y")
     axis.tick_params(labelsize=8, axis="x", rotation=30 if crowded else 0)
-    axis.set_title(f"where the {file.header.file_bytes:,} bytes are", fontsize=10)
+    axis.set_title(f"parts of the {file.header.file_bytes:,} bytes", fontsize=10)
 
 
 def _note(row: Row, element: str) -> str:
-    """What stands above a bar: its bits per weight or cell."""
+    """Text above a bar: its bits per weight or cell."""
     return f"{row.bits / row.elements:.2g} bits\na {element}" if row.elements else ""

@@ -1,4 +1,4 @@
-"""The Python examples of README.md and docs/guide.md run as they stand, one after another."""
+"""The Python examples in README.md and docs/guide.md run as written, in order."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ def test_examples(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         image.crop((300, 100, 492, 228)).resize((96, 64)).save(tmp_path / "photo.png")
     shutil.copy(SAMPLES / "kodim15.inr", tmp_path)
     monkeypatch.chdir(tmp_path)
-    # As written, but for the time that fits take.
+    # Only the fits are shortened.
     for plan in (siren_plan, pyramid_plan):
         monkeypatch.setattr(plan, "EFFORT_SECONDS", (0.2,) * len(plan.EFFORT_SECONDS))
     monkeypatch.setattr(pyramid_plan, "EFFORT_STEPS", (5, 10))

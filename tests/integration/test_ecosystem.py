@@ -1,22 +1,22 @@
-"""What users of other formats expect, row by row of the table of features, against the real Pillow and its users.
+"""What users of other formats expect, feature by feature, with the real Pillow and libraries that use it.
 
 feature: tests (here unless another file is named)
 
-- register on import, by a function: test_plugin test_registration; test_unregister_and_register; test_registration.py
-- accept on the prefix: test_plugin test_other_files_named_inr
-- lazy open, pixels at load: test_plugin test_opening_reads_the_header_only; test_metadata_is_there_…, test_load_…
-- draft: test_draft_…, test_a_thumbnail_…, test_thumbnails_of_…; test_decoding test_thumbnails_…
-- verify: test_plugin test_verify
-- seek, tell, n_frames, is_animated, save_all: test_plugin test_frames, test_several_frames_are_refused
+- register on import, by a function: test_pillow test_registration; test_unregister_and_register; test_registration.py
+- accept on the prefix: test_pillow test_other_files_named_inr
+- lazy open, pixels at load: test_pillow test_opening_reads_the_header_only; test_metadata_is_there_…, test_load_…
+- draft: test_draft_…, test_a_thumbnail_…, test_thumbnails_of_…; test_reader test_thumbnails_…
+- verify: test_pillow test_verify
+- seek, tell, n_frames, is_animated, save_all: test_pillow test_frames, test_several_frames_are_refused
 - EXIF, ICC, XMP, comment, dpi: test_open_and_save_keeps_…, test_metadata_…, test_the_profile_…; test_metadata.py
-- other info keys: test_plugin test_info_says_what_the_file_knows
-- modes, 16-bit grey: test_modes_…, test_colours_of_more_bits_…; unsupported: test_plugin test_modes_without_meaning_…
-- parameters checked: test_plugin test_bad_options_…; test_a_bad_value_of_metadata_…; quality, effort: test_config.py
+- other info keys: test_pillow test_info_says_what_the_file_knows
+- modes, 16-bit grey: test_modes_…, test_colours_of_more_bits_…; unsupported: test_pillow test_modes_without_meaning_…
+- parameters checked: test_pillow test_bad_options_…; test_a_bad_value_of_metadata_…; quality, effort: test_options.py
 - threads, the host's globals: test_many_files_…, test_a_save_leaves_the_hosts_state_alone
 - options at opening: test_draft_…, test_render_…
-- truncated files: test_truncated_files_…, test_damaged_metadata_…; test_plugin test_damage_is_…
-- limits before memory is taken: test_plugin test_opening_reads_…; test_decoding test_bad_sizes_…; test_metadata.py
-- file objects: test_plugin test_paths_and_file_objects; test_parser_…
+- truncated files: test_truncated_files_…, test_damaged_metadata_…; test_pillow test_damage_is_…
+- limits before memory is taken: test_pillow test_opening_reads_…; test_reader test_bad_sizes_…; test_metadata.py
+- file objects: test_pillow test_paths_and_file_objects; test_parser_…
 - versions, py.typed, MIME: test_the_package_says_…, test_the_registered_names_…
 - arrays: test_api.py, test_samples.py, the tests of imageio here
 - documentation: test_docs.py, test_plain_decoder.py
@@ -51,7 +51,7 @@ SAMPLE = SAMPLES / "kodim15.inr"
 EXIF = Image.Exif()
 EXIF[0x0112] = 6
 EXIF[0x010F] = "maker"
-# The header of a profile says what colours it is for; readers that only carry it look no further.
+# The header of a profile names its colour space; code that only copies the profile reads nothing else.
 PROFILE = bytes(16) + b"RGB " + bytes(108)
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -62,7 +62,7 @@ METADATA = {"exif": EXIF.tobytes(), "icc_profile": PROFILE, "xmp": XMP, "comment
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The vector with metadata of every kind."""
+    """A vector with metadata of every kind added."""
     path = tmp_path_factory.mktemp("described") / "described.inr"
     path.write_bytes(with_chunks(RGB.read_bytes(), *Metadata(**METADATA).to_chunks()))
     return path
@@ -319,7 +319,7 @@ def test_render_gives_any_region_at_any_size(described: Path) -> None:
         image.load()
         np.testing.assert_array_equal(np.asarray(image.render()), np.asarray(image))
         image.putpixel((0, 0), (1, 2, 3))
-        assert image.render().getpixel((0, 0)) != (1, 2, 3)  # what the file holds
+        assert image.render().getpixel((0, 0)) != (1, 2, 3)  # from the file, not the changed pixels
 
 
 def test_what_is_rendered_has_the_metadata_as_what_is_cropped(described: Path) -> None:
@@ -337,7 +337,7 @@ def test_copies_and_pickles_render_or_say_why_not() -> None:
     assert np.asarray(unpickled).shape == (20, 32, 3)
     assert unpickled.render(size=(8, 5)).size == (8, 5)
     assert unpickled.format_description == "Implicit neural representation"
-    assert np.asarray(copy.copy(Image.open(RGB))).shape == (20, 32, 3)  # a plain image, as of any format
+    assert np.asarray(copy.copy(Image.open(RGB))).shape == (20, 32, 3)  # a plain image, as with any format
     closed = Image.open(RGB)
     closed.close()
     with pytest.raises(ValueError, match="closed"):
@@ -378,7 +378,7 @@ def test_threads_may_load_and_render_one_image_that_nothing_was_read_of() -> Non
     class Slow(io.BytesIO):
         def seek(self, *arguments: int) -> int:
             position = super().seek(*arguments)
-            time.sleep(0.002)  # another thread's turn
+            time.sleep(0.002)  # lets another thread run
             return position
 
     with Image.open(Slow(RGB.read_bytes())) as shared, ThreadPoolExecutor(8) as pool:
@@ -387,7 +387,7 @@ def test_threads_may_load_and_render_one_image_that_nothing_was_read_of() -> Non
 
 
 def test_file_objects_need_no_more_than_pillow_asks_for() -> None:
-    """Its documentation names read, seek and tell; that seek returns something, it does not say."""
+    """Pillow's documentation asks for read, seek and tell, but not for a result of seek."""
 
     class File(io.BytesIO):
         def seek(self, *arguments: int) -> None:  # type: ignore[override]
@@ -409,7 +409,7 @@ def test_a_save_leaves_the_hosts_state_alone() -> None:
     import keras
 
     random.seed(1)
-    np.random.seed(1)  # the host's own
+    np.random.seed(1)  # the host's state
     expected = random.Random(1).random(), np.random.RandomState(1).rand(), keras.config.floatx()
     _saved(Image.fromarray(gradient(12, 9)))
     assert (random.random(), np.random.rand(), keras.config.floatx()) == expected
@@ -420,7 +420,7 @@ def test_a_save_leaves_the_hosts_state_alone() -> None:
 
 @pytest.fixture(scope="module")
 def stack() -> np.ndarray:
-    """A multispectral one: six bands of 16 bits."""
+    """A multispectral image: six bands of 16 bits."""
     planes = gradient(24, 18, 3).astype(np.uint16) * 11
     return np.concatenate([planes, planes[::-1] + 300], axis=2)
 
@@ -494,12 +494,12 @@ def test_imageio_names_damage_and_other_files(tmp_path: Path) -> None:
         warnings.simplefilter("ignore")  # imageio's other plugins leave the file open
         with pytest.raises(OSError, match="Could not find a backend"):
             iio.imread(path)
-        gc.collect()  # here, or its warning comes whenever the next collection does
+        gc.collect()  # otherwise the warning comes at the next collection
     with pytest.raises(OSError, match="can not handle the given uri"):
         iio.imread(path, plugin="inr")
     with pytest.raises(OSError, match="exif is damaged"):
         iio.immeta(with_chunks(RGB.read_bytes(), Chunk(2, b"?")))
-    # Only who wants the tags themselves finds that there are none.
+    # Malformed EXIF data matter only when the tags are read.
     tagless = with_chunks(RGB.read_bytes(), *Metadata(exif=b"no tags").to_chunks())
     assert iio.immeta(tagless)["exif"] == b"no tags"
     with pytest.raises(OSError, match="for rotate Pillow must read the file, but: not a TIFF file"):

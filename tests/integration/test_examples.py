@@ -1,4 +1,4 @@
-"""examples/: they run as they stand, on copies of a sample; and what they decode is what was asked for."""
+"""The programs in examples/ run on copies of a sample and decode the right regions."""
 
 import importlib.util
 import pickle
@@ -41,7 +41,7 @@ def dataset(reading: ModuleType) -> ModuleType:
 
 
 def run(name: str, *arguments: object) -> list[str]:
-    """What an example says of each epoch, but for its speed."""
+    """Run an example; returns its output for each epoch, without the speed."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=EXAMPLES.parent, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def test_items(folder: Path, reading: ModuleType, dataset: ModuleType) -> None:
     expected = pillow_inr.decode(SAMPLE, size=(48, 32)).transpose(2, 0, 1)
     for image in pickle.loads(pickle.dumps(images)):
         np.testing.assert_array_equal(image, expected)
-        assert image.flags.c_contiguous and image.flags.writeable  # torch asks for both
+        assert image.flags.c_contiguous and image.flags.writeable  # torch requires both
     assert (len(images), len(list(images))) == (COPIES, COPIES)
     images = dataset.InrImages(images.paths, images.reader, "float32")
     assert images[0].dtype == np.float32

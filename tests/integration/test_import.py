@@ -1,4 +1,4 @@
-"""What a fresh interpreter loads: opening must not cost TensorFlow, importing not even NumPy."""
+"""What a fresh interpreter loads: opening must not import TensorFlow, and importing not even NumPy."""
 
 import pytest
 

@@ -12,7 +12,7 @@ import tensorflow as tf  # noqa: E402
 from pillow_inr.imaging.coordinates import Axis  # noqa: E402
 from pillow_inr.imaging.samples import Scale  # noqa: E402
 from pillow_inr.models.siren import keras_layers  # noqa: E402
-from pillow_inr.models.siren import synthesis as siren_synthesis
+from pillow_inr.models.siren import synthesis as siren_synthesis  # noqa: E402
 from pillow_inr.models.siren.architecture import Architecture  # noqa: E402
 
 pytestmark = pytest.mark.keras
@@ -39,7 +39,7 @@ def test_synthesis_agrees_with_keras_before_rounding(architecture: Architecture,
     model = keras_layers.build_model(architecture, seed=3)
     weights = [np.asarray(weight).copy() for weight in model.trainable_variables]
     assert tuple(weight.shape for weight in weights) == architecture.shapes
-    # Values that the limits 0 and 1 leave alone.
+    # Weights with which no value is clipped to 0 or 1.
     weights[-2] /= 4 * np.abs(weights[-2]).sum(axis=0)
     weights[-1][:] = 0.5
     model.set_weights(weights)

@@ -1,4 +1,4 @@
-"""The Keras model of a file: its colours are the decoder's, its derivatives those of the function it computes."""
+"""The Keras model of a file: its colours equal the decoder's, its derivatives those of the function."""
 
 import math
 import subprocess
@@ -38,7 +38,7 @@ def _model(architecture: Architecture, **limits: list[float]) -> keras_model.Ima
 
 
 def _exact(architecture: Architecture, positions: tf.Tensor) -> tf.Tensor:
-    """The network in float64, as docs/format.md section 5 says it."""
+    """The network in float64, as specified in docs/format.md section 5."""
     scales = np.pi * (architecture.frequency_ratio / 100) ** np.arange(architecture.frequencies)
     parts = []
     for axis in range(2):
@@ -67,7 +67,7 @@ def test_values_are_those_of_the_decoder(path: Path, monkeypatch: pytest.MonkeyP
         scale = Scale.of(pillow_inr.read_header(path))
         if expected.dtype == np.uint8:
             values = 255 * values
-        # Decoding limits samples to their range and rounds integers.
+        # Decoding clips samples to their range and rounds integers.
         limited = np.clip(values, scale.low, scale.low + scale.span).reshape(expected.shape)
         rounding = 0 if expected.dtype == np.float32 else 0.5
         span = np.broadcast_to(scale.span, expected.reshape(*expected.shape[:2], -1).shape).reshape(expected.shape)
@@ -88,7 +88,7 @@ def test_positions_are_those_of_the_format() -> None:
     expected = [[(2 * i + 1 - 9) / 9, (2 * j + 1 - 6) / 9] for j in range(6) for i in range(9)]
     np.testing.assert_array_equal(model.positions(), expected)
     np.testing.assert_allclose(np.diff(model.positions()[:9, 0]), model.pixel_size)
-    # Another grid covers the same area: its cells meet the edges, and average to the pixels they divide.
+    # A finer grid covers the same area: its cells reach the edges, and their means are the pixels that they divide.
     finer = model.positions((18, 12)).reshape(6, 2, 9, 2, 2)
     np.testing.assert_allclose(finer.mean(axis=(1, 3)).reshape(-1, 2), expected, atol=1e-15)
     np.testing.assert_array_equal(model.positions((1, 1)), [[0, 0]])
@@ -214,7 +214,7 @@ def test_the_hosts_precision_does_not_matter() -> None:
 
 
 def test_a_pixel_is_not_lost_to_float32_positions() -> None:
-    # 8000 pixels wide, at the highest frequency that such an image's pixels can show.
+    # 8000 pixels wide, at the highest frequency that its pixels can show.
     architecture = Architecture(width=1, depth=1, channels=1, frequencies=25, frequency_ratio=140)
     highest = math.pi * 1.4**24
     assert 3000 * math.pi < highest < 4000 * math.pi

@@ -1,4 +1,4 @@
-"""The parts of `safety.load` with small numbers, and where a fit's failure is met."""
+"""The parts of `tests.safety.load` at a small scale, and how failed fits are handled."""
 
 import math
 import multiprocessing
@@ -20,7 +20,7 @@ from tests.safety import load
 @pytest.mark.decoding
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted where Linux shows them")
 def test_opens_leave_nothing_behind() -> None:
-    # In a process of its own: TensorFlow's threads in this one take and give back memory as they like.
+    # In its own process, because TensorFlow's threads in this one allocate and free memory.
     code = "from tests.safety import load; held, text = load.opens(240); raise SystemExit(None if held else text)"
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=True)
 
@@ -29,7 +29,7 @@ def test_opens_leave_nothing_behind() -> None:
 def test_an_error_that_is_no_number_is_not_taken_for_none() -> None:
     assert metrics.psnr_db(0.0) == math.inf
     assert metrics.psnr_db(math.nan) == metrics.psnr_db(math.inf) == -math.inf
-    # The chunk has no way to say so: 0 dB are far enough from well.
+    # The chunk cannot hold -inf; 0 dB tells as well that the fit failed.
     assert metadata.read_psnr([metadata.psnr_chunk(-math.inf)]) == 0.0
 
 
@@ -38,10 +38,10 @@ def test_what_is_worse_than_one_colour_is_lost() -> None:
     variance = 0.04
     assert not metrics.is_failed_fit(metrics.psnr_db(variance), variance)
     assert not metrics.is_failed_fit(math.inf, 0.0)
-    assert not metrics.is_failed_fit(40.0, 0.0)  # a flat picture within rounding
+    assert not metrics.is_failed_fit(40.0, 0.0)  # a flat picture, exact but for rounding
     assert metrics.is_failed_fit(metrics.psnr_db(2 * variance), variance)
     assert metrics.is_failed_fit(-math.inf, variance)
-    # Where bits are as dear as that, a fit may well leave the colour out.
+    # At such a high lambda a good fit may leave the colour out.
     assert not metrics.is_failed_fit(metrics.psnr_db(2 * variance), variance, lambda_per_bit=variance / 500)
 
 
@@ -75,7 +75,7 @@ def test_a_finite_explosion_is_an_error(model: str, options: dict[str, object]) 
 def test_a_file_that_came_out_lost_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     from pillow_inr.encoding.source_image import SourceImage
 
-    monkeypatch.setattr(SourceImage, "psnr_db", lambda *_: 2.0)  # whatever the fit itself believed
+    monkeypatch.setattr(SourceImage, "psnr_db", lambda *_: 2.0)  # regardless of the fit's own estimate
     with pytest.raises(FitError, match="worse than a single colour"):
         pillow_inr.encode(np.repeat(load.picture(1), 2, axis=0), **load.SIREN)
 

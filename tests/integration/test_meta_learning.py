@@ -1,4 +1,4 @@
-"""Learning an initialization, and fits that start from one, on small images."""
+"""Reptile meta-learning of an initialization, and fits that start from one, on small images."""
 
 import itertools
 from dataclasses import replace
@@ -55,7 +55,7 @@ def known(learned: Initialization, monkeypatch: pytest.MonkeyPatch) -> Initializ
 
 
 def _psnr(fitted: Fitted, init: Initialization) -> float:
-    """Of the network as a file would hold it."""
+    """PSNR of the network as a file would store it."""
     rounded = [
         quantization.dequantize(quantization.quantize(weight - start, step), step, start)
         for weight, step, start in zip(fitted.weights, fitted.steps, init.references(fitted.differences), strict=True)
@@ -67,11 +67,11 @@ def test_a_fit_gets_further_from_what_was_learned(learned: Initialization) -> No
     image = _images()[0]
     plain = fit.fit(image, SMALL, scale=LEVELS, steps=40, rd_lambda=1e-5)
     ahead = fit.fit(image, SMALL, scale=LEVELS, steps=40, rd_lambda=1e-5, initial=learned.weights)
-    # Measured: the fit's own figure is a mean over all steps of its last call, here nearly all there are.
+    # Measured here, because the fit reports a mean over the steps of its last call, which are nearly all of them.
     assert _psnr(ahead, learned) > _psnr(plain, learned) + 1
     assert any(ahead.differences)
     assert not any(plain.differences)
-    # What was left behind in the trainer does not reach the next fit.
+    # State left in the trainer does not affect the next fit.
     for weight, usual in zip(
         fit.fit(image, SMALL, scale=LEVELS, steps=40, rd_lambda=1e-5).weights, plain.weights, strict=True
     ):
@@ -102,7 +102,7 @@ def test_round_trip_as_differences(known: Initialization, monkeypatch: pytest.Mo
     assert chunks[0].data[:8] == known.identity
     decoded = pillow_inr.decode(data)
     assert psnr(image, decoded) == pytest.approx(reports[-1][2], abs=1.0)
-    # Without the differences the same symbols are another network.
+    # Without the reference weights the same symbols mean another network.
     assert psnr(pillow_inr.decode(container.pack(_without_chunks(header), payload)), decoded) < 25
     monkeypatch.setattr(reference_store, "_registered", {})
     with pytest.raises(MissingInitializationError, match=known.identity.hex()):

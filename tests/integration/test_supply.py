@@ -1,4 +1,4 @@
-"""What comes along with the package, and what does not: no network, and decoding with three other packages."""
+"""What the package brings along: no use of the network, and only three dependencies for decoding."""
 
 import ast
 import sys
@@ -12,14 +12,14 @@ import pillow_inr
 from tests.support.checks import QUICK, VECTORS, fresh
 
 ROOT = Path(__file__).parents[2]
-# What reaches the network, or runs programs that may.
+# Modules that reach the network, or run programs that may.
 NETWORK = {"asyncio", "ftplib", "http", "multiprocessing", "requests", "smtplib", "socket", "socketserver", "ssl"}
 NETWORK |= {"subprocess", "urllib", "urllib3", "webbrowser", "xmlrpc"}
-# What pip installs with --no-deps for decoding, and for its tests.
+# Packages that pip installs with --no-deps for decoding and for its tests.
 DECODING = {"PIL", "constriction", "hypothesis", "numpy", "pillow_inr", "pytest"}
 
-# By Python's audit events, which see what any package does in Python. Binding is allowed: urllib3, which packages of
-# TensorFlow's import, learns from a socket bound to ::1 whether there is IPv6.
+# Uses Python's audit events, which all packages raise. Binding is allowed, because urllib3, which TensorFlow imports
+# indirectly, binds a socket to ::1 to find out whether there is IPv6.
 FORBID = """
 import sys
 def forbid(event, arguments):
@@ -30,7 +30,7 @@ sys.addaudithook(forbid)
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Top-level names of what a file imports, "." for the tests' own."""
+    """Top-level names of the modules that a file imports; "." for relative imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -40,7 +40,7 @@ def _imports(path: Path) -> Iterator[str]:
 
 def test_nothing_imports_what_reaches_the_network() -> None:
     for path in Path(pillow_inr.__file__).parent.glob("*.py"):
-        # A batch has processes, with pipes between them.
+        # A batch runs processes, with pipes between them.
         allowed = {"multiprocessing"} if path.stem == "batch_local" else set()
         assert NETWORK & set(_imports(path)) <= allowed, path.name
 
@@ -71,14 +71,14 @@ def test_saving_connects_to_nothing(options: dict[str, object]) -> None:
     code = f"""{FORBID}
 import pillow_inr, warnings
 from PIL import Image
-warnings.simplefilter("ignore")  # TensorFlow's
+warnings.simplefilter("ignore")  # from TensorFlow
 print(pillow_inr.decode(pillow_inr.encode(Image.linear_gradient("L").resize((12, 9)), **{options})).shape)
 """
     assert fresh(code) == "(9, 12)"
 
 
 def test_tests_of_decoding_need_the_decoder_alone_and_cannot_be_skipped() -> None:
-    """Neither they nor what they import from the tests; otherwise vectors went unchecked where a package is missing."""
+    """The same holds for their imports from tests/. Otherwise a missing package would leave vectors unchecked."""
     tests = ROOT / "tests"
     marked = [path for path in tests.glob("test_*.py") if "pytestmark = pytest.mark.decoding\n" in path.read_text()]
     assert {"test_vectors", "test_codec", "test_plugin"} <= {path.stem for path in marked}
@@ -98,14 +98,14 @@ def test_tests_of_decoding_need_the_decoder_alone_and_cannot_be_skipped() -> Non
 
 
 def test_each_dependency_has_a_lower_bound() -> None:
-    """`.ci/oldest` makes versions of them, which `.ci/run` and `.ci/versions` install."""
+    """`.ci/oldest` turns them into versions, which `.ci/run` and `.ci/versions` install."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for requirement in [*project["dependencies"], *project["optional-dependencies"]["test"]]:
         assert ">=" in requirement
 
 
 def test_readme_keeps_to_the_bounds_where_pip_does_not_ask_for_them() -> None:
-    """With --no-deps, that is; lower bounds are no matter where pip takes the newest."""
+    """The README installs with --no-deps. Lower bounds do not matter there, because pip takes the newest."""
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     command = next(line for line in (ROOT / "README.md").read_text().splitlines() if "--no-deps" in line)
     for name in ("pillow", "numpy", "constriction"):

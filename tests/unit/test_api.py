@@ -1,3 +1,5 @@
+"""`pillow_inr.encode`, `decode`, `save` and `read_header`: sources, images, errors."""
+
 import io
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whole files: damage to vectors, and round trips through a fit."""
+"""Whole files: damaged vectors, round trips through a fit, the choice of the model."""
 
 import io
 import sys
@@ -55,7 +55,7 @@ def test_every_truncation_and_bit_flip_of_a_vector(name: str) -> None:
 def test_bit_flips_under_a_repaired_checksum(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 300)
     data = _vector(name)
-    # The header from the image's size on, payloads of the plain vectors, all chunks.
+    # The header from the image size on, the payload (all of it in the plain vectors), all chunks.
     header_bytes = container.read_header(data)[1]
     payload_end = header_bytes + container.read_header(data)[0].payload_bytes
     flipped_end = payload_end if name.startswith("plain") else header_bytes + 12
@@ -85,7 +85,7 @@ def test_too_much_work_is_refused_before_any_is_done() -> None:
 
 
 def test_memory_does_not_follow_a_long_side() -> None:
-    """Features and activations of one row of 2^24 pixels would take gigabytes."""
+    """Features and activations of one row of 2^22 pixels would take gigabytes."""
     long = header(size=(2**22, 1), frequencies=32, width=64, depth=1, payload_bytes=8)
     payload = weight_coding.encode_tensors(
         [
@@ -142,7 +142,7 @@ def test_bytes_agree_with_the_last_report() -> None:
     options = EncodeOptions(width=12, depth=3, steps=300, progress=lambda *report: reports.append(report))
     data = codec.encode(image, options)
     estimated = reports[-1][3] * 64 * 48 / 8
-    # The estimate knows one Laplace model a tensor, not what coding 1 saves beyond it: most in small networks.
+    # The estimate assumes a Laplace model per tensor. Coding 1 saves bits beyond it, most of all in small networks.
     assert -0.01 * len(data) - 8 <= estimated - len(data) <= 0.15 * len(data) + 8
     assert reports[-1][2] == pytest.approx(psnr(image, pillow_inr.decode(data)), abs=2.0)
 
@@ -184,12 +184,12 @@ def test_fully_transparent_parts_keep_their_place() -> None:
 
 
 def encoded(length: int, psnr_db: float) -> Encoded:
-    """A file of zeros, of which nobody asks for the model."""
+    """A file of zeros, for tests that do not use its model."""
     return Encoded(bytes(length), psnr_db, None)  # type: ignore[arg-type]
 
 
 class FakeEncoders:
-    """In place of both models' encoders: files of given sizes and PSNR."""
+    """Stand-ins for both models' encoders: files of given sizes and PSNR."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.files = {"pyramid": encoded(100, 30.0), "siren": encoded(100, 30.0)}
@@ -214,7 +214,7 @@ class FakeEncoders:
         return self.files[model]
 
     def chosen(self, size: tuple[int, int], **options: Any) -> str:
-        """The model whose file is the result."""
+        """Encode, and return the name of the model whose file was chosen."""
         self.deadlines = {}
         data = codec.encode(gradient(*size), EncodeOptions(**options))
         return next(model for model, file in self.files.items() if file.data is data)
@@ -306,7 +306,7 @@ def test_one_model_serves_where_the_other_cannot(encoders: FakeEncoders) -> None
         encoders.errors = {"pyramid": FitError("diverged")}
         assert encoders.chosen(size) == "siren"
     encoders.errors = {"siren": BudgetError("at least 60 bytes")}
-    for size in (SMALL, LARGE):  # the large one's file is small: both are tried
+    for size in (SMALL, LARGE):  # the large image has a small file, so both models are tried
         assert encoders.chosen(size, target_bytes=50) == "pyramid"
         assert list(encoders.deadlines) == ["pyramid", "siren"]
     encoders.errors["pyramid"] = BudgetError("at least 51 bytes")

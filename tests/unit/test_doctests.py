@@ -1,4 +1,4 @@
-"""The examples in docstrings run. A module is listed here once it has one."""
+"""The examples in docstrings are correct. List each module that has one here."""
 
 import doctest
 from importlib import import_module

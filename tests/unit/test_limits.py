@@ -1,4 +1,4 @@
-"""What reading a file may cost: announced by its header, limited, refused before it is spent (`limits`, `cost`)."""
+"""The cost of reading a file: known from its header (`cost`), limited (`limits`), refused before it is spent."""
 
 import io
 import tracemalloc
@@ -33,7 +33,7 @@ ALL_VECTORS = sorted(VECTORS.rglob("*.inr"))
 
 
 def zeros(**fields: object) -> bytes:
-    """A SIREN all of whose weights are 0, which is coded in a few bytes however many they are."""
+    """A SIREN whose weights are all 0, and so take a few bytes however many there are."""
     wanted = header(**{"frequencies": 0, "frequency_ratio": 100, "payload_bytes": 0, **fields})
     shapes = wanted.model.architecture(wanted.channels).shapes
     payload = encode_tensors([CodedTensor(np.zeros(shape, np.int32), 144) for shape in shapes])
@@ -117,7 +117,7 @@ def test_no_memory_is_taken_for_pixels_before_all_streams_are_in_order() -> None
 
 
 def test_small_hostile_files_are_refused_with_little_memory() -> None:
-    """Their seconds are measured by `python -m tests.safety.hostile`."""
+    """`python -m tests.safety.hostile` measures their time."""
     for data in hostile.files(150, seed=1):
         assert len(data) <= hostile.FILE_BYTES
         tracemalloc.start()
@@ -129,7 +129,7 @@ def test_small_hostile_files_are_refused_with_little_memory() -> None:
 
 def _is_refused(data: bytes) -> bool:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "WORK_MAX", 10**8)  # valid ones would take minutes
+        patch.setattr(limits, "WORK_MAX", 10**8)  # valid files would take minutes
         try:
             pillow_inr.decode(data)
         except FormatError:
@@ -198,7 +198,7 @@ def truncated_images_load() -> Iterator[None]:
 def test_whole_tiles_of_a_cut_file_are_shown_if_pillow_is_told_so() -> None:
     data = draw_file((600, 300), tile=8)
     whole = pillow_inr.decode(data)
-    # Three tiles across: the last of the second row is cut, or the last four are.
+    # Three tiles per row: the last tile of the second row is cut off, or the last four tiles are.
     ends = Tiles(*container.unpack(data)[:2]).ends + container.read_header(data)[1]
     for tiles in (5, 2):
         with Image.open(io.BytesIO(data[: ends[tiles] - 1])) as image:
@@ -206,7 +206,7 @@ def test_whole_tiles_of_a_cut_file_are_shown_if_pillow_is_told_so() -> None:
         assert (shown[:256, :512] == whole[:256, :512]).all()
         assert not shown[256:, 512:].any()
         assert (shown[256:, :512] == whole[256:, :512]).all() == (tiles == 5)
-    with Image.open(io.BytesIO(data[:-2])) as image:  # nothing but the checksum
+    with Image.open(io.BytesIO(data[:-2])) as image:  # only the checksum is cut
         assert (np.asarray(image) == whole).all()
         image.close()
     with Image.open(io.BytesIO(data[: ends[0] - 1])) as image, pytest.raises(OSError, match="cut off"):
@@ -219,7 +219,7 @@ def test_what_cannot_be_shown_of_a_cut_file_is_refused_even_then() -> None:
     for count in (2, 5):
         with Image.open(io.BytesIO(siren[:-count])) as image, pytest.raises(OSError, match="cut off"):
             image.load()
-    with pytest.raises(OSError, match="its model cannot be shown in part"):  # here chunks are cut
+    with pytest.raises(OSError, match="its model cannot be shown in part"):  # the chunks are cut
         Image.open(io.BytesIO((VECTORS / "described.inr").read_bytes()[:-9]))
     damaged = bytearray(siren)
     damaged[40] ^= 1

@@ -1,3 +1,5 @@
+"""`EncodeOptions`: ranges, options that exclude each other, lambda, budget."""
+
 import math
 from itertools import combinations, pairwise
 

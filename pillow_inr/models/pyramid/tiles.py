@@ -1,4 +1,4 @@
-"""The payload of a pyramid file -> values of any region of its image, tile by tile as they are needed."""
+"""Payload of a pyramid file -> normalized samples of any region of its image. A tile is decoded when it is needed."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from .latent_coding import Pyramid
 from .synthesis import Region, synthesize
 
 _ENTRY_BYTES = 4
-# Pixels synthesized at once: 12 MB of three channels.
+# Pixels synthesized at a time: 12 MB with three channels.
 _PART_PIXELS = 1 << 20
 
 
@@ -25,18 +25,18 @@ class Tile(NamedTuple):
     """A part of the image that is a pyramid of its own."""
 
     number: int
-    """Row by row."""
+    """Counted row by row, from 0."""
     region: Region
-    """Where it lies."""
+    """Its pixels in the image."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height in pixels."""
         return self.region.right - self.region.left, self.region.bottom - self.region.top
 
 
 def pack_streams(header: PyramidHeader, streams: Sequence[bytes]) -> bytes:
-    """The payload of a file whose tiles, row by row, are these (docs/format.md section 9.1)."""
+    """Join the streams of the tiles, in order, to a payload (docs/format.md section 9.1)."""
     if header.tile == TILE_NONE:
         return streams[0]
     words = np.array([len(stream) // _ENTRY_BYTES for stream in streams], "<u4")
@@ -44,13 +44,14 @@ def pack_streams(header: PyramidHeader, streams: Sequence[bytes]) -> bytes:
 
 
 class Tiles:
-    """The pyramids of a file, each decoded when it is needed first.
+    """The pyramids of a file, each decoded at its first use. Decoded ones are kept, up to KEPT_BYTES.
 
     Args:
-        payload: of the file, or as much of it as there is, if it may be cut.
-        cut: whether the payload may be cut: tiles that are not whole have no values then.
+        header: of the file.
+        payload: of the file; its end may be missing if `cut`.
+        cut: whether the payload may be truncated; incomplete tiles are then left out.
     Raises:
-        FormatError: the table of the tiles does not fit the payload.
+        FormatError: the table of the tiles does not match the payload.
     """
 
     def __init__(self, header: Header[PyramidHeader], payload: bytes, cut: bool = False) -> None:
@@ -73,13 +74,13 @@ class Tiles:
             if self.ends[-1] != header.payload_bytes:
                 raise FormatError(f"payload: the tiles end at byte {self.ends[-1]}, expected {header.payload_bytes}")
         self.whole = np.count_nonzero(self.ends <= len(payload)) if cut else len(self.ends)
-        """How many tiles are there, from the first on."""
+        """Number of complete tiles, which are the first ones."""
         self._kept: OrderedDict[int, Pyramid] = OrderedDict()
         self._kept_bytes = 0
         self._lock = Lock()
 
     def within(self, region: Region) -> Iterator[Tile]:
-        """The tiles that have a part in a region of the image and are there, row by row."""
+        """The complete tiles that overlap a region of the image, row by row."""
         (width, height), side = self.header.size, self.side
         for row in range(region.top // side, (region.bottom - 1) // side + 1):
             for column in range(region.left // side, (region.right - 1) // side + 1):
@@ -90,7 +91,7 @@ class Tiles:
                     yield Tile(number, place)
 
     def all(self) -> Iterator[Tile]:
-        """All tiles, row by row."""
+        """All complete tiles, row by row."""
         return self.within(Region(0, self.header.size[1], 0, self.header.size[0]))
 
     def stream(self, tile: Tile) -> bytes:
@@ -99,7 +100,7 @@ class Tiles:
         return self.payload[start : self.ends[tile.number]]
 
     def pyramid(self, tile: Tile) -> Pyramid:
-        """A tile's pyramid.
+        """Decode a tile's pyramid, or take the one kept from an earlier call.
 
         Raises:
             FormatError: its stream does not fit the entropy models.
@@ -111,7 +112,7 @@ class Tiles:
         model, channels = self.header.model, self.header.channels
         decoded = latent_coding.decode(self.stream(tile), model.preset, model.base_index, channels, tile.size)
         with self._lock:
-            if tile.number not in self._kept:  # by another thread meanwhile
+            if tile.number not in self._kept:  # another thread may have decoded it meanwhile
                 self._kept[tile.number] = decoded
                 self._kept_bytes += _held_bytes(decoded)
             while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
@@ -119,23 +120,24 @@ class Tiles:
         return decoded
 
     def decode_ahead(self, region: Region) -> None:
-        """Decode the tiles of a region as far as they can be kept: what is damaged is seen before pixels are made.
+        """Decode the tiles of a region, as many as can be kept, so that damage shows before memory for pixels is taken.
 
         Raises:
             FormatError: a tile's stream does not fit the entropy models.
         """
         for tile in self.within(region):
             if self._kept_bytes + _held_bytes(self.pyramid(tile)) > KEPT_BYTES:
-                break  # the next might push the first out again
+                break  # the next one might evict the first
 
     def values(self, region: Region) -> Iterator[tuple[Region, NDArray[np.float32]]]:
-        """Network values of a region of the image, limited to 0..1, in parts: where each lies, and its values.
+        """Normalized samples of a region of the image, limited to 0..1.
 
+        Yields:
+            Parts of the region, and their samples, float32, shape (height, width, channels).
         Raises:
             FormatError: a tile's stream does not fit the entropy models.
         """
-        # One after another: on threads the many small steps of several pyramids wait for the interpreter's lock, and
-        # take longer together.
+        # Not on threads: the many small steps of a pyramid would wait for the interpreter's lock and take longer.
         for tile in self.within(region):
             pyramid, place = self.pyramid(tile), tile.region
             top, bottom = max(region.top, place.top), min(region.bottom, place.bottom)
@@ -148,13 +150,13 @@ class Tiles:
                 )
                 header = self.header
                 values = synthesize(*pyramid, tile.size, header.channels, header.model.preset, inner)
-                # What is not a number becomes 0.
+                # fmax turns NaN into 0.
                 np.fmax(values, 0.0, out=values)
                 np.minimum(values, 1.0, out=values)
                 yield part, values
 
 
 def _held_bytes(pyramid: Pyramid) -> int:
-    """Memory that a pyramid takes; a grid that is not coded takes none."""
+    """Memory that a pyramid takes in bytes; a grid that is not coded is a broadcast zero and takes none."""
     coded = sum(grid.nbytes for grid in pyramid.grids if grid.strides[0])
     return coded + sum(tensor.nbytes for tensor in pyramid.tensors.values())

@@ -1,7 +1,7 @@
-"""Learned initial weights: the record, its .npz file, its identity, the chunk that names it.
+"""Learned initial weights: the record, its .npz file, its identity, and the chunk that refers to it.
 
-NumPy only. Knows no training (`training.meta_learning` makes initializations) and no image. Its file is distrusted
-like an .inr file: every size meets its limit before memory is taken, and nothing is unpickled.
+NumPy only. Knows no training (`training.meta_learning` makes initializations) and no image. The .npz file is distrusted
+like an .inr file: sizes are checked before memory is allocated, and nothing is unpickled.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from .architecture import Architecture
 from .header import SirenHeader
 
 IDENTITY_BYTES = 8
-# An array's header inside a .npz takes 128 bytes, or a few times that for odd ones.
+# The header of an array in a .npz file takes 128 bytes, or a few times that in unusual cases.
 _ARRAY_HEADER_MAX = 1024
-# The largest network, in float32, takes 60 MB.
+# The weights of the largest network take 60 MB in float32.
 _FILE_MAX = 1 << 26
 _ARCHITECTURE = struct.Struct("<5I")
 _MEMBER = "architecture"
@@ -34,18 +34,18 @@ _MEMBER = "architecture"
 
 @dataclass(frozen=True)
 class Initialization:
-    """Weights that a fit may start from, and that a file's weights may be differences from.
+    """Weights from which a fit may start, and from which a file may store its weights as differences.
 
     Raises:
-        ValueError: the architecture is outside the format's ranges, a shape is not the architecture's, or a weight is
+        ValueError: the architecture is outside the format's ranges, the weights do not have its shapes, or a weight is
             not finite in float16.
     """
 
     architecture: Architecture
     weights: tuple[NDArray[np.float32], ...] = field(compare=False, repr=False)
-    """Kernels and biases as `Architecture.shapes` lists them, float32 and read-only; rounded to float16's values."""
+    """Kernels and biases in the order of `Architecture.shapes`, rounded to float16, stored as read-only float32."""
     identity: bytes = field(init=False)
-    """Names it in files: the first 8 bytes of a SHA-256 (docs/format.md section 7)."""
+    """How files refer to it: the first 8 bytes of a SHA-256 (docs/format.md section 7)."""
 
     def __post_init__(self) -> None:
         shapes = _checked(self.architecture).shapes
@@ -66,14 +66,21 @@ class Initialization:
         object.__setattr__(self, "identity", digest.digest()[:IDENTITY_BYTES])
 
     def references(self, differences: Sequence[bool]) -> list[NDArray[np.float32] | np.float32]:
-        """What is added to each tensor's dequantized symbols: its weights here where it is coded as differences."""
+        """Reference weights of each tensor, to be added to its dequantized symbols.
+
+        Args:
+            differences: for each tensor, whether it is coded as differences from this initialization.
+        Returns:
+            For each tensor its weights here, or 0 if it is not coded as differences.
+        """
         pairs = zip(self.weights, differences, strict=True)
-        return [weights if chosen else np.float32(0) for weights, chosen in pairs]
+        return [weights if is_difference else np.float32(0) for weights, is_difference in pairs]
 
     def save(self, file: str | os.PathLike[str] | IO[bytes]) -> None:
-        """Write it as .npz."""
+        """Write the initialization as .npz."""
         arrays: dict[str, Any] = {_MEMBER: np.array(_numbers(self.architecture), "<i8")}
-        arrays |= {name: weight.astype("<f2") for name, weight in zip(_names(self), self.weights, strict=True)}
+        names = _weight_names(self.architecture)
+        arrays |= {name: weight.astype("<f2") for name, weight in zip(names, self.weights, strict=True)}
         np.savez(file, **arrays)
 
 
@@ -82,16 +89,12 @@ def _numbers(architecture: Architecture) -> tuple[int, ...]:
     return a.width, a.depth, a.channels, a.frequencies, a.frequency_ratio
 
 
-def _names(initialization: Initialization) -> list[str]:
-    return _weight_names(initialization.architecture)
-
-
 def _weight_names(architecture: Architecture) -> list[str]:
     return [f"{kind}_{layer}" for layer in range(1, architecture.depth + 2) for kind in ("kernel", "bias")]
 
 
 def _checked(architecture: Architecture) -> Architecture:
-    """The architecture itself, if an .inr file can have it."""
+    """The given architecture; ValueError if no .inr file can have it."""
     a = architecture
     if not 1 <= a.channels <= len(MODES):
         raise ValueError(f"initialization: channels is {a.channels}, expected 1..{len(MODES)}")
@@ -107,10 +110,10 @@ def load(path: str | os.PathLike[str]) -> Initialization:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not an initialization.
+        ValueError: the file does not hold an initialization.
     """
     with Path(path).open("rb") as file:
-        # No more than there is: memory for all that is asked for would be taken at once.
+        # Not _FILE_MAX + 1 in any case: `read` allocates what it is asked for at once.
         data = file.read(min(os.fstat(file.fileno()).st_size, _FILE_MAX + 1))
     try:
         return from_bytes(data)
@@ -122,14 +125,14 @@ def from_bytes(data: bytes) -> Initialization:
     """Read an initialization from the bytes of its .npz file.
 
     Raises:
-        ValueError: it is not an initialization.
+        ValueError: the bytes do not hold an initialization.
     """
     if len(data) > _FILE_MAX:
         raise ValueError(f"it has more than {_FILE_MAX} bytes")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _read(archive)
-    except Exception as error:  # zipfile and NumPy, which takes a header for Python's syntax, raise whatever they like
+    except Exception as error:  # on damaged files zipfile and NumPy (which parses Python syntax) raise all kinds
         raise ValueError(str(error)) from error
 
 
@@ -152,7 +155,7 @@ def _read(archive: zipfile.ZipFile) -> Initialization:
 
 
 def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: Sequence[str]) -> NDArray[np.float32]:
-    """An array of a .npz, whose sizes are looked at before its values."""
+    """Read an array of a .npz file; its size, shape and dtype are checked before its values are read."""
     member = archive.getinfo(f"{name}.npy")
     if member.file_size > math.prod(shape) * np.dtype(dtypes[-1]).itemsize + _ARRAY_HEADER_MAX:
         raise ValueError(f"{name} has {member.file_size} bytes, too many for {shape}")
@@ -170,7 +173,7 @@ def _array(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...], dtypes: 
 
 
 def pack_reference(identity: bytes, differences: Sequence[bool]) -> bytes:
-    """Data of a file's initialization chunk: the identity, and a bit for each tensor that is differences from it.
+    """Data of a file's initialization chunk: the identity, and one bit per tensor, 1 if it is coded as differences.
 
     Source: docs/format.md section 7.
     """
@@ -182,7 +185,7 @@ def read_reference(data: bytes, tensors: int) -> tuple[bytes, list[bool]]:
     """Undo `pack_reference`.
 
     Raises:
-        FormatError: the data is not what it writes for so many tensors, at least one of them differences.
+        FormatError: the data has another length, or no tensor or one beyond the last is marked.
     """
     expected = IDENTITY_BYTES + -(-tensors // 8)
     if len(data) != expected:

@@ -1,4 +1,4 @@
-"""`pillow-inr batch`: options, what is printed, exit codes."""
+"""`pillow-inr batch`: options, messages, exit codes."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ def done(name: str, **figures: Any) -> Record:
 
 
 class FakeBatch:
-    """In place of `batch.encode_many`."""
+    """Stands in for `planning.encode_many`."""
 
     def __init__(self, records: list[Record], finished: int = 0, error: BaseException | None = None) -> None:
         self.records = records

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: help, options, exit codes, interruption; each command has tests of its own."""
+"""The command line as a user sees it: help, options, exit codes, interruption. Commands also have their own tests."""
 
 import atexit
 import signal
@@ -41,7 +41,7 @@ def test_help_fits_80_columns(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert max(map(len, result.output.splitlines())) <= 80
-    # One sentence of each, whole, in the list of commands.
+    # The list of commands shows one whole sentence for each.
     line = next(line for line in run("--help").output.splitlines() if line.split()[:1] == [command])
     assert not line.endswith("...")
 
@@ -91,7 +91,7 @@ def test_goals_exclude_each_other(tmp_path: Path) -> None:
 
 
 class _Encoder:
-    """Stands in for `api.encode_source`: no fit."""
+    """Stands in for `api.encode_source`, without a fit."""
 
     def __init__(self) -> None:
         self.asked: list[EncodeOptions] = []
@@ -119,7 +119,7 @@ def test_goals_reach_the_encoder(tmp_path: Path, encoder: _Encoder) -> None:
     for option, value in goals.items():
         assert run("encode", tmp_path / "a.png", "--force", option, value, "--time-limit", 9).exit_code == 0
         name = option.removeprefix("--").replace("-", "_")
-        # The default quality does not get into the way of the others.
+        # The default quality does not interfere with the other targets.
         assert {key: getattr(encoder.asked[-1], key) for key in ("quality", "target_bytes", "bpp", "psnr")} == {
             **dict.fromkeys(("quality", "target_bytes", "bpp", "psnr")),
             name: value,
@@ -134,7 +134,7 @@ def test_metadata_are_kept_or_stripped(tmp_path: Path, encoder: _Encoder) -> Non
     kept, stripped = encoder.sources
     assert kept.metadata.exif is not None and kept.metadata.comment == b"hello"
     assert stripped.metadata == Metadata()
-    # The orientation goes with the EXIF data, so the pixels are turned.
+    # The orientation is dropped with the EXIF data, so the pixels are turned.
     assert [source.size for source in encoder.sources] == [(12, 9), (9, 12)]
 
 
@@ -174,7 +174,7 @@ def test_outputs_that_cannot_be(tmp_path: Path, encoder: _Encoder) -> None:
     assert result.exit_code == 1
     assert f"{tmp_path / 'no'}: No such file or directory" in result.output
     assert not encoder.asked
-    # Without an ending it is a folder, for one input as for several.
+    # An output without an ending is a folder, also for a single input.
     assert run("encode", tmp_path / "a.png", "-o", tmp_path / "out").exit_code == 0
     assert tree(tmp_path / "out") == {"a.inr"}
 
@@ -198,7 +198,7 @@ def test_ctrl_c_says_what_was_finished(tmp_path: Path, encoder: _Encoder) -> Non
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Ctrl-C as usual, though a shell may have started the tests in the background, where it is ignored."""
+    """Restore the usual effect of Ctrl-C: a shell that starts the tests in the background makes them ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -318,7 +318,7 @@ def test_as_a_module_in_a_process_of_its_own(tmp_path: Path) -> None:
     Image.fromarray(gradient(12, 9)).save(tmp_path / "a.png")
     command = [sys.executable, "-m", "pillow_inr", "encode", str(tmp_path / "a.png"), *QUICK]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
-    # Nothing of TensorFlow's start-up log comes through.
+    # TensorFlow's start-up log is not shown.
     assert "tensorflow" not in done.stderr.lower()
     assert "a.inr" in done.stderr
     assert "\x1b" not in done.stderr
@@ -329,4 +329,4 @@ def test_learn_needs_images(tmp_path: Path) -> None:
     result = run("learn", tmp_path / "photos", "-o", tmp_path / "a.npz")
     assert result.exit_code == 1
     assert "no image" in result.output
-    assert run("learn", VECTORS, "-o", RGB).exit_code == 1  # there already
+    assert run("learn", VECTORS, "-o", RGB).exit_code == 1  # the output exists

@@ -19,7 +19,7 @@ XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>made here</x:xmpmeta>"
 
 @pytest.fixture
 def rich(tmp_path: Path) -> Path:
-    """A file with all metadata there are, lying on its side."""
+    """A file with metadata of every kind, whose orientation turns it on its side."""
     path = tmp_path / "rich.inr"
     kept = Metadata(exif=exif(6), icc_profile=PROFILE, xmp=XMP, comment=b"hello", dpi=(300.0, 300.0))
     path.write_bytes(with_chunks(RGB.read_bytes(), kept))
@@ -125,7 +125,7 @@ def test_deep_grey(tmp_path: Path, dtype: str, mode: str) -> None:
     with Image.open(tmp_path / "deep.tif") as image:
         assert image.mode == mode
         np.testing.assert_array_equal(np.asarray(image), expected)
-    # Formats of 8 bits refuse, also those that Pillow converts for without a word.
+    # 8-bit formats refuse such samples, also those for which Pillow would convert silently.
     for ending in ("jpg", "webp"):
         result = run("decode", path, "-o", tmp_path / f"deep.{ending}")
         assert result.exit_code == 1

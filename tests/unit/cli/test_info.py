@@ -1,4 +1,4 @@
-"""`pillow-inr info`: a table of several files, a listing of one, JSON."""
+"""`pillow-inr info`: the table of several files, the listing of a single one, JSON."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def test_table(tmp_path: Path) -> None:
     assert "31.25  exif icc  " in lines[0]
     assert lines[1].split()[5] == "-"
     assert f"{(SAMPLES / 'kodim15.inr').stat().st_size:,}" in lines[2]
-    # Names stay whole, however long they are.
+    # Long names are not cut.
     assert [line.split()[-1] for line in lines] == [str(described), str(GREY), str(SAMPLES / "kodim15.inr")]
 
 
@@ -97,7 +97,7 @@ def test_json(tmp_path: Path) -> None:
     assert json.loads(run("info", tmp_path / "missing.inr", "--json").stdout) == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="file names are text there")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are arbitrary bytes")
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.inr"))
     path.write_bytes(RGB.read_bytes())

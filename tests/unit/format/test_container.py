@@ -1,3 +1,5 @@
+"""The bytes of a file: header, chunks, checksum; by hand, at the ends of each range, and damaged."""
+
 import io
 from typing import Any
 
@@ -112,7 +114,7 @@ def test_header_of_a_stack_byte_by_byte() -> None:
         (12, 65, r"channels is 65, expected 0\.\.64"),
         (13, 1, r"ranges is 1, expected 0\.\.0"),
         (16, 0xC0, "range from -1.0 to -2.0"),  # highest -2
-        (21, 0x7F, "finite"),  # highest above all numbers
+        (21, 0x7F, "finite"),  # highest is infinite
     ],
 )
 def test_malformed_sample_formats_are_refused(position: int, value: int, match: str) -> None:
@@ -395,7 +397,7 @@ def test_any_bytes_are_a_variable_length_integer_or_refused(data: bytes) -> None
 
 
 def _read_or_refused(data: bytes) -> None:
-    """Each header has one way to be written, so what was read is what is packed."""
+    """A header has a single encoding, so packing what was read gives the same bytes."""
     try:
         parsed, length = container.read_header(data)
     except FormatError:
@@ -403,7 +405,7 @@ def _read_or_refused(data: bytes) -> None:
     assert parsed.pack() == data[:length]
 
 
-# What a header begins with, so that its later fields are reached.
+# Valid beginnings of a header, so that random bytes reach the later fields.
 beginnings = st.sampled_from([b"", container.MAGIC, container.MAGIC + b"\1\0\1\1", container.MAGIC + b"\1\1\1\1"])
 
 
@@ -470,5 +472,5 @@ def test_changed_files_are_taken_apart_or_refused(
         except FormatError:
             assert taken is None
         else:
-            # The outline does not compare the checksum, nor what follows the chunks.
+            # Reading the outline checks neither the checksum nor the bytes after the chunks.
             assert taken is None or outline == (taken[0], taken[2])

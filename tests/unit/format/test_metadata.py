@@ -1,3 +1,5 @@
+"""Metadata and PSNR of a file: round trips, keywords of a save, malformed chunks."""
+
 import io
 import math
 import struct
@@ -140,7 +142,7 @@ def test_resolution_and_psnr_round_trip(horizontal: float, vertical: float, hund
 
 @st.composite
 def odd_chunks(draw: st.DrawFn) -> Chunk:
-    """Of any bytes, or a stream with some of its bytes changed, or cut off, or going on."""
+    """A chunk of any bytes, or of a compressed stream with bytes changed, cut off or added."""
     kind = draw(st.integers(2, 8))
     if draw(st.booleans()):
         return Chunk(kind, draw(st.binary(max_size=12)))

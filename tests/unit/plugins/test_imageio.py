@@ -1,4 +1,4 @@
-"""imageio, both generations, through the Pillow registration."""
+"""imageio, versions 2 and 3 of its interface."""
 
 import io
 from pathlib import Path

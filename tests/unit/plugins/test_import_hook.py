@@ -1,4 +1,4 @@
-"""The post-import hook: whoever imports a module, and however, the action follows once and nothing else changes."""
+"""The post-import hook: the action runs once after the import, however it is written, and nothing else changes."""
 
 import importlib
 import importlib.machinery
@@ -20,7 +20,7 @@ NAME = "pillow_inr_test_package.awaited"
 
 
 class Calls:
-    """An action that counts how often it was called, and whether the module was complete then."""
+    """An action that records each call, with a value that a complete module has."""
 
     def __init__(self) -> None:
         self.values: list[int] = []
@@ -30,13 +30,13 @@ class Calls:
 
 
 def waiting(action: object) -> int:
-    """How many finders wait for a module to call this action."""
+    """Number of finders that wait for a module to call this action."""
     return sum(bool(finder.names) for finder in import_hook._finders(action))  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
-    """An action that waits for a module that nobody has imported yet."""
+    """An action that waits for the import of a module."""
     package = tmp_path / "pillow_inr_test_package"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -207,7 +207,7 @@ def test_the_list_of_finders_is_neither_shortened_nor_replaced(calls: Calls, end
 
 
 class Restarting:
-    """A finder in the way of older libraries: it asks the whole import system again, and wraps what that finds."""
+    """A finder as older libraries have them: it runs the whole import system again and wraps the loader found."""
 
     def __init__(self) -> None:
         self.busy = False
@@ -234,13 +234,13 @@ class Restarting:
 
 
 class FormerKind:
-    """A finder of Python 2's kind, which finds nothing."""
+    """A finder with Python 2's interface, which finds nothing."""
 
     def find_module(self, fullname: str, path: object = None) -> None:
         return None
 
 
-@pytest.mark.filterwarnings("ignore::ImportWarning")  # Python's, about such a finder
+@pytest.mark.filterwarnings("ignore::ImportWarning")  # from Python, about such a finder
 @pytest.mark.parametrize("position", [0, 1])
 def test_hooks_of_other_libraries(calls: Calls, position: int, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Restarting()
@@ -273,8 +273,8 @@ def test_threads_get_the_module_after_the_action(calls: Calls) -> None:
     assert seen == [1] * 8
 
 
-# What `install` does, in interpreters that have not imported pillow_inr: the module is loaded from its file, as the
-# start-up file does it.
+# `install` in interpreters that have not imported pillow_inr: the module is loaded from its file, as by the start-up
+# file.
 
 INSTALL = f"""
 import importlib.util, sys
@@ -307,7 +307,7 @@ def test_pillow_knows_inr_files_however_it_is_imported(spelling: str) -> None:
     if "imageio" in spelling:
         pytest.importorskip("imageio")
     check = "print(I.EXTENSION['.inr'], I.ID.count('INR'), 'pillow_inr' in sys.modules, waiting())"
-    after = "1" if "imageio" not in spelling else "0"  # the one that waits for imageio
+    after = "1" if "imageio" not in spelling else "0"  # the finder that waits for imageio
     assert fresh(f"{INSTALL}{spelling}\n{check}") == f"INR 1 True {after}"
 
 
@@ -320,7 +320,7 @@ def test_imageio_knows_inr_files_in_either_order(order: tuple[str, str]) -> None
 
 def test_pillow_imported_earlier() -> None:
     code = f"import PIL.Image\n{INSTALL}\nprint('INR' in PIL.Image.ID, waiting())"
-    assert fresh(code) == "True 1"  # the one that waits for imageio
+    assert fresh(code) == "True 1"  # the finder that waits for imageio
 
 
 def test_source_of_pillow_can_be_inspected() -> None:
@@ -393,7 +393,7 @@ def test_a_dependency_that_is_missing_is_told() -> None:
 
 def test_threads_that_import_everything_at_once() -> None:
     pytest.importorskip("imageio")
-    # Some releases of Python trip over collections.abc when threads import it at once, as NumPy does.
+    # Some releases of Python fail when threads import collections.abc concurrently, as NumPy does.
     code = """
 import collections.abc, numpy, threading
 start = threading.Barrier(6)

@@ -63,7 +63,7 @@ def test_opening_reads_the_header_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "open_model", lambda file: pytest.fail("decoded"))
     data = RGB.read_bytes()
     header_bytes = container.read_header(data)[1]
-    # With nothing behind the header, opening still works, and so does Pillow's own limit on pixels.
+    # Opening needs only the header, and so does Pillow's limit on pixels.
     assert Image.open(io.BytesIO(data[:header_bytes])).size == (32, 20)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     with pytest.raises(Image.DecompressionBombError):

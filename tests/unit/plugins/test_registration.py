@@ -1,4 +1,4 @@
-"""register and unregister: every trace in Pillow and imageio comes and goes."""
+"""`register` and `unregister` add and remove all entries in Pillow and imageio."""
 
 import types
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Files taken apart: their parts make up their bytes, the bits of their layers those of their weights."""
+"""The breakdown of a file: its parts add up to its bytes, the bits of its layers to those of the payload."""
 
 import math
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_parts_and_bits_add_up(path: Path) -> None:
     assert sum(part.bytes for part in file.parts) == len(data)
     payload_bits = 8 * file.header.payload_bytes
     assert sum(row.bits for row in file.model.rows) == pytest.approx(payload_bits)
-    # The end is the rest of the last two words.
+    # The last row, the end of the stream, is within the last two words.
     assert 0 < file.model.rows[-1].bits <= 64
     assert all(layer.kernel_bits > 0 and layer.bias_bits > 0 for layer in measure_layers(container.read_file(data)))
 
@@ -44,12 +44,12 @@ def test_layers_are_those_of_the_network() -> None:
 
 
 def test_bits_are_the_information_of_the_symbols() -> None:
-    # A tensor of nothing but zeros: the difference of its step index, and its magnitude, one of 16.
+    # An all-zero tensor is coded as the difference of its step index and its magnitude, one of 16.
     kernel = weight_coding.CodedTensor(np.zeros((2, 3), np.int32), 144)
     bias = weight_coding.CodedTensor(np.zeros(3, np.int32), 144)
     payload = weight_coding.encode_tensors([kernel, bias, kernel, bias])
     measured = list(weight_coding.measure_tensors(payload, [(2, 3), (3,)] * 2, 1))
-    # Under a Laplace distribution of scale 3, the most probable of 511 integers.
+    # The most probable of 511 integers under a Laplace distribution of scale 3.
     step_bits = -math.log2(1 - math.exp(-1 / 6))
     assert [bits for _, bits in measured] == pytest.approx([step_bits + 4] * 4, abs=0.01)
 

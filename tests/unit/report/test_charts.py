@@ -1,4 +1,4 @@
-"""Charts of the report: matplotlib's drawing as an element of the page."""
+"""Charts of the report: drawings by matplotlib as SVG elements of the page."""
 
 import math
 import re
@@ -27,7 +27,7 @@ HARMLESS = {"svg", "a", "defs", "g", "path", "use", "text", "title", "clipPath",
 
 
 class _Drawing:
-    """An SVG element that a browser would read from the page."""
+    """A chart's SVG element, parsed."""
 
     def __init__(self, chart: Chart | None) -> None:
         assert chart is not None
@@ -38,7 +38,7 @@ class _Drawing:
         self.points = [(float(mark.get("x") or 0), float(mark.get("y") or 0)) for mark in marks]
 
     def labels(self, anchor: str) -> list[str]:
-        """Texts below the chart, which are centred ("middle"), or left of it ("end")."""
+        """Texts below the chart, anchored at "middle", or left of it, anchored at "end"."""
         return [text.text or "" for text in self.root.iter("text") if f"text-anchor: {anchor}" in text.get("style", "")]
 
 
@@ -104,7 +104,7 @@ def test_the_drawing_fits_into_a_page() -> None:
     ids: list[str] = []
     for chart in drawn:
         assert chart is not None and "xmlns" not in chart.svg and "xlink" not in chart.svg
-        # Colours are the page's, in a light or a dark scheme.
+        # Colours come from the page, for its light and dark schemes.
         assert not re.search(r"(fill|stroke): #", chart.svg) and "var(--mark)" in chart.svg
         root = ElementTree.fromstring(chart.svg)
         assert {element.tag for element in root.iter()} <= HARMLESS

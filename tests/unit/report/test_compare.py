@@ -1,4 +1,4 @@
-"""Other formats at the size of an .inr file: the search, the figures, the picture, the command."""
+"""Other formats at the size of an .inr file: the search, the results, the picture, the command."""
 
 import io
 import math
@@ -39,7 +39,7 @@ def test_search_finds_the_last_that_fits(limit: int) -> None:
 
 
 def test_search_looks_past_a_dent() -> None:
-    # 50 does not fit, 51 does: sizes do not rise at every step.
+    # Sizes do not rise at every step: 50 does not fit, but 51 does.
     assert compare.last_that_fits(100, lambda index: index < 50 or index == 51) == 51
 
 
@@ -52,7 +52,7 @@ def test_best_within(photograph: Image.Image, codec: Codec) -> None:
     assert found.psnr_db == pytest.approx(psnr(np.asarray(photograph), np.asarray(found.image)), abs=1e-3)
     value = next(value for value in codec.values if codec.setting(value) == found.setting)
     assert len(compare.save(photograph, codec, value)) == found.bytes
-    # The next qualities are larger.
+    # The next higher qualities do not fit.
     after = [*codec.values[codec.values.index(value) + 1 :]][: compare.LOOK_AHEAD]
     assert after and all(len(compare.save(photograph, codec, better)) > 1500 for better in after)
     assert found.seconds is not None
@@ -89,7 +89,7 @@ def test_detail_is_found_and_edges_are_not(photograph: Image.Image) -> None:
     left, top, right, bottom = compare.detailed_region(Image.fromarray(pixels))
     assert (right - left, bottom - top) == (60, 40)
     assert abs(left - 200) <= 2 and abs(top - 60) <= 2
-    # A small image is its own region.
+    # A small image is its own crop.
     assert compare.detailed_region(Image.new("RGB", (5, 3))) == (0, 0, 5, 3)
 
 
@@ -108,7 +108,7 @@ def test_command(tmp_path: Path) -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert lines[0].split() == ["codec", "setting", "bytes", "bpp", "dB", "seconds"]
-    # The image is what the .inr file holds; of so few bytes no JPEG can be made.
+    # The image was decoded from the .inr file. No JPEG is as small.
     assert lines[1].split() == ["pillow_inr", "rgb.inr", str(RGB.stat().st_size), "5.500", "exact", "-"]
     assert any("*" in line for line in lines) == any(line.startswith("*") for line in lines)
     assert tree(tmp_path) == {"a.png", "a.compare.png"}

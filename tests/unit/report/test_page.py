@@ -1,4 +1,4 @@
-"""The report: its page, its pictures, `pillow-inr report`, and a browser that opens it."""
+"""The report: its page, its pictures, the command `pillow-inr report`, and the page in a browser."""
 
 import base64
 import hashlib
@@ -30,7 +30,7 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\n\u202e\udc
 
 
 def _record(output: str = "rgb.inr", **changes: object) -> dict[str, Any]:
-    """A line of a manifest."""
+    """A record of a manifest."""
     return {
         "source": f"{Path(output).stem}.png",
         "output": output,
@@ -69,7 +69,7 @@ def _write(folder: Path, *records: dict[str, Any]) -> Path:
 
 
 def _files(folder: Path, name: str, **changes: object) -> dict[str, Any]:
-    """An .inr file of the vectors, an original that differs a little from it, and their line."""
+    """Write a vector's .inr file and a slightly different original; returns their record."""
     data = (VECTORS / f"{name}.inr").read_bytes()
     (folder / f"{name}.inr").write_bytes(data)
     pixels = container.open_model(data).pixels()
@@ -96,7 +96,7 @@ def _image(uri: str) -> Image.Image:
 
 
 class _Page(HTMLParser):
-    """Tags of a page with their attributes, and its text."""
+    """The tags of a page with their attributes, and its text."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class _Page(HTMLParser):
 
     @property
     def points(self) -> int:
-        """Points of the scatter plot, by their tooltips."""
+        """Number of points in the scatter plot, counted by their tooltips."""
         return self.text.count(" bpp, ")
 
 
@@ -141,7 +141,7 @@ def test_page(tmp_path: Path) -> None:
     assert page.count("svg") == 4 and page.points == 2
     links = {attributes["href"] for tag, attributes in page.tags if tag == "a"}
     assert links == {f"#{attributes['id']}" for tag, attributes in page.tags if tag == "article"}
-    # It loads nothing.
+    # The page loads nothing.
     addresses = [attributes[key] for _, attributes in page.tags for key in ("src", "href") if attributes.get(key)]
     assert all(str(address).startswith(("data:", "#")) for address in addresses)
 
@@ -194,7 +194,7 @@ def test_pace_leaves_out_pauses(tmp_path: Path) -> None:
     def line(number: int, end: str) -> dict[str, Any]:
         return _record(f"{number}.inr", seconds=10.0, time=f"2026-01-01T{end}+00:00")
 
-    # Two workers at once, two images each; and after a day's pause one image more.
+    # Two workers with two images each, and one more image after a pause of hours.
     ends = ["10:00:10", "10:00:10", "10:00:20", "10:00:20", "22:00:10"]
     records = manifest.read(_write(tmp_path, *(line(*each) for each in enumerate(ends))))
     assert report_page.images_per_minute(records) == pytest.approx(60 * 5 / 30)
@@ -352,7 +352,7 @@ def _move_the_slider(page: Any) -> None:
     page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 5)
     page.mouse.up()
     assert handle.input_value() == "75"
-    # The side that shows the same as the other one takes what that one showed.
+    # Choosing the picture of the other side swaps the two.
     left.select_option("inr")
     assert right.input_value() == "original"
     right.select_option("jpeg")
