@@ -100,7 +100,7 @@ def _settings(options: EncodeOptions) -> str:
     """The options given for a fit, written like the settings of the other formats; empty if there are none."""
     names = ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    model = [] if options.model == EncodeOptions.model else [f"model={options.model}"]
+    model = [f"model={options.model}"] if options.model != EncodeOptions.model else []
     return " ".join(model + [f"{name}={value:g}" for name, value in given.items()])
 
 

@@ -1,1 +1,1 @@
-"""The .inr file as bytes: signature, header, chunks, checksum, metadata (docs/format.md). Knows no model and no pixels."""
+"""The .inr file as bytes: signature, header, chunks, checksum, metadata (docs/format.md). Knows no model."""

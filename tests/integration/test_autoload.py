@@ -258,7 +258,8 @@ def test_the_start_imports_neither_pillow_nor_numpy(enabled: Environment) -> Non
 
 
 def test_importing_pillow_stays_light(enabled: Environment) -> None:
-    code = "import sys, PIL.Image; print({'numpy', 'dataclasses', 'pillow_inr.plugins.pillow', 'imageio'} & set(sys.modules))"
+    heavy = {"numpy", "dataclasses", "pillow_inr.plugins.pillow", "imageio"}
+    code = f"import sys, PIL.Image; print({heavy} & set(sys.modules))"
     assert enabled.output(code) == "set()"
 
 

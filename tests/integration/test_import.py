@@ -4,7 +4,6 @@ import pytest
 
 from tests.support.checks import VECTORS, fresh
 
-
 pytestmark = pytest.mark.quick
 
 

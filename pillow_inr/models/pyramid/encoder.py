@@ -1,4 +1,4 @@
-"""Makes .inr files that hold a pyramid: fits and codes tile by tile; reaches a size or a PSNR by searching for lambda."""
+"""Makes .inr files that hold a pyramid: fits and codes tile by tile, searches lambda for a size or a PSNR."""
 
 import math
 from collections.abc import Callable, Sequence

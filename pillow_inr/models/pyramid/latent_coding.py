@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ...entropy.distributions import SCALE_INDEX_MAX, code_lengths, laplace, onesided, onesided_frequencies, uniform
 from ...entropy.range_coder import Decoder, Encoder
-from ...entropy.scale_search import laplace_bits, scale_lengths
 from ...errors import FormatError
 from . import frequency_tables, structure
 from .context import SYMBOL_MAX, ContextModel, Grid, Predictions, decode_grid, predict_grid
@@ -29,7 +28,6 @@ _FIRST_SCALE = 24
 _DIFFERENCE_SCALE = 22
 _DIFFERENCE_MAGNITUDE = 8
 _DIFFERENCE_MAX = (1 << _DIFFERENCE_MAGNITUDE) - 1
-_DIFFERENCE_BITS = laplace_bits(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE)
 _MAGNITUDES = 16
 _EXPONENTS = 16
 # The fixed work of a wavefront takes as long as decoding 75 symbols.
@@ -167,8 +165,10 @@ def weight_residual_bits(weight_residual: WeightResidual) -> float:
     magnitude = _magnitude(weight_residual)
     if not magnitude:
         return float(np.log2(_MAGNITUDES))
+    from ...entropy.scale_search import scale_lengths
+
     symbols = scale_lengths([weight_residual.symbols], magnitude, 0).min()
-    return float(np.log2(_MAGNITUDES) + np.log2(_EXPONENTS) + _DIFFERENCE_BITS[_DIFFERENCE_MAX] + symbols)
+    return float(np.log2(_MAGNITUDES) + np.log2(_EXPONENTS) + _difference_bits()[_DIFFERENCE_MAX] + symbols)
 
 
 def _coarser(grids: Sequence[Grid], level: int) -> tuple[Grid | None, Grid | None]:
@@ -189,8 +189,10 @@ def _encode_weight_residual(encoder: Encoder, weight_residual: WeightResidual, p
     if not magnitude:
         return predicted
     encoder.encode(weight_residual.exponent, uniform(_EXPONENTS))
+    from ...entropy.scale_search import scale_lengths  # readers need no search
+
     lengths = scale_lengths([weight_residual.symbols], magnitude, 0)[0]
-    lengths += _DIFFERENCE_BITS[_DIFFERENCE_MAX - predicted :][: len(lengths)]
+    lengths += _difference_bits()[_DIFFERENCE_MAX - predicted :][: len(lengths)]
     scale_index = int(lengths.argmin())
     encoder.encode(scale_index - predicted, laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
     encoder.encode(weight_residual.symbols, laplace(scale_index, magnitude))
@@ -277,3 +279,11 @@ def _code_length(grid: Grid, predictions: Predictions) -> float:
 @cache
 def _escape_bits() -> NDArray[np.float64]:
     return code_lengths(onesided_frequencies(_ESCAPE_SCALE, _ESCAPE_MAGNITUDE))
+
+
+@cache
+def _difference_bits() -> NDArray[np.float64]:
+    """Bits of each difference between successive scale indices, shape (511,)."""
+    from ...entropy.scale_search import laplace_bits
+
+    return laplace_bits(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE)

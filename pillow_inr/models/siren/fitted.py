@@ -1,4 +1,4 @@
-"""What a fit of a SIREN returns, and what size it is asked to meet. NumPy only: the encoder knows it without TensorFlow."""
+"""What a fit of a SIREN returns, and the size that it is asked to meet; NumPy only, so that encoders know it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -60,7 +60,7 @@ class StoredSiren:
     def pixels(self, size: Size | None = None, box: Box | None = None) -> Samples:
         """Evaluate a region at a resolution, as `StoredModel.pixels`.
 
-        Enlarged, the network is evaluated between the image's pixels; reduced, each pixel is the mean of several points.
+        Enlarged, the network is evaluated between the image's pixels; reduced, a pixel is the mean of several points.
         """
         x0, y0, x1, y1 = check_box(box, self.header.size)
         width, height = check_size(size, (x0, y0, x1, y1))

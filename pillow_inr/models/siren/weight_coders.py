@@ -12,7 +12,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...entropy import scale_search
 from ...entropy.distributions import (
     MAGNITUDE_MAX,
     SCALE_INDEX_MAX,
@@ -29,9 +28,9 @@ from ...errors import FormatError
 # Predictions for the first tensor of each coder.
 FIRST_SCALE_INDEX = 24
 FIRST_ONESIDED_SCALE_INDEX = 8  # for differences of sorted biases
-# Differences of step and scale indices: the Laplace model with b = 3 over -255..255, all that two bytes can have.
+# Differences of step and scale indices: the Laplace model with b = 3 over -255..255.
 _INDEX_SCALE, _INDEX_MAGNITUDE = 22, 8
-# Differences of scale indices from frequency to frequency: b = 0.75 over -63..63, all that two scale indices can have.
+# Differences of scale indices from frequency to frequency: b = 0.75 over -63..63.
 _FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE = 14, 6
 # Offsets of columns: b = 0.375 over -7..7. An offset of 1 is three scale indices, about a factor of 1.7 in scale.
 _OFFSET_SCALE, _OFFSET_MAGNITUDE = 10, 3
@@ -140,6 +139,8 @@ class Kernel:
         if not magnitude:
             return
         columns = list(symbols.T)
+        from ...entropy import scale_search  # readers need no search
+
         offset_bits = scale_search.laplace_bits(_OFFSET_SCALE, _OFFSET_MAGNITUDE)
         index, shape, offsets = scale_search.offset_scales(columns, magnitude, _OFFSET_SCALES, offset_bits)
         self.scale.encode(encoder, index)
@@ -182,6 +183,8 @@ class FirstKernel:
             return
         groups = row_groups(len(symbols))
         grouped = [symbols[np.equal(groups, group)] for group in range(max(groups) + 1)]
+        from ...entropy import scale_search
+
         difference_bits = scale_search.laplace_bits(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE)
         scales, shape = scale_search.viterbi_scales(grouped, magnitude, difference_bits)
         _scale_index(FIRST_SCALE_INDEX).encode(encoder, scales[0])
@@ -225,6 +228,8 @@ class SineBias:
             return
         encoder.encode(int(rising), uniform(2))
         if rising:
+            from ...entropy import scale_search
+
             index = scale_search.onesided_scale(differences, magnitude)
             self.scale.encode(encoder, index)
             encoder.encode(differences, onesided(index, magnitude))
@@ -266,6 +271,8 @@ def _encode_magnitude(encoder: Encoder, values: NDArray[np.int32]) -> int:
 def _encode_generalized_normal(
     encoder: Encoder, symbols: NDArray[np.int32], magnitude: int, scale: DeltaCodedIndex
 ) -> None:
+    from ...entropy import scale_search
+
     index, shape = scale_search.scale_and_shape(symbols, magnitude)
     scale.encode(encoder, index)
     encoder.encode(shape, uniform(SHAPE_MAX + 1))
