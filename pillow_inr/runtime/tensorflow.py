@@ -38,7 +38,7 @@ def check_backend() -> None:
         )
 
 
-def device_name(device: str | None) -> str | None:
+def device_name(device: str | None) -> str:
     """TensorFlow's name of a device, once it is certain that a network can be fitted here at all.
 
     Args:
@@ -53,7 +53,7 @@ def device_name(device: str | None) -> str | None:
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         raise BackendError("a network cannot be fitted inside a TensorFlow graph, function or distribution strategy")
     if device is None:
-        return None
+        return str(tf.identity(tf.zeros(())).device)  # where TensorFlow puts what nobody has placed
     names = [logical.name for logical in tf.config.list_logical_devices()]
     wanted = device.upper().removeprefix("/").removeprefix("DEVICE:")
     wanted = wanted if ":" in wanted else f"{wanted}:0"

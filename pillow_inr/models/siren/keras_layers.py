@@ -49,14 +49,20 @@ def sine(angle: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]
     Args:
         angle: float32, any shape, |angle| up to a few thousand radians.
     """
+    return sine_value(angle), lambda upstream: sine_gradient(angle, upstream)
+
+
+def sine_value(angle: tf.Tensor) -> tf.Tensor:
+    """`sine` without its gradient."""
     rest, sign = _reduce(angle)
+    return rest * sign * _polynomial(rest * rest, _SINE_TERMS)
 
-    def gradient(upstream: tf.Tensor) -> tf.Tensor:
-        # Recomputing the reduction is cheaper than the memory traffic of storing it.
-        rest, sign = _reduce(angle)
-        return upstream * sign * _polynomial(rest * rest, _COSINE_TERMS)
 
-    return rest * sign * _polynomial(rest * rest, _SINE_TERMS), gradient
+def sine_gradient(angle: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    """upstream * cos(angle): the gradient of `sine`, from that with respect to its values."""
+    # Recomputing the reduction is cheaper than the memory traffic of storing it.
+    rest, sign = _reduce(angle)
+    return upstream * sign * _polynomial(rest * rest, _COSINE_TERMS)
 
 
 @keras.saving.register_keras_serializable(package="pillow_inr")

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from ....encoding.progress import Report
@@ -106,8 +105,7 @@ def fit(
     Source: Cool-chic 5 (Orange-OpenSource); C3, Kim et al. 2023; SOAP, Vyas et al. 2024.
     """
     height, width, channels = image.shape
-    with tf.device(device_name(device)):
-        trainer = shared_trainer(preset, channels, device)
+    with shared_trainer(preset, channels, device_name(device)) as trainer:
         values = scale.to_normalized(image)
         first = trainer.latents(_first_latents(values, base_index, steps))
         target = trainer.image(values)
@@ -182,7 +180,7 @@ class _Run:
         self.image = image
         self.base = base
         self.learning_rate_divisor = learning_rate_divisor
-        height, width = image.size.numpy()
+        height, width = image.size
         channels = image.values.shape[1]
         self.pixels = int(height * width)
         self.samples = self.pixels * channels
@@ -221,12 +219,12 @@ class _Run:
     def _train_all(self, position: float, step: int) -> Outcome:
         rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(position) for level in range(LEVELS)]
         told = Step(
-            temperature=_float(_between(TEMPERATURES, position)),
-            deviation=_float(_between(DEVIATIONS, position)),
-            rates=tf.constant(rates, tf.float32),
-            decays=tf.constant([*ADAM, *(decay ** (step + 1) for decay in ADAM)], tf.float32),
-            lambda_per_bit=_float(self.lambda_per_bit),
-            offsets=tf.constant(self.random.integers(0, NOISE_OFFSETS, self.image.places.shape[0], np.int32)),
+            temperature=np.float32(_between(TEMPERATURES, position)),
+            deviation=np.float32(_between(DEVIATIONS, position)),
+            learning_rates=np.array(rates, np.float32),
+            decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
+            lambda_per_bit=np.float32(self.lambda_per_bit),
+            offsets=self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32),
         )
         self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told)
         return outcome
@@ -250,7 +248,7 @@ class _Run:
         return gradient
 
     def _fix_symbols(self) -> None:
-        self.symbols = [tf.clip_by_value(tf.round(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values]
+        self.symbols = [np.clip(np.rint(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values]
 
     def _psnr_db(self, outcome: Outcome) -> float:
         return psnr_db(outcome.squared_error / self.samples)
@@ -275,7 +273,7 @@ class _Run:
         squared_error, bits = self.trainer.quality(symbols, self.image, rounded)
         return Fitted(
             weight_residuals,
-            [grid.numpy().astype(np.int32) for grid in symbols],
+            [grid.astype(np.int32) for grid in symbols],
             psnr_db(squared_error / self.samples),
             bits + sum(map(weight_residual_bits, weight_residuals.values())),
         )
@@ -292,7 +290,3 @@ def _cosine(position: float) -> float:
 
 def _between(ends: tuple[float, float], position: float) -> float:
     return ends[0] + (ends[1] - ends[0]) * position
-
-
-def _float(value: float) -> tf.Tensor:
-    return tf.constant(value, tf.float32)

@@ -19,6 +19,7 @@ from ....encoding.progress import Report
 from ....errors import FitError
 from ....imaging.metrics import psnr_db
 from ....imaging.samples import Samples, Scale
+from ....runtime.pool import borrowed
 from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
 from ..fitted import Budget, Fitted
@@ -84,7 +85,8 @@ def fit(
         FitError: the fit diverged at each of several learning rates.
     Source: SIREN, Sitzmann et al. 2020; encoding and quantization, Strümpler et al. 2022; Muon, Jordan et al. 2024.
     """
-    with tf.device(device_name(device)), _borrowed_trainer(image, architecture, device) as trainer:
+    name = device_name(device)
+    with tf.device(name), _borrowed_trainer(image, architecture, name) as trainer:
         rate = peak_rate(architecture.width)
         for attempt in range(ATTEMPTS):
             learning_rate_divisor = 2.0**attempt
@@ -99,30 +101,25 @@ def fit(
     raise FitError(f"the fit diverged {ATTEMPTS} times; try another seed, a smaller width or depth")
 
 
-# Trainers that no fit is using, oldest first. A trainer serves all images of its shape; a dict's own operations are
-# atomic, so that fits in several threads never share one.
-_idle: dict[tuple[Architecture, int, int, str | None], Trainer] = {}
-IDLE_MAX = 8
+# About what a trainer's compiled code takes.
+MEGABYTES = 60
 # Nothing compiled depends on it.
 ANY_FREQUENCY_RATIO = 100
 
 
 @contextmanager
-def _borrowed_trainer(image: Samples, architecture: Architecture, device: str | None) -> Iterator[Trainer]:
+def _borrowed_trainer(image: Samples, architecture: Architecture, device: str) -> Iterator[Trainer]:
     """A trainer for images like this one, an idle one if there is one."""
     height, width, _ = image.shape
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
     alike = replace(architecture, frequency_ratio=ANY_FREQUENCY_RATIO)
-    key = alike, batch, longest_side, device
-    trainer = _idle.pop(key, None) or Trainer(alike, batch, longest_side)
-    try:
-        yield trainer
-    finally:
-        trainer.release()
-        _idle[key] = trainer
-        for old in list(_idle)[:-IDLE_MAX]:
-            _idle.pop(old, None)
+    key = "siren", alike, batch, longest_side, device
+    with borrowed(key, MEGABYTES, lambda: Trainer(alike, batch, longest_side, device)) as trainer:
+        try:
+            yield trainer
+        finally:
+            trainer.release()
 
 
 def _power_of_two_from(number: int) -> int:

@@ -58,8 +58,9 @@ def learn(
         FitError: every fit diverged.
     Source: Reptile, Nichol et al. 2018 (serial version, decaying step size); for SIRENs, Tancik et al. 2021.
     """
-    with tf.device(device_name(device)):
-        return _learn(images, architecture, longest_side, steps, rounds, time_limit, seed, report)
+    name = device_name(device)
+    with tf.device(name):
+        return _learn(images, architecture, longest_side, steps, rounds, time_limit, seed, name, report)
 
 
 def _learn(
@@ -70,11 +71,12 @@ def _learn(
     rounds: int,
     time_limit: float | None,
     seed: int,
+    device: str,
     report: Report | None,
 ) -> Initialization:
     started = time.perf_counter()
     side = 1 << (longest_side - 1).bit_length()
-    trainer = Trainer(architecture, min(BATCH_PIXELS, side * side), side)
+    trainer = Trainer(architecture, min(BATCH_PIXELS, side * side), side, device)
     initial: list[NDArray[np.float32]] | None = None
     scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
     rate = RATE_RATIO * peak_rate(architecture.width)

@@ -1,0 +1,227 @@
+"""Passes over an image in tiles, as TensorFlow functions: gradients of latents and networks, error and rate.
+
+Each tile is a call of one function that XLA compiles for one shape, and TensorFlow runs as many at once as there are
+cores. What handles whole grids depends on no shape either, so that one program serves images of all sizes.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ....runtime.program import Function
+from ....runtime.threads import cores
+from ..structure import LEVELS, PRESETS, shapes
+from .graph import TILE, inside, patch_cells, rate_bits, synthesize
+from .latent_rounding import noisy_soft_round
+from .patches import cut, joined
+
+# A tile's noise, one number for each cell of its patches, begins anywhere in a pool of this many: drawing anew takes
+# longer than all other arithmetic on grids.
+TILE_NOISE = sum(patch_cells(level) ** 2 for level in range(LEVELS))
+NOISE_OFFSETS = 1 << 20
+EPSILON = 1e-8
+
+Grids = list[Any]
+"""Tensors within a function, arrays outside; finest first, shape (rows, columns), float32."""
+
+
+class Latents(NamedTuple):
+    """The grids in training and Adam's moments of their gradients."""
+
+    values: Grids
+    """In units of symbols."""
+    mean: Grids
+    square: Grids
+
+
+class Image(NamedTuple):
+    """An image cut into tiles; tensors within a function, arrays outside."""
+
+    values: Any
+    """Normalized samples to reach, shape (tiles, channels, TILE * TILE), float32; the last tiles are filled up."""
+    places: Any
+    """Row and column of each tile's first pixel, shape (tiles, 2), int32."""
+    size: Any
+    """Height and width in pixels, shape (2,), int32."""
+
+
+class Step(NamedTuple):
+    """What an optimizer step is told; float32 but for the last."""
+
+    temperature: Any
+    """Temperature of soft rounding, a scalar."""
+    deviation: Any
+    """Standard deviation of the noise in symbols, a scalar."""
+    learning_rates: Any
+    """Adam's for each grid, in symbols, shape (LEVELS,)."""
+    decays: Any
+    """Adam's beta1 and beta2, and each to the power of the steps made with this one: shape (4,)."""
+    lambda_per_bit: Any
+    """Squared error, summed over samples, that a bit is worth, a scalar."""
+    offsets: Any
+    """Where in the pool each tile's noise begins, shape (tiles,), int32."""
+
+
+class _Tile(NamedTuple):
+    """What the compiled functions are given of a tile."""
+
+    values: tf.Tensor
+    place: tf.Tensor
+    size: tf.Tensor
+    patches: list[tf.Tensor]
+
+
+class Passes:
+    """The functions for images of a number of channels, and what they have in common.
+
+    To be made within the graph of a `Program`, where it lives only while functions are traced.
+    """
+
+    def __init__(self, preset: int, channels: int) -> None:
+        self.preset = PRESETS[preset]
+        self.channels = channels
+        self.pool = tf.constant(np.random.default_rng(0).standard_normal(NOISE_OFFSETS + TILE_NOISE, np.float32))
+        patches = [tf.TensorSpec([patch_cells(level)] * 2) for level in range(LEVELS)]
+        self.weights = {name: tf.TensorSpec(shape) for name, shape in shapes(preset, channels).items()}
+        scalar = tf.TensorSpec([])
+        self.results = patches, self.weights, scalar, scalar
+        # Partials, not methods: TensorFlow counts how often a function is traced by its code, which all passes share,
+        # and warns when that is often.
+        compiled = partial(tf.function, autograph=False, jit_compile=True)
+        self._tile_gradients = compiled(partial(Passes._gradients_of_tile, self))
+        self._tile_quality = compiled(partial(Passes._quality_of_tile, self))
+
+    def functions(self) -> dict[str, Function]:
+        """What a program is made of."""
+        scalar = tf.TensorSpec([])
+        grids = [tf.TensorSpec([None, None])] * LEVELS
+        latents = Latents(grids, grids, grids)
+        pixels = tf.TensorSpec([None, self.channels, TILE * TILE])
+        image = Image(pixels, tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([2], tf.int32))
+        offsets = tf.TensorSpec([None], tf.int32)
+        step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), tf.TensorSpec([4]), scalar, offsets)
+        # Functions, not mere parts of the program's graph: TensorFlow optimizes each by itself.
+        traced = partial(tf.function, autograph=False)
+        return {
+            "train": Function(traced(partial(Passes._trained, self)), (latents, image, self.weights, step)),
+            "tune": Function(traced(partial(Passes._tuned, self)), (grids, image, self.weights, scalar)),
+            "judge": Function(traced(partial(Passes._judged, self)), (grids, image, self.weights)),
+        }
+
+    def _trained(
+        self, latents: Latents, image: Image, weights: dict[str, tf.Tensor], step: Step
+    ) -> tuple[Latents, tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
+        def gradients(tile: _Tile, offset: tf.Tensor) -> Any:
+            noise = tf.slice(self.pool, [offset], [TILE_NOISE]) * step.deviation
+            return self._tile_gradients(tile, weights, step.lambda_per_bit, step.temperature, noise)
+
+        pulls, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
+        return _adam(latents, pulls, _tiles(image.size), step), _summed(*found)
+
+    def _tuned(
+        self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], lambda_per_bit: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        # Soft rounding leaves whole numbers alone: at no noise this is what the symbols themselves do.
+        warm, silence = tf.constant(0.1), tf.zeros([TILE_NOISE])
+
+        def gradients(tile: _Tile) -> Any:
+            return self._tile_gradients(tile, weights, lambda_per_bit, warm, silence)
+
+        _, *found = self._over_tiles(gradients, grids, image, self.results)
+        return _summed(*found)
+
+    def _judged(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        def quality(tile: _Tile) -> Any:
+            return self._tile_quality(tile, weights)
+
+        squared_errors, bits = self._over_tiles(quality, grids, image, self.results[2:])
+        return tf.reduce_sum(squared_errors), tf.reduce_sum(bits)
+
+    def _over_tiles(
+        self, function: Callable[..., Any], grids: Grids, image: Image, results: Any, *others: tf.Tensor
+    ) -> Any:
+        """A function's results on each tile, stacked; as many tiles at once as there are cores.
+
+        Args:
+            results: shapes and types of one tile's.
+            others: more of each tile for the function.
+        """
+        patches = [cut(grid, level, _tiles(image.size)) for level, grid in enumerate(grids)]
+
+        def one(elements: Any) -> Any:
+            values, place, patches, *more = elements
+            return function(_Tile(values, place, image.size, patches), *more)
+
+        return tf.map_fn(
+            one,
+            (image.values, image.places, patches, *others),
+            parallel_iterations=cores(),
+            fn_output_signature=results,
+        )
+
+    def _gradients_of_tile(
+        self,
+        tile: _Tile,
+        weights: dict[str, tf.Tensor],
+        lambda_per_bit: tf.Tensor,
+        temperature: tf.Tensor,
+        noise: tf.Tensor,
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+        """Gradients with respect to patches and weights, squared error and bits of one tile."""
+        with tf.GradientTape() as tape:
+            tape.watch((tile.patches, weights))
+            noises = tf.split(noise, [patch_cells(level) ** 2 for level in range(LEVELS)])
+            patches = [
+                noisy_soft_round(patch, temperature, tf.reshape(normal, patch.shape))
+                for patch, normal in zip(tile.patches, noises, strict=True)
+            ]
+            bits = self._bits(tile, patches, weights)
+            # No clamp here: it would leave bright pixels without a gradient.
+            error = synthesize(self.preset, weights, patches) - tile.values
+            squared_error = _inside_sum(tile, tf.square(error))
+            loss = squared_error + lambda_per_bit * bits
+        return *tape.gradient(loss, (tile.patches, weights)), squared_error, bits
+
+    def _quality_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        decoded = tf.clip_by_value(synthesize(self.preset, weights, tile.patches), 0.0, 1.0)
+        return _inside_sum(tile, tf.square(decoded - tile.values)), self._bits(tile, tile.patches, weights)
+
+    def _bits(self, tile: _Tile, patches: list[tf.Tensor], weights: dict[str, tf.Tensor]) -> tf.Tensor:
+        within = [inside(tile.place, tile.size, level) for level in range(LEVELS)]
+        zeros_beyond = [patch * mask for patch, mask in zip(patches, within, strict=True)]
+        counted = [tf.reshape(inside(tile.place, tile.size, level, 0), [-1]) for level in range(LEVELS)]
+        return rate_bits(self.preset, weights, zeros_beyond, tf.concat(counted, 0))
+
+
+def _tiles(size: tf.Tensor) -> tf.Tensor:
+    """Rows and columns of tiles that an image of this height and width fills."""
+    return -(-size // TILE)
+
+
+def _summed(
+    gradients: dict[str, tf.Tensor], squared_errors: tf.Tensor, bits: tf.Tensor
+) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """The image's gradients, squared error and bits from its tiles'."""
+    summed = {name: tf.reduce_sum(parts, 0) for name, parts in gradients.items()}
+    return summed, tf.reduce_sum(squared_errors), tf.reduce_sum(bits)
+
+
+def _adam(latents: Latents, pulls: list[tf.Tensor], tiles: tf.Tensor, step: Step) -> Latents:
+    """Adam on the latents, from the gradients of all tiles' patches."""
+    first, second, left, left_square = tf.unstack(step.decays)
+    moved = []
+    for level, (values, mean, square) in enumerate(zip(*latents, strict=True)):
+        gradient = joined(pulls[level], level, tiles, tf.shape(values))
+        mean = first * mean + (1.0 - first) * gradient
+        square = second * square + (1.0 - second) * tf.square(gradient)
+        update = mean / (1.0 - left) / (tf.sqrt(square / (1.0 - left_square)) + EPSILON)
+        moved.append((values - step.learning_rates[level] * update, mean, square))
+    return Latents(*map(list, zip(*moved, strict=True)))
+
+
+def _inside_sum(tile: _Tile, values: tf.Tensor) -> tf.Tensor:
+    """Sum over the image's pixels of what a tile has for each of its own, shape (channels, TILE * TILE)."""
+    return tf.reduce_sum(values * tf.reshape(inside(tile.place, tile.size, 0, 0), [1, -1]))

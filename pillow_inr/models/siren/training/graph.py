@@ -1,0 +1,249 @@
+"""The SIREN's optimizer steps as TensorFlow graphs that XLA compiles: network, rate, optimizers.
+
+Knows no image and no schedule: a call is told all it needs of them.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from ....runtime.program import Function
+from ..architecture import W0, Architecture
+from ..keras_layers import build_layers, sine_gradient, sine_value
+from .rounding import laplace_bits, rounded, snapped
+
+# Learning rate of Adam on biases and the output layer, relative to Muon's.
+ADAM_RATIO = 0.25
+WARMUP_STEPS = 30
+# Where the learning rates' schedule ends, relative to their peak.
+FINAL_RATE = 0.001
+# First quantization step of a tensor relative to the standard deviation of its weights.
+INITIAL_STEP = 0.15
+# The same for the first layer of plain coordinates, relative to the others: its weights are frequencies, and an error
+# in them shifts the phase by radians at the image's border.
+PLAIN_FIRST_STEP = 0.1
+# Adam's peak learning rate on the logarithms of quantization steps; it follows the cosine too.
+STEP_RATE = 5e-3
+
+
+class Call(NamedTuple):
+    """What one call of a compiled function works on; tensors within, arrays and numbers outside."""
+
+    columns: Any
+    """Columns of the pixels of each optimizer step, shape (call_steps, batch), int32."""
+    rows: Any
+    """Their rows, likewise."""
+    values: Any
+    """Normalized samples to reach there, shape (call_steps, batch, channels), float32."""
+    across: Any
+    """Features of every column, shape (longest_side, axis features), float32."""
+    down: Any
+    """Features of every row, likewise."""
+    lambda_per_bit: Any
+    """lambda divided by the image's pixels."""
+    learning_rate: Any
+    """Peak learning rate of Muon."""
+    weight_decay: Any
+    """Muon's."""
+    step: Any
+    """Optimizer steps made before this call, int32."""
+    count: Any
+    """Optimizer steps to make, int32, at most call_steps."""
+    first: Any
+    """Schedule position, 0..1, of the first of them."""
+    pace: Any
+    """By how much each of them advances the position."""
+
+
+def call_signature(architecture: Architecture, batch: int, call_steps: int, longest_side: int) -> Call:
+    """Shapes and types of a call: all that is compiled in of an image."""
+    pixels = tf.TensorSpec([call_steps, batch], tf.int32)
+    table = tf.TensorSpec([longest_side, architecture.axis_features])
+    number, integer = tf.TensorSpec([]), tf.TensorSpec([], tf.int32)
+    values = tf.TensorSpec([call_steps, batch, architecture.channels])
+    return Call(pixels, pixels, values, table, table, number, number, number, integer, integer, number, number)
+
+
+def initial_weights(architecture: Architecture, seed: int) -> list[NDArray[np.float32]]:
+    """Weights as `Architecture.shapes` lists them, drawn by a seed (Sitzmann et al. 2020, section 3.2)."""
+    layers = _built_layers(architecture, seed)
+    return [variable.numpy() for layer in layers for variable in layer.trainable_variables]
+
+
+def _built_layers(architecture: Architecture, seed: int) -> list[Any]:
+    layers = build_layers(architecture, seed)[2:]  # all but input and encoding, which tables replace
+    for layer, (inputs, _) in zip(layers, architecture.shapes[::2], strict=True):
+        layer.build((None, inputs))
+    return layers
+
+
+def initial_log_steps(weights: Sequence[Any], architecture: Architecture) -> tf.Tensor:
+    """Logarithms of the first quantization steps, from the root mean square of each tensor's weights.
+
+    Args:
+        weights: tensors, arrays or variables as `Architecture.shapes` lists them.
+    """
+    # A bias tensor is small and each of its weights moves a whole unit: half the step.
+    ratio = [INITIAL_STEP * (1.0 if len(weight.shape) == 2 else 0.5) for weight in weights]
+    if not architecture.frequencies:
+        ratio[:2] = [PLAIN_FIRST_STEP * relative for relative in ratio[:2]]
+    deviation = tf.stack([tf.sqrt(tf.reduce_mean(tf.square(weight)) + 1e-12) for weight in weights])
+    return tf.math.log(deviation * tf.constant(ratio, tf.float32))
+
+
+class Graph:
+    """Variables of a network, its quantization steps and its optimizers, and the functions that advance them.
+
+    To be made within the graph of a `Program`, where it lives only while functions are traced.
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.layers = _built_layers(architecture, seed=0)
+        self.weights = [variable for layer in self.layers for variable in layer.trainable_variables]
+        # What each tensor is coded as differences from: zeros, or its weights in the initialization.
+        self.references = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in self.weights]
+        tensors = len(self.weights)
+        self.log_steps = keras.Variable(np.zeros(tensors, np.float32), dtype="float32", name="log_steps")
+        # Muon is for matrices that mix many inputs into many outputs; plain coordinates are two inputs.
+        small = ["output"] if architecture.frequencies else ["output", "sine_0"]
+        self.optimizer = keras.optimizers.Muon(
+            learning_rate=0.0,
+            exclude_layers=small,
+            adam_lr_ratio=ADAM_RATIO,
+            adam_beta_2=0.99,
+            weight_decay=0.0,
+            adam_weight_decay=None,
+            rms_rate=None,
+            name="muon",
+        )
+        self.optimizer.build(self.weights)
+        self.step_optimizer = keras.optimizers.Adam(STEP_RATE, beta_2=0.99, name="adam")
+        self.step_optimizer.build([self.log_steps])
+
+    def functions(self, call: Call) -> dict[str, Function]:
+        """What a program is made of.
+
+        Args:
+            call: shapes and types.
+        """
+        # Partials, not methods: TensorFlow counts how often a function is traced by its code, which all graphs share,
+        # and warns when that is often.
+        float_steps = tf.function(partial(Graph._float_steps, self), jit_compile=True)
+        rate_steps = tf.function(partial(Graph._rate_steps, self), jit_compile=True)
+        return {
+            "float steps": Function(float_steps, (call,)),
+            "rate steps": Function(rate_steps, (call,)),
+            "weights": Function(lambda: [tf.identity(variable.value) for variable in self.weights]),
+            "log steps": Function(lambda: tf.identity(self.log_steps.value)),
+            "set weights": _assignment(self.weights),
+            "set references": _assignment(self.references),
+            "set log steps": _assignment([self.log_steps]),
+        }
+
+    def _float_steps(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
+        total = tf.constant(0.0)
+        index = tf.constant(0)
+        # Not `for index in tf.range(count)`: XLA would compile the loop anew for every count.
+        while index < call.count:
+            self._set_learning_rates(call, index)
+            features = self._features(call, index)
+            mse, gradients = _backpropagated(features, call.values[index], [weight.value for weight in self.weights])
+            self.optimizer.apply(gradients, self.weights)
+            total += mse
+            index += 1
+        rate_bits = self._quantized(initial_log_steps(self.weights, self.architecture))[1]
+        return total / tf.cast(call.count, tf.float32), rate_bits
+
+    def _rate_steps(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
+        total = tf.constant(0.0)
+        variables = [*self.weights, self.log_steps]
+        index = tf.constant(0)
+        while index < call.count:
+            self._set_learning_rates(call, index)
+            features = self._features(call, index)
+            with tf.GradientTape() as tape:
+                quantized, rate_bits = self._quantized(self.log_steps)
+            mse, upstream = _backpropagated(features, call.values[index], quantized)
+            gradients = tape.gradient(
+                [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit]
+            )
+            self.optimizer.apply(gradients[:-1], self.weights)
+            self.step_optimizer.apply(gradients[-1:], [self.log_steps])
+            total += mse
+            index += 1
+        return total / tf.cast(call.count, tf.float32), self._quantized(self.log_steps)[1]
+
+    def _features(self, call: Call, index: tf.Tensor) -> tf.Tensor:
+        """The network's input features for the pixels of an optimizer step, shape (batch, features)."""
+        columns, rows = call.columns[index], call.rows[index]
+        return tf.concat([tf.gather(call.across, columns), tf.gather(call.down, rows)], axis=1)
+
+    def _set_learning_rates(self, call: Call, index: tf.Tensor) -> None:
+        """Peak * min(1, (step + 1) / WARMUP_STEPS) * (f + (1 - f) (1 + cos(pi position)) / 2), f = FINAL_RATE.
+
+        A linear warm-up times half a cosine that falls from 1 to f (Loshchilov and Hutter 2017, equation 5, without
+        restarts). The quantization steps follow the cosine alone: one that snaps to its neighbour in the last steps
+        costs half a dB.
+        """
+        position = call.first + call.pace * tf.cast(index, tf.float32)
+        warmup = tf.minimum(1.0, (tf.cast(call.step + index, tf.float32) + 1.0) / WARMUP_STEPS)
+        cosine = (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
+        self.optimizer.learning_rate = call.learning_rate * warmup * cosine
+        self.optimizer.weight_decay = call.weight_decay
+        self.step_optimizer.learning_rate = STEP_RATE * cosine
+
+    def _quantized(self, log_steps: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Weights rounded to their quantization steps, gradients passed straight through, and their rate in bits."""
+        quantized = []
+        rate_bits = tf.constant(0.0)
+        for index, weight in enumerate(self.weights):
+            quantization_step = snapped(tf.exp(log_steps[index]))
+            reference = self.references[index].value
+            symbols = rounded((weight - reference) / quantization_step)
+            quantized.append(reference + symbols * quantization_step)
+            rate_bits += laplace_bits(symbols)
+        return quantized, rate_bits
+
+
+def _backpropagated(
+    features: tf.Tensor, wanted: tf.Tensor, weights: Sequence[tf.Tensor]
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Mean squared error of a batch, and its gradient with respect to each weight tensor.
+
+    By hand, not by a tape: TensorFlow keeps all that a custom gradient such as that of `sine` refers to for good.
+    No clamp of the values here: it would leave bright pixels without a gradient.
+
+    Args:
+        features: shape (batch, features).
+        wanted: shape (batch, channels).
+        weights: kernels and biases in turn.
+    """
+    *hidden, (kernel, bias) = zip(weights[::2], weights[1::2], strict=True)
+    values, inputs, angles = features, [features], []
+    for hidden_kernel, hidden_bias in hidden:
+        angles.append(W0 * (tf.matmul(values, hidden_kernel) + hidden_bias))
+        values = sine_value(angles[-1])
+        inputs.append(values)
+    error = tf.matmul(values, kernel) + bias - wanted
+    upstream = np.float32(1.0 / error.shape.num_elements()) * (error * 2.0)
+    gradients: list[tf.Tensor] = []
+    for index in range(len(hidden), -1, -1):
+        gradients[:0] = [tf.matmul(inputs[index], upstream, transpose_a=True), tf.reduce_sum(upstream, axis=0)]
+        if index:
+            passed = tf.matmul(upstream, weights[2 * index], transpose_b=True)
+            upstream = sine_gradient(angles[index - 1], passed) * W0
+    return tf.reduce_mean(tf.square(error)), gradients
+
+
+def _assignment(variables: Sequence[keras.Variable]) -> Function:
+    def assign(*values: tf.Tensor) -> tf.Operation:
+        return tf.group(*(variable.value.assign(value) for variable, value in zip(variables, values, strict=True)))
+
+    return Function(assign, tuple(tf.TensorSpec(variable.shape) for variable in variables))

@@ -1,0 +1,48 @@
+"""Quantization within training: the steps that a file can name, and the rate of rounded weights.
+
+Source of both: docs/format.md section 4 (steps and scales); straight-through gradients, Bengio et al. 2013.
+"""
+
+import math
+
+import tensorflow as tf
+
+# exp(-1 / (2 b)) of the smallest and, nearly, the largest scale b that the file can name.
+DECAY_RANGE = (3.4e-4, 0.9999)
+
+
+def snapped(quantization_step: tf.Tensor) -> tf.Tensor:
+    """The nearest quantization step that the file can name, with the gradient of the identity.
+
+    With 2^e <= step < 2^(e + 1) that is round(8 step / 2^e) / 8 * 2^e: eight steps an octave, as
+    `quantization.step_size` has them.
+    """
+    octave = tf.exp(math.log(2.0) * tf.floor(tf.math.log(quantization_step) / math.log(2.0)))
+    nearest = tf.round(quantization_step / octave * 8.0) / 8.0 * octave
+    return quantization_step + tf.stop_gradient(nearest - quantization_step)
+
+
+def rounded(values: tf.Tensor) -> tf.Tensor:
+    """Values rounded to integers, with the gradient of the identity (straight-through estimator)."""
+    return values + tf.stop_gradient(tf.round(values) - values)
+
+
+def laplace_bits(symbols: tf.Tensor) -> tf.Tensor:
+    """Code length in bits of symbols under the quantized Laplace distribution that suits them best, a scalar.
+
+    With d = exp(-1 / (2 b)) for the scale b, P(0) = 1 - d and P(k) = P(-k) = d^(2k - 1) (1 - d^2) / 2. For a share z
+    of zeros and a mean magnitude m, the likelihood is largest where (1 + 2 m) d^2 + z d = 2 m - 1 + z. For m -> 0, d
+    and the length go to 0, and for m -> infinity d goes to 1, but d stays within DECAY_RANGE. The length is stationary
+    in d at the optimum, so its gradient needs none through d.
+
+    Args:
+        symbols: any shape, float32, integers.
+    """
+    magnitude = tf.abs(symbols)
+    zeros = tf.cast(magnitude < 0.5, tf.float32)
+    share, mean = tf.reduce_mean(zeros), tf.reduce_mean(magnitude)
+    square = 1.0 + 2.0 * mean
+    decay = (tf.sqrt(share * share + 4.0 * square * (2.0 * mean - 1.0 + share)) - share) / (2.0 * square)
+    decay = tf.stop_gradient(tf.clip_by_value(decay, *DECAY_RANGE))
+    others = (1.0 - 2.0 * magnitude) * tf.math.log(decay) - tf.math.log((1.0 - decay * decay) / 2.0)
+    return tf.reduce_sum(zeros * -tf.math.log(1.0 - decay) + (1.0 - zeros) * others) / math.log(2.0)
