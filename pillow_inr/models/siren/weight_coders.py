@@ -12,15 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...entropy.distributions import (
-    MAGNITUDE_MAX,
-    SCALE_INDEX_MAX,
-    SHAPE_MAX,
-    generalized_normal,
-    laplace,
-    onesided,
-    uniform,
-)
+from ...entropy.distributions import MAGNITUDE_MAX, SCALE_INDEX_MAX, SHAPE_MAX
+from ...entropy.distributions import generalized_normal, laplace, onesided, uniform
 from ...entropy.quantization import SYMBOL_MAX
 from ...entropy.range_coder import Decoder, Encoder
 from ...errors import FormatError

@@ -154,9 +154,14 @@ class Trainer:
             Mean squared error over these steps, and the rate in bits at their end.
         """
         assert self.sampler is not None
+        columns, rows, values = self.sampler.draw()
+        across, down = self.tables
         call = Call(
-            *self.sampler.draw(),
-            *self.tables,
+            columns=columns,
+            rows=rows,
+            values=values,
+            across=across,
+            down=down,
             lambda_per_bit=np.float32(self.rd_lambda / self.pixels),
             learning_rate=np.float32(self.learning_rate),
             weight_decay=np.float32(self.weight_decay),
