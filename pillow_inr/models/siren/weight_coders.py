@@ -12,20 +12,26 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...entropy.distributions import MAGNITUDE_MAX, SCALE_INDEX_MAX, SHAPE_MAX
-from ...entropy.distributions import generalized_normal, laplace, onesided, uniform
+from ...entropy.distributions import (
+    MAGNITUDE_MAX,
+    SCALE_INDEX_MAX,
+    SHAPE_MAX,
+    generalized_normal,
+    laplace,
+    onesided,
+    uniform,
+)
 from ...entropy.quantization import SYMBOL_MAX
 from ...entropy.range_coder import Decoder, Encoder
 from ...errors import FormatError
 
-# Predictions for the first tensor of each coder.
-FIRST_SCALE_INDEX = 24
+FIRST_SCALE_INDEX = 24  # prediction for the first tensor of each coder
 FIRST_ONESIDED_SCALE_INDEX = 8  # for differences of sorted biases
 # Differences of step and scale indices: the Laplace model with b = 3 over -255..255.
 _INDEX_SCALE, _INDEX_MAGNITUDE = 22, 8
 # Differences of scale indices from frequency to frequency: b = 0.75 over -63..63.
 _FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE = 14, 6
-# Offsets of columns: b = 0.375 over -7..7. An offset of 1 is three scale indices, about a factor of 1.7 in scale.
+# Offsets of columns: b = 0.375 over -7..7. An offset of 1 is three scale indices, a factor of 1.7 in scale.
 _OFFSET_SCALE, _OFFSET_MAGNITUDE = 10, 3
 _OFFSET_MAX = (1 << _OFFSET_MAGNITUDE) - 1
 _OFFSET_STEP = 3
@@ -281,8 +287,7 @@ def _decode_generalized_normal(
 
 
 def _zeros(shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """A read-only view of one zero: a file of a few bytes may claim millions of them."""
-    return np.broadcast_to(np.int32(0), shape)
+    return np.broadcast_to(np.int32(0), shape)  # takes no memory: a file of a few bytes may claim millions
 
 
 def _scale_index(predicted: int) -> DeltaCodedIndex:
