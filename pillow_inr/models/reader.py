@@ -3,6 +3,8 @@
 Standard library only until pixels are asked for: opening a file with Pillow must stay cheap.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
@@ -52,9 +54,7 @@ def breakdown(file: File[ModelHeader]) -> "Breakdown":
     return _format(file.header).breakdown(file)
 
 
-def decode(
-    data: bytes, header: Header[ModelHeader], size: Size | None = None, box: Box | None = None, *, cut: bool = False
-) -> "Samples":
+def decode(data: bytes, header: Header[ModelHeader], size: Size | None = None, box: Box | None = None) -> "Samples":
     """Pixels of a file, or of a region of it, as `StoredModel.pixels`.
 
     Args:
@@ -62,17 +62,46 @@ def decode(
         header: what its first bytes were parsed to.
         size: width and height of the result.
         box: left, upper, right and lower edge of the region.
-        cut: whether the end of the file may be missing (`ModelFormat.open_truncated`).
     Raises:
         FormatError, ValueError: as `ModelFormat.open` and `StoredModel.pixels`.
         LimitError: also when there is not as much memory as it takes.
     """
     from ..imaging.region import check_box, check_size
 
+    chosen = check_size(size, check_box(box, header.size))
+    return evaluate(open_for(data, header, chosen), size, box)
+
+
+def open_for(data: bytes, header: Header[ModelHeader], size: Size, *, cut: bool = False) -> "StoredModel":
+    """Open the model in a file for results of a size; limits come first.
+
+    Args:
+        data: the whole file.
+        header: what its first bytes were parsed to.
+        size: width and height of the first result.
+        cut: whether the end of the file may be missing (`ModelFormat.open_truncated`).
+    Raises:
+        FormatError: as `ModelFormat.open`.
+        LimitError: also when there is not as much memory as it takes.
+    """
     # Before weights are made of symbols, of which a few bytes may hold millions.
-    header.model.opening_cost(header, check_size(size, check_box(box, header.size))).check()
+    header.model.opening_cost(header, size).check()
+    with _enough_memory():
+        if cut:
+            return _format(header).open_truncated(header, file_format.payload_of_cut(data, header))
+        return open_model(file_format.unpack(data, header))
+
+
+def evaluate(model: "StoredModel", size: Size | None, box: Box | None) -> "Samples":
+    """`StoredModel.pixels`; LimitError also when there is not as much memory as it takes."""
+    with _enough_memory():
+        return model.pixels(size, box)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
     try:
-        return (_open_cut(data, header) if cut else open_model(file_format.unpack(data, header))).pixels(size, box)
+        yield
     except MemoryError as error:
         raise LimitError("there is not enough memory to decode the file") from error
 
@@ -83,10 +112,6 @@ def encoder(name: str) -> "Encoder":
     module = import_module(f"{package}.encoder") if package else import_module(".selection", __package__)
     found: Encoder = module.encode
     return found
-
-
-def _open_cut(data: bytes, header: Header[ModelHeader]) -> "StoredModel":
-    return _format(header).open_truncated(header, file_format.payload_of_cut(data, header))
 
 
 def _header_reader(number: int) -> ModelHeaderReader:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
 
     from ..imaging.samples import Samples
+    from ..models.base import StoredModel
 
 # Threads may render the same image, whose file has only one position. A global lock, as an image with one could not be
 # copied.
@@ -54,6 +55,7 @@ class InrImageFile(ImageFile.ImageFile):
     _header: Header[ModelHeader] | None = None
     _data: bytes | None = None
     """The whole file once it has been read, a few kilobytes, from which any region can be rendered."""
+    _model: "StoredModel | None" = None
     _loaded = False
 
     def _open(self) -> None:
@@ -114,7 +116,7 @@ class InrImageFile(ImageFile.ImageFile):
                 self.frombytes(memoryview(as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
             except MemoryError as error:
                 raise OSError("there is not enough memory to load the image") from error
-            self._loaded = True
+            self._loaded, self._model = True, None  # decoded tiles take up to 90 MB
             file, self.fp = self.fp, None
             if self._exclusive_fp and file is not None:
                 file.close()
@@ -147,13 +149,19 @@ class InrImageFile(ImageFile.ImageFile):
         return rendered
 
     def _evaluate(self, size: Size, box: Box | None) -> "Samples":
+        try:
+            model = self._model or self._opened(size)
+            return reader.evaluate(model, size, box)
+        except FormatError as error:
+            raise OSError(str(error)) from error
+
+    def _opened(self, size: Size) -> "StoredModel":
+        """Open the model and keep it, with the tiles that it decodes, for regions that are asked for next."""
         assert self._header is not None
         data = self._whole_file()
         cut = ImageFile.LOAD_TRUNCATED_IMAGES and len(data) < self._header.file_bytes
-        try:
-            return reader.decode(data, self._header, size, box, cut=cut)
-        except FormatError as error:
-            raise OSError(str(error)) from error
+        self._model = reader.open_for(data, self._header, size, cut=cut)
+        return self._model
 
     def _whole_file(self) -> bytes:
         with _reading:

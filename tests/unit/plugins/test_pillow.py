@@ -334,3 +334,15 @@ def test_the_sample_is_the_photograph_it_says() -> None:
         assert image.size == original.size
         assert image.info["bits_per_pixel"] <= 0.16
         assert psnr(np.asarray(original), np.asarray(image)) >= 28.8
+
+
+def test_regions_of_one_image_decode_a_tile_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pillow_inr.models.pyramid import latent_coding
+
+    decoded: list[object] = []
+    original = latent_coding.decode
+    monkeypatch.setattr(latent_coding, "decode", lambda *given: decoded.append(given) or original(*given))
+    with Image.open(VECTORS / "pyramid" / "tiled.inr") as image:
+        for left in (0, 3, 6):
+            image.render(box=(left, 0, left + 4, 4))  # type: ignore[attr-defined]
+        assert len(decoded) == 1
