@@ -1,5 +1,4 @@
-"""A file is there whole or not at all, whatever happens while it is written (`files`); the long part of these tests is
-`python -m tests.safety.faults`."""
+"""A file is complete or absent, whatever happens while it is written. Longer: `python -m tests.safety.faults`."""
 
 import errno
 import io
@@ -23,6 +22,7 @@ from pillow_inr.errors import FitError
 from pillow_inr.storage import atomic
 from tests.support import container
 from tests.support.checks import VECTORS, gradient
+from tests.support.waiting import wait_until
 
 posix = pytest.mark.skipif(os.name == "nt", reason="permissions and links are those of POSIX")
 not_root = pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
@@ -383,21 +383,21 @@ def test_pillow_removes_what_it_made_for_a_save_that_failed(tmp_path: Path, monk
 KILLED = """
 import sys
 from pathlib import Path
-from pillow_inr.storage import atomic as files
+from pillow_inr.storage import atomic
 data = bytes(4_000_000)
 print("ready", flush=True)
 while True:
-    files.write_atomically(Path(sys.argv[1]), data)
+    atomic.write_atomically(Path(sys.argv[1]), data)
 """
 
 
 KILLED_AT = """
 import os, signal, sys
 from pathlib import Path
-from pillow_inr.storage import atomic as files
+from pillow_inr.storage import atomic
 owner, _, name = sys.argv[2].rpartition(".")
 setattr({"os": os, "Path": Path}[owner], name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-files.write_atomically(Path(sys.argv[1]), b"newer")
+atomic.write_atomically(Path(sys.argv[1]), b"newer")
 """
 
 
@@ -422,11 +422,12 @@ def test_what_a_killed_process_leaves_is_in_nobodys_way(step: str, tmp_path: Pat
 def test_a_killed_process_leaves_a_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "x.inr"
     path.write_bytes(b"older")
-    for wait in (0.0, 0.02):
+    for written in (False, True):  # killed as it begins, and after it has replaced the older file
         with subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             child.stdout.readline()
-            threading.Event().wait(wait)
+            if written:
+                wait_until(lambda: path.stat().st_size == 4_000_000)
             child.send_signal(signal.SIGKILL)
         assert len(path.read_bytes()) in (5, 4_000_000)
     left = [file for file in tmp_path.iterdir() if file != path]
