@@ -1,7 +1,8 @@
 """Seconds until an image is saved and opened again, in a fresh process and a second time in the same process.
 
 The first save of a process also imports TensorFlow and compiles the fit; the first open imports NumPy and the decoder.
-For each row: wall seconds and CPU seconds (user and system, all threads) of the first and of the second call.
+For each row: wall seconds and CPU seconds (user and system, all threads) of the first and of the second call, and the
+load average before. Other work on the machine lengthens the wall time, and hardly the CPU time.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import machine, table
+from common import machine
 
 SIREN = {"width": 64, "depth": 5}
 
@@ -30,23 +31,24 @@ def main() -> None:
     if arguments.child:
         _child(arguments.image, json.loads(arguments.child))
         return
-    print(f"{machine()}; {arguments.image}; load average before the start {os.getloadavg()[0]:.2f}")
+    print(f"{machine()}; {arguments.image}\n")
+    print("| | first: wall s | CPU s | second: wall s | CPU s | load |")
+    print("|:--|--:|--:|--:|--:|--:|", flush=True)
     pyramids = [{"model": "pyramid", "effort": effort} for effort in arguments.efforts]
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for options in (*pyramids, {**SIREN, "effort": arguments.siren_effort}):
             path = Path(folder, "image.inr")
             name = ", ".join(f"{key}={value}" for key, value in options.items())
-            rows.append(_row(f"save: {name}", arguments.image, {"path": str(path), "options": options}))
-            rows.append(_row(f"open: {path.stat().st_size} bytes", arguments.image, {"path": str(path)}))
-    print(table(("", "first: wall s", "CPU s", "second: wall s", "CPU s"), rows))
+            _row(f"save: {name}", arguments.image, {"path": str(path), "options": options})
+            _row(f"open: {path.stat().st_size} bytes", arguments.image, {"path": str(path)})
 
 
-def _row(name: str, image: Path, job: dict[str, Any]) -> list[str]:
-    """Run a job twice in a process of its own."""
+def _row(name: str, image: Path, job: dict[str, Any]) -> None:
+    """Run a job twice in a process of its own and print a row of the table."""
+    load = os.getloadavg()[0]
     command = [sys.executable, __file__, str(image), "--child", json.dumps(job)]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [name, *(f"{number:.2f}" for number in json.loads(output))]
+    print(f"| {name} |", *(f"{number:.2f} |" for number in (*json.loads(output), load)), flush=True)
 
 
 def _child(image: Path, job: dict[str, Any]) -> None:
