@@ -232,7 +232,7 @@ def _backpropagated(
         values = sine_value(angles[-1])
         inputs.append(values)
     error = tf.matmul(values, kernel) + bias - wanted
-    upstream = np.float32(1.0 / error.shape.num_elements()) * (error * 2.0)
+    upstream = np.float32(1) / np.float32(error.shape.num_elements()) * (error * 2.0)
     gradients: list[tf.Tensor] = []
     for index in range(len(hidden), -1, -1):
         gradients[:0] = [tf.matmul(inputs[index], upstream, transpose_a=True), tf.reduce_sum(upstream, axis=0)]
