@@ -45,7 +45,7 @@ def _pyramid() -> bytes:
     files = []
     for size, tile in (((5, 4), 8), ((2, 2), 0)):
         header = header_of(size, pixel_format=0, tile=tile)
-        payload = pack_streams(header, [latent_coding.encode(0, 0, 1, none, draw_grids(rng, size))])
+        payload = pack_streams(header.model, [latent_coding.encode(0, 0, 1, none, draw_grids(rng, size))])
         files.append(container.pack(replace(header, payload_bytes=len(payload)), payload))
     return with_preview(with_chunks(files[0], psnr_chunk(30)), files[1])
 

@@ -44,4 +44,4 @@ def pyramid(data: bytes, decoded: plain_pyramid.Decoded) -> bytes:
     """The file, packed again."""
     header, _, chunks = container.unpack(data)
     streams = [stream(tile.decoded) for tile in decoded.pyramids]
-    return container.pack(header, pack_streams(header, streams), container.pack_chunks(chunks))
+    return container.pack(header, pack_streams(header.model, streams), container.pack_chunks(chunks))

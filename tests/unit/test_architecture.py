@@ -40,6 +40,7 @@ TENSORFLOW = (
     "models.siren.keras_layers",
     "models.siren.keras_model",
     "runtime.tensorflow",
+    "runtime.program",
     "imaging.ms_ssim",
     "batch.worker",  # limits TensorFlow's threads before the first fit
 )
@@ -67,7 +68,10 @@ WITHOUT_NUMPY = (
     "plugins.autoload",
     "imaging.pillow",
     "imaging.region",
-    "runtime.",
+    "runtime.native_log",
+    "runtime.pool",
+    "runtime.tensorflow",
+    "runtime.threads",
     "storage.",
 )
 LINES_MAX = 300
