@@ -189,7 +189,7 @@ def test_drawn_files_decode_alike(
     """Random networks of moderate weights, coded with choices that no writer makes."""
     fields: dict[str, Any] = {"pixel_format": 4, "samples": samples} if samples else {"pixel_format": mode}
     if fourier:
-        fields |= {"encoding": container.ENCODING_FOURIER, "frequencies": fourier[0], "growth": fourier[1]}
+        fields |= {"encoding": container.ENCODING_FOURIER, "frequencies": fourier[0], "frequency_ratio": fourier[1]}
     rng = np.random.default_rng(seed)
     header = container.header(
         size=size, width=width, depth=depth, coding=coding, payload_bytes=0, chunks_bytes=0, **fields
@@ -201,7 +201,7 @@ def test_drawn_files_decode_alike(
         for shape in header.model.architecture(header.channels).shapes
     ]
     payload = any_choice.encode_tensors(rng, tensors, coding)
-    data = container.pack(container.header(**{**vars(header), "payload_bytes": len(payload)}), payload)
+    data = container.pack(container.changed(header, payload_bytes=len(payload)), payload)
     _compare(data, plain_decoder.decode(data))
 
 
