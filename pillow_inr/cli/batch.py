@@ -17,6 +17,7 @@ from ..batch.manifest import Record
 from ..batch.planning import Plan
 from ..errors import BackendError
 from ..inputs.sources import reason
+from ..options import EncodeOptions
 from . import fitting, running
 
 
@@ -62,7 +63,8 @@ def batch_command(
     it skips images that it has finished with the same options and from the same bytes.
     """
     fitting.checked(keywords)
-    options = {name: value for name, value in keywords.items() if (name, value) not in _DEFAULTS and value is not None}
+    # The manifest holds only options that differ from their defaults.
+    options = {name: value for name, value in keywords.items() if value != getattr(EncodeOptions, name)}
     started = time.perf_counter()
     with _Show(running.console(quiet)) as show:
         try:
@@ -90,10 +92,6 @@ def batch_command(
     if not quiet:
         show.say(summary(records, show.done - show.skipped, time.perf_counter() - started))
     sys.exit(int(any(not record.done for record in records)))
-
-
-# Values that options have if they are not given: the manifest holds only options that are.
-_DEFAULTS = (("model", "auto"), ("seed", 0))
 
 
 class _Show:
