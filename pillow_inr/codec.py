@@ -1,6 +1,9 @@
 """Samples -> an .inr file: hands the image to the encoder that the options name, and judges the result."""
 
+import sys
 import warnings
+from itertools import takewhile
+from traceback import walk_stack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +45,7 @@ def encode_source(source: SourceImage, options: EncodeOptions) -> Encoded:
     if source.is_failed_fit(file, image_rd_lambda(options, source.channels, source.pixels)):
         file = _instead_of(file, source, options)
     if options.psnr is not None and file.psnr_db < options.psnr:
-        warnings.warn(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB", stacklevel=3)
+        _warn(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB")
     return file
 
 
@@ -58,5 +61,14 @@ def _instead_of(file: Encoded, source: SourceImage, options: EncodeOptions) -> E
     flat = encode_single_colour(source)
     if len(flat.data) <= budget and flat.psnr_db > file.psnr_db:
         file = flat
-    warnings.warn(f"{budget} bytes: nothing better than a single colour was found, {file.psnr_db:.2f} dB", stacklevel=4)
+    _warn(f"{budget} bytes: nothing better than a single colour was found, {file.psnr_db:.2f} dB")
     return file
+
+
+def _warn(message: str) -> None:
+    """Warn at the caller's line, whether it called a function of this package or Pillow's save."""
+    own = takewhile(
+        lambda step: step[0].f_globals.get("__name__", "").partition(".")[0] in ("pillow_inr", "PIL"),
+        walk_stack(sys._getframe()),
+    )
+    warnings.warn(message, stacklevel=1 + len(list(own)))

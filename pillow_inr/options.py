@@ -6,13 +6,13 @@ Standard library only: importing the package and checking options stays cheap.
 import math
 import operator
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Protocol
 
 from .format.ranges import DEPTH_MAX, WIDTH_MAX
-from .models.registry import AUTO, model_names
+from .models.registry import AUTO, MODELS, model_names
 
 ENCODINGS = ("fourier", "none")
 EFFORT_MAX = 9
@@ -92,7 +92,7 @@ class EncodeOptions:
         _positive(self, "time_limit", "seconds")
         _positive(self, "bpp", "bits per pixel")
         _positive(self, "psnr", "dB")
-        goals = [name for name in ("quality", "target_bytes", "bpp", "psnr") if getattr(self, name) is not None]
+        goals = self._given(("quality", "target_bytes", "bpp", "psnr"))
         if len(goals) > 1:
             raise ValueError(f"{' and '.join(goals)} exclude each other: give one of them")
         if self.psnr is not None and not (self.width is None and self.init is None):
@@ -102,10 +102,10 @@ class EncodeOptions:
             raise ValueError(f"model must be {', '.join(others)} or {last}, got {self.model!r}")
         if self.encoding not in (None, *ENCODINGS):
             raise ValueError(f"encoding must be 'fourier' or 'none', got {self.encoding!r}")
-        if self.model not in (AUTO, "siren") and self._of_siren:
-            raise ValueError(
-                f"model is {self.model!r}, which has no {' or '.join(self._of_siren)}: those are a SIREN's"
-            )
+        for entry in MODELS:
+            own = self._given(entry.own_options)
+            if own and self.model not in (AUTO, entry.name):
+                raise ValueError(f"model is {self.model!r}, which has no {' or '.join(own)}: leave out either")
         if not (self.init is None or isinstance(self.init, str | os.PathLike) or hasattr(self.init, "architecture")):
             raise ValueError(f"init must be an Initialization or the path of one, got {self.init!r}")
         if not (self.device is None or (isinstance(self.device, str) and self.device)):
@@ -113,15 +113,14 @@ class EncodeOptions:
         if not (isinstance(self.progress, bool) or callable(self.progress)):
             raise ValueError(f"progress must be True, False or a callable, got {self.progress!r}")
 
-    @property
-    def _of_siren(self) -> list[str]:
-        """Names of the given options that only a SIREN has."""
-        return [name for name in ("width", "depth", "encoding", "init") if getattr(self, name) is not None]
+    def _given(self, names: Iterable[str]) -> list[str]:
+        """The options among these that are given."""
+        return [name for name in names if getattr(self, name) is not None]
 
     @property
     def chosen_model(self) -> str:
         """Name of the model that the options ask for; "auto" if the image decides."""
-        return "siren" if self._of_siren else self.model
+        return next((entry.name for entry in MODELS if self._given(entry.own_options)), self.model)
 
     @classmethod
     def from_keywords(cls, keywords: Mapping[str, Any]) -> "EncodeOptions":

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,10 +99,12 @@ def _inr_result(original: Image.Image, inr: Path | None, options: EncodeOptions,
 
 def _settings(options: EncodeOptions) -> str:
     """The options given for a fit, written like the settings of the other formats; empty if there are none."""
-    names = ("quality", "target_bytes", "bpp", "psnr", "effort", "time_limit", "width", "depth", "steps")
-    given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    model = [f"model={options.model}"] if options.model != EncodeOptions.model else []
-    return " ".join(model + [f"{name}={value:g}" for name, value in given.items()])
+    given = {field.name: getattr(options, field.name) for field in fields(EncodeOptions) if field.name != "progress"}
+    return " ".join(
+        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in given.items()
+        if value != getattr(EncodeOptions, name)
+    )
 
 
 def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:

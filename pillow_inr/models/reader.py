@@ -14,7 +14,7 @@ from ..format.fields import unknown_field
 from ..format.file import File, Outline
 from ..format.header import Box, Header, ModelHeader, ModelHeaderReader, Size
 from ..format.header import read_header as parse_header
-from .registry import MODELS, Entry
+from .registry import AUTO, MODELS, Entry
 
 if TYPE_CHECKING:
     from ..imaging.samples import Samples
@@ -107,9 +107,11 @@ def _enough_memory() -> Iterator[None]:
 
 
 def encoder(name: str) -> "Encoder":
-    """The encoder of the model of this name; of "auto", the one that chooses by the image."""
-    package = next((entry.package for entry in MODELS if entry.name == name), None)
-    module = import_module(f"{package}.encoder") if package else import_module(".selection", __package__)
+    """The encoder of the model of this name, one of `registry.model_names`; of "auto", the one that chooses by the image."""
+    if name == AUTO:
+        module = import_module(".selection", __package__)
+    else:
+        module = _part(next(entry for entry in MODELS if entry.name == name), "encoder")
     found: Encoder = module.encode
     return found
 

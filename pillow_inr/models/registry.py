@@ -1,7 +1,8 @@
 """The table of models. A model is a folder and a line here.
 
 The folder has `header` (reads the model's header fields), `model` (opens files) and `encoder` (writes them); `reader`
-imports each when it is needed. Imports nothing: options and the command line take the names from here.
+imports each when it is needed. Options and the command line take the names from here, so this module imports nothing of
+the package.
 """
 
 from typing import NamedTuple
@@ -16,10 +17,12 @@ class Entry(NamedTuple):
     """The value of the option `model`."""
     package: str
     """Import path of the model's folder."""
+    own_options: tuple[str, ...] = ()
+    """Options of an encode that no other model has: giving one chooses this model."""
 
 
 MODELS = [
-    Entry(0, "siren", "pillow_inr.models.siren"),
+    Entry(0, "siren", "pillow_inr.models.siren", own_options=("width", "depth", "encoding", "init")),
     Entry(1, "pyramid", "pillow_inr.models.pyramid"),
 ]
 AUTO = "auto"

@@ -31,7 +31,7 @@ def _compare(data: bytes, decoded: plain_pyramid.Decoded) -> None:
     network = open_model(data)
     assert isinstance(network, StoredPyramid)
     for tile, theirs in zip(network.tiles.all(), decoded.pyramids, strict=True):
-        ours = network.tiles.pyramid(tile)
+        ours = network.tiles.decode_tile(tile)
         assert {name: values.ravel().tolist() for name, values in ours.tensors.items()} == theirs.tensors
         assert [grid.tolist() for grid in ours.grids] == theirs.grids
     pixels = network.pixels()

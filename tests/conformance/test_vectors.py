@@ -112,7 +112,7 @@ def test_symbols_and_pixels_of_a_pyramid(vector: Vector) -> None:
     stored = _stored(vector)
     network = open_model(vector.data)
     assert isinstance(network, StoredPyramid)
-    pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
+    pyramids = [network.tiles.decode_tile(tile) for tile in network.tiles.all()]
     tensors = [values.ravel() for pyramid in pyramids for values in pyramid.tensors.values()]
     assert (np.concatenate(tensors) == stored["tensors"]).all()
     assert (np.concatenate([grid.ravel() for p in pyramids for grid in p.grids]) == stored["symbols"]).all()
@@ -184,7 +184,7 @@ def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
     tiles = []
     for tile in network.tiles.all():
         differences = plain_pyramid.decode_differences(plain_pyramid.Decoder(network.tiles.stream(tile)), base)
-        grids = [grid.tolist() for grid in network.tiles.pyramid(tile).grids]
+        grids = [grid.tolist() for grid in network.tiles.decode_tile(tile).grids]
         tiles.append(plain_pyramid.Pyramid(differences, {}, grids, []))
     return tiles
 

@@ -86,7 +86,7 @@ def symbols_of(data: bytes) -> NDArray[np.int64]:
     header, payload, _ = container.unpack(data)
     network = container.open_model(data)
     if isinstance(network, StoredPyramid):
-        pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
+        pyramids = [network.tiles.decode_tile(tile) for tile in network.tiles.all()]
         arrays = [array for pyramid in pyramids for array in (*pyramid.tensors.values(), *pyramid.grids)]
     else:
         tensors = weight_coding.decode_tensors(

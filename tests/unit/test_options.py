@@ -113,7 +113,7 @@ SIREN = {"width": 48, "depth": 3, "encoding": "fourier", "init": initialization(
 def test_options_of_a_siren_choose_it(name: str) -> None:
     for model in ("auto", "siren"):
         assert EncodeOptions(model=model, **{name: SIREN[name]}).chosen_model == "siren"
-    with pytest.raises(ValueError, match=rf"model is 'pyramid', which has no {name}: those are a SIREN's"):
+    with pytest.raises(ValueError, match=rf"model is 'pyramid', which has no {name}: leave out either"):
         EncodeOptions(model="pyramid", **{name: SIREN[name]})
 
 

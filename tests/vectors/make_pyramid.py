@@ -45,7 +45,7 @@ def main() -> None:
         small["preview"] = container.open_model(data).pixels((side, side))
     network = container.open_model(data)
     assert isinstance(network, StoredPyramid)
-    pyramids = [network.tiles.pyramid(tile) for tile in network.tiles.all()]
+    pyramids = [network.tiles.decode_tile(tile) for tile in network.tiles.all()]
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data)
     np.savez_compressed(

@@ -57,7 +57,7 @@ def measure_grids(file: File[PyramidHeader]) -> list[LatentGrid]:
     bits = [0.0] * LEVELS
     tiles = Tiles(file.header, file.payload)
     for tile in tiles.all():
-        pyramid = tiles.pyramid(tile)
+        pyramid = tiles.decode_tile(tile)
         lengths = latent_coding.grid_bits(pyramid.tensors, pyramid.grids, file.header.model.preset)
         for level, (grid, length) in enumerate(zip(pyramid.grids, lengths, strict=True)):
             symbols[level].append(grid.ravel())

@@ -9,11 +9,11 @@ Size = tuple[int, int]
 PYRAMID_WORK = 1850
 WAVEFRONT_WORK = 10**6
 TILE_WORK = 10**8
-# Bytes of a pixel while its grids are decoded, and for as long as they are kept.
+# Bytes of a pixel while its grids are decoded, and for as long as they are cached; bytes of a tile's networks.
 _DECODING_BYTES = 20
-_KEPT_BYTES = 6
+_CACHED_BYTES = 6
 _TENSORS_BYTES = 1 << 16
-KEPT_BYTES = 90 << 20
+CACHE_BYTES = 90 << 20
 """Memory for decoded tiles, so that regions side by side decode a tile once: enough for 16 million pixels."""
 # One part of a result while it is made, as normalized samples in double precision.
 _PART_BYTES = 24 << 20
@@ -39,22 +39,24 @@ def evaluation_cost(
         box: edges of the region, whole pixels.
         size: width and height of the result.
     """
-    across, down = (
-        (
-            min((last - 1) // tile_side * tile_side + tile_side, length) - first // tile_side * tile_side,
-            (last - 1) // tile_side - first // tile_side + 1,
-        )
-        for first, last, length in zip(box[:2], box[2:], image, strict=True)
-    )
-    pixels, tiles = across[0] * down[0], across[1] * down[1]
+    left, upper, right, lower = box
+    columns, tile_columns = _covered(left, right, image[0], tile_side)
+    rows, tile_rows = _covered(upper, lower, image[1], tile_side)
+    pixels, tiles = columns * rows, tile_columns * tile_rows
     # The layers that mix samples: 60 multiplications for each and 20 for each pair.
     work_per_pixel = PYRAMID_WORK + 60 * channels + 20 * channels**2
     # All levels together have fewer than twice the wavefronts of the finest.
-    wavefronts = 2 * (across[0] * down[1] + 2 * down[0] * across[1])
+    wavefronts = 2 * (columns * tile_rows + 2 * rows * tile_columns)
     largest = min(tile_side, image[0]) * min(tile_side, image[1])
-    kept = min(_KEPT_BYTES * pixels + _TENSORS_BYTES * tiles, max(KEPT_BYTES, _KEPT_BYTES * largest))
+    cached = min(_CACHED_BYTES * pixels + _TENSORS_BYTES * tiles, max(CACHE_BYTES, _CACHED_BYTES * largest))
     fixed = fixed_bytes(payload_bytes, channels) + _PART_BYTES + _DECODING_BYTES * largest
     return Cost(
         work_per_pixel * pixels + WAVEFRONT_WORK * wavefronts + TILE_WORK * tiles,
-        fixed + kept + result_bytes(size, channels, dtype),
+        fixed + cached + result_bytes(size, channels, dtype),
     )
+
+
+def _covered(first: int, last: int, length: int, tile_side: int) -> tuple[int, int]:
+    """Pixels and tiles along one axis of all tiles that pixels from `first` to before `last` lie in."""
+    first_tile, last_tile = first // tile_side, (last - 1) // tile_side
+    return min((last_tile + 1) * tile_side, length) - first_tile * tile_side, last_tile - first_tile + 1

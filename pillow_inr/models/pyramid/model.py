@@ -53,12 +53,12 @@ class StoredPyramid:
             return small
         across = Resampling(self.header.size[0], x0, x1, width)
         down = Resampling(self.header.size[1], y0, y1, height)
-        whole = Region(*down.needed(0, height), *across.needed(0, width))
-        self.header.cost((width, height), (whole.left, whole.top, whole.right, whole.bottom)).check()
+        needed = Region(*down.needed(0, height), *across.needed(0, width))
+        self.header.cost((width, height), (needed.left, needed.top, needed.right, needed.bottom)).check()
         # Damage is met before memory is taken for the result.
-        self.tiles.decode_ahead(whole)
+        self.tiles.decode_ahead(needed)
         if across.is_identity and down.is_identity:
-            return self._own_pixels(whole)
+            return self._own_pixels(needed)
         return self._resampled_pixels(down, across)
 
     def sampled_mse(self, source: SourceImage) -> float:
@@ -72,12 +72,12 @@ class StoredPyramid:
             "for a Keras model"
         )
 
-    def _own_pixels(self, whole: Region) -> Samples:
+    def _own_pixels(self, region: Region) -> Samples:
         """The image's own pixels in a region."""
         scale = Scale.of(self.header)
-        pixels: Samples = np.zeros((*whole.shape, self.header.channels), scale.dtype)
-        for part, values in self.tiles.values(whole):
-            rows, columns = part.within(whole)
+        pixels: Samples = np.zeros((*region.shape, self.header.channels), scale.dtype)
+        for part, values in self.tiles.decode_region(region):
+            rows, columns = part.within(region)
             pixels[rows, columns] = scale.to_samples(values)
         return pixels
 
@@ -96,7 +96,7 @@ class StoredPyramid:
     ) -> NDArray[np.float32]:
         """Normalized samples of a block of the result, shape (rows, columns, channels)."""
         total = np.zeros((rows[1] - rows[0], columns[1] - columns[0], self.header.channels), np.float32)
-        for part, values in self.tiles.values(Region(*down.needed(*rows), *across.needed(*columns))):
+        for part, values in self.tiles.decode_region(Region(*down.needed(*rows), *across.needed(*columns))):
             lines = mix(down.weights(rows, (part.top, part.bottom)), values)
             horizontal = across.weights(columns, (part.left, part.right))
             total += mix(horizontal, lines.swapaxes(0, 1)).swapaxes(0, 1)
@@ -146,7 +146,7 @@ class PyramidFormat:
     def open_truncated(self, header: Header[PyramidHeader], payload: bytes) -> StoredPyramid:
         """Open the tiles that are there as a whole; the others are black."""
         tiles = Tiles(header, payload, cut=True)
-        if not tiles.whole:
+        if not tiles.complete:
             raise file_format.too_short(header, payload)
         return StoredPyramid(header, tiles, ())
 

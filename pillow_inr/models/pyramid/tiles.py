@@ -1,5 +1,6 @@
 """Payload of a pyramid file -> normalized samples of any region of its image. A tile is decoded when it is needed."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from threading import Lock
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import FormatError
 from ...format.header import Header
 from . import latent_coding
-from .cost import KEPT_BYTES
+from .cost import CACHE_BYTES
 from .header import TILE_NONE, PyramidHeader
 from .latent_coding import Pyramid
 from .synthesis import Region, synthesize
@@ -44,7 +45,7 @@ def pack_streams(header: PyramidHeader, streams: Sequence[bytes]) -> bytes:
 
 
 class Tiles:
-    """The pyramids of a file, each decoded at its first use. Decoded ones are kept, up to KEPT_BYTES.
+    """The pyramids of a file, each decoded at its first use. Decoded ones are cached, up to CACHE_BYTES.
 
     Args:
         header: of the file.
@@ -58,78 +59,70 @@ class Tiles:
         self.header = header
         self.payload = payload
         self.side = header.model.tile_side or max(header.size)
-        self.across, self.down = header.model.tiles(header.size)
-        if header.model.tile == TILE_NONE:
-            self.ends = np.array([header.payload_bytes])
-            self.start = 0
-        else:
-            count = self.across * self.down
-            self.start = _ENTRY_BYTES * count
-            if self.start > len(payload):
-                raise FormatError(
-                    f"payload: it has {len(payload)} bytes, expected {self.start} or more for {count} tiles"
-                )
-            words = np.frombuffer(payload, "<u4", count)
-            self.ends = self.start + _ENTRY_BYTES * np.cumsum(words, dtype=np.int64)
-            if self.ends[-1] != header.payload_bytes:
-                raise FormatError(f"payload: the tiles end at byte {self.ends[-1]}, expected {header.payload_bytes}")
-        self.whole = np.count_nonzero(self.ends <= len(payload)) if cut else len(self.ends)
+        """Side of a tile in pixels."""
+        self.columns, _ = header.model.tiles(header.size)
+        """Tiles in a row."""
+        self.starts, self.ends = _stream_bounds(header, payload)
+        """First byte of each tile's stream in the payload, and the byte after its last, int64, shape (tiles,)."""
+        self.complete = np.count_nonzero(self.ends <= len(payload)) if cut else len(self.ends)
         """Number of complete tiles, which are the first ones."""
-        self._kept: OrderedDict[int, Pyramid] = OrderedDict()
-        self._kept_bytes = 0
+        self._cache: OrderedDict[int, Pyramid] = OrderedDict()
+        self._cached_bytes = 0
         self._lock = Lock()
 
-    def within(self, region: Region) -> Iterator[Tile]:
+    def overlapping(self, region: Region) -> Iterator[Tile]:
         """The complete tiles that overlap a region of the image, row by row."""
         (width, height), side = self.header.size, self.side
         for row in range(region.top // side, (region.bottom - 1) // side + 1):
             for column in range(region.left // side, (region.right - 1) // side + 1):
                 top, left = row * side, column * side
                 place = Region(top, min(top + side, height), left, min(left + side, width))
-                number = row * self.across + column
-                if number < self.whole:
+                number = row * self.columns + column
+                if number < self.complete:
                     yield Tile(number, place)
 
     def all(self) -> Iterator[Tile]:
         """All complete tiles, row by row."""
-        return self.within(Region(0, self.header.size[1], 0, self.header.size[0]))
+        return self.overlapping(Region(0, self.header.size[1], 0, self.header.size[0]))
 
     def stream(self, tile: Tile) -> bytes:
         """The bytes of a tile's pyramid."""
-        start = self.ends[tile.number - 1] if tile.number else self.start
-        return self.payload[start : self.ends[tile.number]]
+        return self.payload[self.starts[tile.number] : self.ends[tile.number]]
 
-    def pyramid(self, tile: Tile) -> Pyramid:
-        """Decode a tile's pyramid, or take the one kept from an earlier call.
+    def decode_tile(self, tile: Tile) -> Pyramid:
+        """Decode a tile's pyramid, or take the cached one.
 
         Raises:
             FormatError: its stream does not fit the entropy models.
         """
         with self._lock:
-            if tile.number in self._kept:
-                self._kept.move_to_end(tile.number)
-                return self._kept[tile.number]
+            if tile.number in self._cache:
+                self._cache.move_to_end(tile.number)
+                return self._cache[tile.number]
         model, channels = self.header.model, self.header.channels
         decoded = latent_coding.decode(self.stream(tile), model.preset, model.base_index, channels, tile.size)
         with self._lock:
-            if tile.number not in self._kept:  # another thread may have decoded it meanwhile
-                self._kept[tile.number] = decoded
-                self._kept_bytes += _held_bytes(decoded)
-            while self._kept_bytes > KEPT_BYTES and len(self._kept) > 1:
-                self._kept_bytes -= _held_bytes(self._kept.popitem(last=False)[1])
+            if tile.number not in self._cache:  # another thread may have decoded it meanwhile
+                self._cache[tile.number] = decoded
+                self._cached_bytes += _held_bytes(decoded)
+            while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                self._cached_bytes -= _held_bytes(self._cache.popitem(last=False)[1])
         return decoded
 
     def decode_ahead(self, region: Region) -> None:
-        """Decode the tiles of a region, as many as can be kept, so that damage shows before memory for pixels is taken.
+        """Decode the tiles of a region, up to CACHE_BYTES, so that damage shows before memory for pixels is taken.
 
         Raises:
             FormatError: a tile's stream does not fit the entropy models.
         """
-        for tile in self.within(region):
-            if self._kept_bytes + _held_bytes(self.pyramid(tile)) > KEPT_BYTES:
-                break  # the next one might evict the first
+        for tile in self.overlapping(region):
+            decoded = self.decode_tile(tile)
+            with self._lock:
+                next_evicts = self._cached_bytes + _held_bytes(decoded) > CACHE_BYTES
+            if next_evicts:
+                break
 
-    def values(self, region: Region) -> Iterator[tuple[Region, NDArray[np.float32]]]:
+    def decode_region(self, region: Region) -> Iterator[tuple[Region, NDArray[np.float32]]]:
         """Normalized samples of a region of the image, limited to 0..1.
 
         Yields:
@@ -138,8 +131,8 @@ class Tiles:
             FormatError: a tile's stream does not fit the entropy models.
         """
         # Not on threads: the many small steps of a pyramid would wait for the interpreter's lock and take longer.
-        for tile in self.within(region):
-            pyramid, place = self.pyramid(tile), tile.region
+        for tile in self.overlapping(region):
+            pyramid, place = self.decode_tile(tile), tile.region
             top, bottom = max(region.top, place.top), min(region.bottom, place.bottom)
             left, right = max(region.left, place.left), min(region.right, place.right)
             rows = max(1, _PART_PIXELS // (right - left))
@@ -154,6 +147,25 @@ class Tiles:
                 np.fmax(values, 0.0, out=values)
                 np.minimum(values, 1.0, out=values)
                 yield part, values
+
+
+def _stream_bounds(header: Header[PyramidHeader], payload: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each tile's stream begins and ends in the payload (docs/format.md section 9.1).
+
+    Raises:
+        FormatError: the table of the tiles does not match the payload.
+    """
+    if header.model.tile == TILE_NONE:
+        return np.array([0]), np.array([header.payload_bytes])
+    count = math.prod(header.model.tiles(header.size))
+    table_bytes = _ENTRY_BYTES * count
+    if table_bytes > len(payload):
+        raise FormatError(f"payload: it has {len(payload)} bytes, expected {table_bytes} or more for {count} tiles")
+    lengths = _ENTRY_BYTES * np.frombuffer(payload, "<u4", count).astype(np.int64)
+    ends = table_bytes + np.cumsum(lengths)
+    if ends[-1] != header.payload_bytes:
+        raise FormatError(f"payload: the tiles end at byte {ends[-1]}, expected {header.payload_bytes}")
+    return ends - lengths, ends
 
 
 def _held_bytes(pyramid: Pyramid) -> int:

@@ -110,11 +110,24 @@ def test_tiles_are_decoded_once_while_there_is_room(tiled: bytes, monkeypatch: p
     assert len(decoded) == 4
     network.pixels()
     assert len(decoded) == 4
-    monkeypatch.setattr(tiles, "KEPT_BYTES", 1)
+    monkeypatch.setattr(tiles, "CACHE_BYTES", 1)
     network = _read(tiled)
     network.pixels()
     network.pixels()
     assert len(decoded) == 12
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_no_tile_is_decoded_twice_for_one_result(tiled: bytes, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Tiles are decoded ahead only as long as the first of them stays in the cache."""
+    network = _read(tiled)
+    held = [tiles._held_bytes(network.tiles.decode_tile(tile)) for tile in network.tiles.all()]
+    monkeypatch.setattr(tiles, "CACHE_BYTES", room * max(held))
+    decoded = []
+    original = latent_coding.decode
+    monkeypatch.setattr(latent_coding, "decode", lambda *given: decoded.append(given) or original(*given))
+    _read(tiled).pixels()
+    assert len(decoded) == 4
 
 
 def test_values_beyond_all_numbers_are_black() -> None:
@@ -122,8 +135,8 @@ def test_values_beyond_all_numbers_are_black() -> None:
     with pytest.MonkeyPatch.context() as patch:
         odd = np.array([[[np.nan, np.inf, -np.inf], [2, -1, 0.5]]], np.float32)
         patch.setattr(tiles, "synthesize", lambda *given: odd)
-        empty.pyramid = lambda tile: ({}, [])  # type: ignore[assignment, method-assign]
-        ((_, values),) = empty.values(Region(0, 1, 0, 2))
+        empty.decode_tile = lambda tile: ({}, [])  # type: ignore[assignment, method-assign]
+        ((_, values),) = empty.decode_region(Region(0, 1, 0, 2))
     assert values.tolist() == [[[0, 1, 0], [1, 0, 0.5]]]
 
 
