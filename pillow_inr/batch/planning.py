@@ -190,8 +190,8 @@ class _Folder:
         record = self.known.get(task.below)
         return not self.continued if record is None else record.error == _FOREIGN
 
-    def check_writable(self) -> None:
-        """Make the folder.
+    def make(self) -> None:
+        """Make the folder, unless it is a URL.
 
         Raises:
             OSError: no file can be written in it.
@@ -218,7 +218,7 @@ def _plan(tasks: Sequence[tuple[Source, Task]], folder: _Folder) -> Plan:
     earlier = [task for _, task in tasks if folder.has_finished(task, sizes.get(task.below))]
     skipped = {task.below for task in _unchanged(earlier, folder)}
     if any(source.problem is None and task.below not in skipped for source, task in tasks):
-        folder.check_writable()
+        folder.make()
     to_do: list[tuple[int, Task]] = []
     finished, failed = [], []
     for source, task in tasks:
@@ -244,7 +244,10 @@ def _unchanged(tasks: Sequence[Task], folder: _Folder) -> list[Task]:
 
 
 def _problem(source: Source, task: Task, folder: _Folder, size: int | None) -> str | None:
-    """Why an image need not be fitted: its source cannot be read, or its output cannot be written."""
+    """Why an image need not be fitted: its source cannot be read, or its output cannot be written.
+
+    Makes the folder of the output: only then is it known that it can be made.
+    """
     if source.problem is not None:
         return f"OSError: {source.problem}"
     if folder.is_foreign(task, size):

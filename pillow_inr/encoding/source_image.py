@@ -141,13 +141,13 @@ class SourceImage:
     def mse(self, stored: DecodedModel) -> float:
         """Mean squared error of a model over the whole image, normalized samples."""
         total = 0.0
-        for left, top, right, bottom in self.regions(_REGION_SIDE):
+        for left, top, right, bottom in self.tile_boxes(_REGION_SIDE):
             decoded = stored.pixels(box=(left, top, right, bottom))
             part = self.samples[top:bottom, left:right]
             total += metrics.mse(part, decoded, self.scale.to_normalized) * part.size
         return total / self.samples.size
 
-    def regions(self, side: int) -> Iterator[tuple[int, int, int, int]]:
+    def tile_boxes(self, side: int) -> Iterator[tuple[int, int, int, int]]:
         """Left, upper, right, lower edges of squares of this side that make up the image, row by row."""
         width, height = self.size
         for top in range(0, height, side):

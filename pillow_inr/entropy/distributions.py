@@ -107,8 +107,8 @@ class Model:
     table: "constriction.stream.model.Categorical"
 
 
-def laplace_frequencies(scale_index: int, magnitude: int) -> NDArray[np.float64]:
-    """Integer frequencies of the quantized Laplace distribution over -(2^magnitude - 1)..2^magnitude - 1.
+def laplace_frequencies(scale_index: int, magnitude_bits: int) -> NDArray[np.float64]:
+    """Integer frequencies of the quantized Laplace distribution over -(2^magnitude_bits - 1)..2^magnitude_bits - 1.
 
     Integrating exp(-|x| / b) over bins of width 1 gives, with a = exp(-1 / (2 b)),
 
@@ -120,7 +120,7 @@ def laplace_frequencies(scale_index: int, magnitude: int) -> NDArray[np.float64]
 
     Args:
         scale_index: 0..63, names the scale b in symbols: (4 + j % 4) * 2^(j // 4) / 64 for index j.
-        magnitude: bits of the largest absolute symbol, 1..15.
+        magnitude_bits: bits of the largest absolute symbol, 1..15.
     Returns:
         float64 holding integers in 1..2^33, shape (2^(magnitude + 1) - 1,).
     Source: docs/format.md section 4.3.
@@ -128,29 +128,29 @@ def laplace_frequencies(scale_index: int, magnitude: int) -> NDArray[np.float64]
     >>> (laplace_frequencies(16, 1) / 2**32).round(3).tolist()  # b = 1: e^-0.5 (1 + e^-0.5) = 0.974
     [0.974, 2.0, 0.974]
     """
-    return _two_sided(_laplace_side(scale_index, magnitude), 2 * _ONE, magnitude)
+    return _two_sided(_laplace_side(scale_index, magnitude_bits), 2 * _ONE, magnitude_bits)
 
 
-def onesided_frequencies(scale_index: int, magnitude: int) -> NDArray[np.float64]:
-    """Integer frequencies of a Laplace variable's absolute value over 0..2^magnitude - 1.
+def onesided_frequencies(scale_index: int, magnitude_bits: int) -> NDArray[np.float64]:
+    """Integer frequencies of a Laplace variable's absolute value over 0..2^magnitude_bits - 1.
 
     They are those of `laplace_frequencies`, except that 0 has half its frequency there, 2^32: only the positive half
     of its bin is left.
 
     Args:
         scale_index: as for `laplace_frequencies`.
-        magnitude: as for `laplace_frequencies`.
+        magnitude_bits: as for `laplace_frequencies`.
     Returns:
-        float64 holding integers, shape (2^magnitude,).
+        float64 holding integers, shape (2^magnitude_bits,).
     Source: docs/format.md section 4.7.
     """
-    frequencies = np.ones(1 << magnitude)
-    side = _laplace_side(scale_index, magnitude)
+    frequencies = np.ones(1 << magnitude_bits)
+    side = _laplace_side(scale_index, magnitude_bits)
     frequencies[: len(side) + 1] = [_ONE, *side]
     return frequencies
 
 
-def generalized_normal_frequencies(scale_index: int, magnitude: int, shape: int) -> NDArray[np.float64]:
+def generalized_normal_frequencies(scale_index: int, magnitude_bits: int, shape: int) -> NDArray[np.float64]:
     """Integer frequencies of a distribution between Laplace (shape 0) and nearly Gaussian (shape 4).
 
     For shapes h >= 1
@@ -163,7 +163,7 @@ def generalized_normal_frequencies(scale_index: int, magnitude: int, shape: int)
 
     Args:
         scale_index: 0..63, names about the same spread for every shape.
-        magnitude: bits of the largest absolute symbol, 1..15.
+        magnitude_bits: bits of the largest absolute symbol, 1..15.
         shape: 0..4.
     Returns:
         float64 holding integers, at least 1, shape (2^(magnitude + 1) - 1,).
@@ -171,25 +171,25 @@ def generalized_normal_frequencies(scale_index: int, magnitude: int, shape: int)
     """
     offsets = SHAPES[shape]
     if offsets is None:
-        return laplace_frequencies(scale_index, magnitude)
+        return laplace_frequencies(scale_index, magnitude_bits)
     linear = DECAYS[min(scale_index + offsets[0], SCALE_INDEX_MAX)]
     quadratic = DECAYS[min(max(2 * scale_index - offsets[1], 0), SCALE_INDEX_MAX)]
     ratio = (linear * linear >> 32) * quadratic >> 32
     ratio_decay = quadratic * quadratic >> 32
     frequency = _ONE
     side = []
-    for _ in range((1 << magnitude) - 1):
+    for _ in range((1 << magnitude_bits) - 1):
         frequency = frequency * ratio >> 32
         if frequency <= 1:
             break  # frequencies only fall from here on
         ratio = ratio * ratio_decay >> 32
         side.append(frequency)
-    return _two_sided(side, _ONE, magnitude)
+    return _two_sided(side, _ONE, magnitude_bits)
 
 
-def _two_sided(side: Sequence[int], middle: int, magnitude: int) -> NDArray[np.float64]:
+def _two_sided(side: Sequence[int], middle: int, magnitude_bits: int) -> NDArray[np.float64]:
     """Symmetric frequencies from that of 0 and those of 1, 2, …; values beyond the end of `side` get 1."""
-    largest = (1 << magnitude) - 1
+    largest = (1 << magnitude_bits) - 1
     frequencies = np.ones(2 * largest + 1)
     frequencies[largest] = middle
     frequencies[largest + 1 : largest + 1 + len(side)] = side
@@ -197,13 +197,13 @@ def _two_sided(side: Sequence[int], middle: int, magnitude: int) -> NDArray[np.f
     return frequencies
 
 
-def _laplace_side(scale_index: int, magnitude: int) -> Sequence[int]:
-    """Laplace frequencies of 1, 2, …, up to 2^magnitude - 1 or the last that exceeds 1."""
+def _laplace_side(scale_index: int, magnitude_bits: int) -> Sequence[int]:
+    """Laplace frequencies of 1, 2, …, up to 2^magnitude_bits - 1 or the last that exceeds 1."""
     decay = DECAYS[scale_index]
     ratio = decay * decay >> 32
     frequency = decay * (_ONE + decay) >> 32
     side = []
-    for _ in range((1 << magnitude) - 1):
+    for _ in range((1 << magnitude_bits) - 1):
         if frequency <= 1:
             break
         side.append(frequency)
@@ -212,20 +212,20 @@ def _laplace_side(scale_index: int, magnitude: int) -> Sequence[int]:
 
 
 @lru_cache(maxsize=_CACHED_MODELS)
-def generalized_normal(scale_index: int, magnitude: int, shape: int) -> Model:
+def generalized_normal(scale_index: int, magnitude_bits: int, shape: int) -> Model:
     """The model of `generalized_normal_frequencies`."""
-    return _model(1 - (1 << magnitude), generalized_normal_frequencies(scale_index, magnitude, shape))
+    return _model(1 - (1 << magnitude_bits), generalized_normal_frequencies(scale_index, magnitude_bits, shape))
 
 
-def laplace(scale_index: int, magnitude: int) -> Model:
+def laplace(scale_index: int, magnitude_bits: int) -> Model:
     """The model of `laplace_frequencies`."""
-    return generalized_normal(scale_index, magnitude, 0)
+    return generalized_normal(scale_index, magnitude_bits, 0)
 
 
 @lru_cache(maxsize=_CACHED_MODELS)
-def onesided(scale_index: int, magnitude: int) -> Model:
+def onesided(scale_index: int, magnitude_bits: int) -> Model:
     """The model of `onesided_frequencies`."""
-    return _model(0, onesided_frequencies(scale_index, magnitude))
+    return _model(0, onesided_frequencies(scale_index, magnitude_bits))
 
 
 @lru_cache(maxsize=_CACHED_MODELS)

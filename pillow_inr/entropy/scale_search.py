@@ -14,24 +14,27 @@ _SMALLEST_LOG_FREQUENCY = -32 * np.log(2)  # frequencies are at least 1, here in
 _PROBABILITY_BITS = 24
 
 
-def onesided_scale(values: NDArray[np.int32], magnitude: int) -> int:
-    """The scale index that codes nonnegative integers below 2^magnitude in the fewest bits under `onesided`."""
-    log_frequencies = _log_frequencies(0, magnitude)
+def onesided_scale(values: NDArray[np.int32], magnitude_bits: int) -> int:
+    """The scale index that codes nonnegative integers below 2^magnitude_bits in the fewest bits under `onesided`."""
+    log_frequencies = _log_frequencies(0, magnitude_bits)
     log_frequencies[:, 0] = 0
     frequencies = np.exp(log_frequencies)
-    lengths = _bits(frequencies, frequencies.sum(axis=1), 1 << magnitude)
-    return int((_histograms([values], magnitude) @ lengths.T).argmin())
+    lengths = _bits(frequencies, frequencies.sum(axis=1), 1 << magnitude_bits)
+    return int((_histograms([values], magnitude_bits) @ lengths.T).argmin())
 
 
-def scale_and_shape(symbols: NDArray[np.int32], magnitude: int) -> tuple[int, int]:
-    """The scale index and shape that code symbols of magnitudes below 2^magnitude in the fewest bits."""
-    lengths = np.concatenate([scale_lengths([symbols], magnitude, shape) for shape in range(SHAPE_MAX + 1)])
+def scale_and_shape(symbols: NDArray[np.int32], magnitude_bits: int) -> tuple[int, int]:
+    """The scale index and shape that code symbols of magnitudes below 2^magnitude_bits in the fewest bits."""
+    lengths = np.concatenate([scale_lengths([symbols], magnitude_bits, shape) for shape in range(SHAPE_MAX + 1)])
     shape, scale_index = np.unravel_index(lengths.argmin(), lengths.shape)
     return int(scale_index), int(shape)
 
 
 def offset_scales(
-    groups: list[NDArray[np.int32]], magnitude: int, candidates: NDArray[np.int64], offset_bits: NDArray[np.float64]
+    groups: list[NDArray[np.int32]],
+    magnitude_bits: int,
+    candidates: NDArray[np.int64],
+    offset_bits: NDArray[np.float64],
 ) -> tuple[int, int, list[int] | None]:
     """A scale index and shape for all groups together, and the best offset from that scale index for each group.
 
@@ -39,7 +42,7 @@ def offset_scales(
     symbols' bits and the offset's own.
 
     Args:
-        groups: symbols of magnitudes below 2^magnitude.
+        groups: symbols of magnitudes below 2^magnitude_bits.
         candidates: scale index that each offset (column) leads to from each scale index (row), shape (64, offsets).
         offset_bits: code length of each offset, shape (offsets,).
     Returns:
@@ -47,7 +50,7 @@ def offset_scales(
     """
     choices: list[tuple[float, int, int, list[int] | None]] = []
     for shape in range(SHAPE_MAX + 1):
-        lengths = scale_lengths(groups, magnitude, shape)
+        lengths = scale_lengths(groups, magnitude_bits, shape)
         shared = lengths.sum(axis=0)
         choices.append((float(shared.min()), int(shared.argmin()), shape, None))
         each = lengths[:, candidates] + offset_bits
@@ -59,7 +62,7 @@ def offset_scales(
 
 
 def viterbi_scales(
-    groups: list[NDArray[np.int32]], magnitude: int, difference_bits: NDArray[np.float64]
+    groups: list[NDArray[np.int32]], magnitude_bits: int, difference_bits: NDArray[np.float64]
 ) -> tuple[list[int], int]:
     """The best sequence of scale indices, each coded as the difference from the one before, and one shape for all.
 
@@ -68,14 +71,16 @@ def viterbi_scales(
         sum_i bits(group i | scale index j_i) + sum_(i > 1) difference_bits(j_i - j_(i - 1)).
 
     Args:
-        groups: symbols of magnitudes below 2^magnitude.
+        groups: symbols of magnitudes below 2^magnitude_bits.
         difference_bits: code length of each difference from -63 to 63, shape (127,).
     Returns:
         The scale index of each group, and the shape.
     Source: Viterbi 1967; docs/format.md section 4.8 (kernel 1).
     """
     transition_bits = difference_bits[_SCALES[None, :] - _SCALES[:, None] + SCALE_INDEX_MAX]
-    paths = [_shortest_path(scale_lengths(groups, magnitude, shape), transition_bits) for shape in range(SHAPE_MAX + 1)]
+    paths = [
+        _shortest_path(scale_lengths(groups, magnitude_bits, shape), transition_bits) for shape in range(SHAPE_MAX + 1)
+    ]
     shape = min(range(SHAPE_MAX + 1), key=lambda shape: paths[shape][0])
     return paths[shape][1], shape
 
@@ -99,17 +104,17 @@ def _shortest_path(lengths: NDArray[np.float64], transition_bits: NDArray[np.flo
     return float(total.min()), path[::-1]
 
 
-def scale_lengths(groups: list[NDArray[np.int32]], magnitude: int, shape: int) -> NDArray[np.float64]:
+def scale_lengths(groups: list[NDArray[np.int32]], magnitude_bits: int, shape: int) -> NDArray[np.float64]:
     """Code length of each group of symbols (row) at each scale index (column) under `generalized_normal`.
 
     Args:
-        groups: symbols of magnitudes below 2^magnitude.
+        groups: symbols of magnitudes below 2^magnitude_bits.
     Returns:
         Bits, shape (groups, 64).
     """
-    frequencies = np.exp(_log_frequencies(shape, magnitude))
-    bits = _bits(frequencies, 2 * frequencies.sum(axis=1) - frequencies[:, 0], (2 << magnitude) - 1)
-    return _histograms(groups, magnitude) @ bits.T
+    frequencies = np.exp(_log_frequencies(shape, magnitude_bits))
+    bits = _bits(frequencies, 2 * frequencies.sum(axis=1) - frequencies[:, 0], (2 << magnitude_bits) - 1)
+    return _histograms(groups, magnitude_bits) @ bits.T
 
 
 def _bits(frequencies: NDArray[np.float64], totals: NDArray[np.float64], alphabet: int) -> NDArray[np.float64]:
@@ -119,13 +124,13 @@ def _bits(frequencies: NDArray[np.float64], totals: NDArray[np.float64], alphabe
     return bits
 
 
-def _log_frequencies(shape: int, magnitude: int) -> NDArray[np.float64]:
-    """Closed form of ln(frequency / 2^32) of 0..2^magnitude - 1 at each scale index, shape (64, 2^magnitude).
+def _log_frequencies(shape: int, magnitude_bits: int) -> NDArray[np.float64]:
+    """Closed form of ln(frequency / 2^32) of 0..2^magnitude_bits - 1 at each scale index, shape (64, 2^magnitude_bits).
 
     The exact recurrences in `distributions` loop over all magnitudes for each scale index, which takes seconds where a
     tensor has large symbols.
     """
-    values = np.arange(1 << magnitude)
+    values = np.arange(1 << magnitude_bits)
     offsets = SHAPES[shape]
     if offsets is None:
         log_frequencies = (2 * values - 1) * _LOG_DECAYS[:, None] + np.log1p(np.exp(_LOG_DECAYS))[:, None]
@@ -138,13 +143,13 @@ def _log_frequencies(shape: int, magnitude: int) -> NDArray[np.float64]:
     return floored
 
 
-def laplace_bits(scale_index: int, magnitude: int) -> NDArray[np.float64]:
-    """Ideal code length of each of -(2^magnitude - 1)..2^magnitude - 1 under `laplace`: -log2 of its probability."""
-    frequencies = laplace_frequencies(scale_index, magnitude)
+def laplace_bits(scale_index: int, magnitude_bits: int) -> NDArray[np.float64]:
+    """-log2 of the probability of each of -(2^magnitude_bits - 1)..2^magnitude_bits - 1 under `laplace`."""
+    frequencies = laplace_frequencies(scale_index, magnitude_bits)
     bits: NDArray[np.float64] = -np.log2(frequencies / frequencies.sum())
     return bits
 
 
-def _histograms(groups: list[NDArray[np.int32]], magnitude: int) -> NDArray[np.float64]:
-    """How often each magnitude occurs in each group, shape (groups, 2^magnitude)."""
-    return np.array([np.bincount(np.abs(group).ravel(), minlength=1 << magnitude) for group in groups], np.float64)
+def _histograms(groups: list[NDArray[np.int32]], magnitude_bits: int) -> NDArray[np.float64]:
+    """How often each magnitude occurs in each group, shape (groups, 2^magnitude_bits)."""
+    return np.array([np.bincount(np.abs(group).ravel(), minlength=1 << magnitude_bits) for group in groups], np.float64)

@@ -107,7 +107,7 @@ def _enough_memory() -> Iterator[None]:
 
 
 def encoder(name: str) -> "Encoder":
-    """The encoder of the model of this name, one of `registry.model_names`; of "auto", the one that chooses by the image."""
+    """The encoder of the model of this name, or of "auto", which chooses by the image (`registry.model_names`)."""
     if name == AUTO:
         module = import_module(".selection", __package__)
     else:

@@ -1,7 +1,7 @@
 """Shares blocks of work among threads, and limits their number."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -25,17 +25,18 @@ def cores() -> int:
     return found if _most is None else min(found, _most)
 
 
-def share(blocks: list[_Block], work: Callable[[Iterator[_Block]], None]) -> None:
+def share(blocks: Sequence[_Block], work: Callable[[Iterator[_Block]], None]) -> None:
     """Process blocks in several threads. After an error, or Ctrl-C, no further block is begun.
 
     Args:
-        blocks: emptied in the end if there are several threads.
+        blocks: what there is to do.
         work: called in each thread with an iterator over the blocks, which all threads share.
     """
     threads = min(cores(), THREADS_MAX, len(blocks))
     # Each thread takes a new block when it is ready, so a core that is busy elsewhere does not delay the others.
     # Threads can share the iterator of a list.
-    left = iter(blocks)
+    queue = list(blocks)
+    left = iter(queue)
     if threads <= 1:
         work(left)
         return
@@ -44,6 +45,6 @@ def share(blocks: list[_Block], work: Callable[[Iterator[_Block]], None]) -> Non
         try:
             wait(tasks, return_when=FIRST_EXCEPTION)
         finally:
-            blocks.clear()  # after Ctrl-C or an error: the threads end after their current blocks
+            queue.clear()  # after Ctrl-C or an error: the threads end after their current blocks
         for task in tasks:
             task.result()

@@ -164,13 +164,13 @@ def _within_budget(source: SourceImage, options: EncodeOptions, budget: int, dea
 def _blank(source: SourceImage) -> Trial:
     """The shortest file of an image: base weights, grids of zeros, no preview."""
     plan = make_plan(EncodeOptions(steps=1), source.size, RD_LAMBDA_RANGE[1])
-    streams = [_blank_stream(source.channels, plan, region) for region in _regions(source, plan)]
+    streams = [_blank_stream(source.channels, plan, box) for box in _tile_boxes(source, plan)]
     payload = pack_streams(plan.header, streams)
     return Trial(source.pack(plan.header, payload, (), FORMAT.open), plan.rd_lambda)
 
 
-def _blank_stream(channels: int, plan: PyramidPlan, region: tuple[int, int, int, int]) -> bytes:
-    left, top, right, bottom = region
+def _blank_stream(channels: int, plan: PyramidPlan, box: tuple[int, int, int, int]) -> bytes:
+    left, top, right, bottom = box
     header = plan.header
     residuals = {
         name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in shapes(header.preset, channels).items()
@@ -182,11 +182,11 @@ def _blank_stream(channels: int, plan: PyramidPlan, region: tuple[int, int, int,
 def _fit_tiles(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, deadline: Deadline) -> bytes:
     """Fit and code the tiles one after another: each fit uses all cores, and the memory is that of one tile."""
     fit, header = _load_fit(), plan.header
-    regions = _regions(source, plan)
+    boxes = _tile_boxes(source, plan)
     streams: list[bytes] = []
     left_pixels = source.pixels
     with reporting(options.progress) as report:
-        for left, top, right, bottom in regions:
+        for left, top, right, bottom in boxes:
             pixels = (right - left) * (bottom - top)
             fitted = fit(
                 source.samples[top:bottom, left:right],
@@ -198,7 +198,7 @@ def _fit_tiles(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, d
                 seed=options.seed,
                 deadline=deadline.part(pixels / left_pixels).at,
                 device=options.device,
-                report=report and partial(_report_of_all, report, len(streams), len(regions)),
+                report=report and partial(_report_of_all, report, len(streams), len(boxes)),
             )
             left_pixels -= pixels
             streams.append(
@@ -230,8 +230,8 @@ def _report_of_all(
     report(done * steps + step, tiles * steps, psnr_db, bits_per_pixel)
 
 
-def _regions(source: SourceImage, plan: PyramidPlan) -> list[tuple[int, int, int, int]]:
-    return list(source.regions(plan.header.tile_side or max(source.size)))
+def _tile_boxes(source: SourceImage, plan: PyramidPlan) -> list[tuple[int, int, int, int]]:
+    return list(source.tile_boxes(plan.header.tile_side or max(source.size)))
 
 
 def _load_fit() -> "Callable[..., Fitted]":

@@ -95,10 +95,10 @@ class Laplace:
 
     def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """As `WeightDecoder.decode`."""
-        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
-        if not magnitude:
+        magnitude_bits = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
+        if not magnitude_bits:
             return _zeros(shape)
-        model = laplace(self.scale.decode(decoder), magnitude)
+        model = laplace(self.scale.decode(decoder), magnitude_bits)
         return decoder.decode(model, math.prod(shape)).reshape(shape)
 
 
@@ -110,16 +110,16 @@ class GeneralizedNormal:
 
     def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
         """As `WeightCoder.encode`."""
-        magnitude = _encode_magnitude(encoder, symbols)
-        if magnitude:
-            _encode_generalized_normal(encoder, symbols, magnitude, self.scale)
+        magnitude_bits = _encode_magnitude(encoder, symbols)
+        if magnitude_bits:
+            _encode_generalized_normal(encoder, symbols, magnitude_bits, self.scale)
 
     def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """As `WeightDecoder.decode`."""
-        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
-        if not magnitude:
+        magnitude_bits = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
+        if not magnitude_bits:
             return _zeros(shape)
-        return _decode_generalized_normal(decoder, shape, magnitude, self.scale)
+        return _decode_generalized_normal(decoder, shape, magnitude_bits, self.scale)
 
 
 class Kernel:
@@ -134,38 +134,40 @@ class Kernel:
 
     def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
         """As `WeightCoder.encode`; shape (inputs, outputs)."""
-        magnitude = _encode_magnitude(encoder, symbols)
-        if not magnitude:
+        magnitude_bits = _encode_magnitude(encoder, symbols)
+        if not magnitude_bits:
             return
         columns = list(symbols.T)
         from ...entropy import scale_search  # readers need no search
 
         offset_bits = scale_search.laplace_bits(_OFFSET_SCALE, _OFFSET_MAGNITUDE)
-        index, shape, offsets = scale_search.offset_scales(columns, magnitude, _OFFSET_SCALES, offset_bits)
+        index, shape, offsets = scale_search.offset_scales(columns, magnitude_bits, _OFFSET_SCALES, offset_bits)
         self.scale.encode(encoder, index)
         encoder.encode(shape, uniform(SHAPE_MAX + 1))
         encoder.encode(int(offsets is not None), uniform(2))
         if offsets is None:
-            encoder.encode(symbols.T, generalized_normal(index, magnitude, shape))
+            encoder.encode(symbols.T, generalized_normal(index, magnitude_bits, shape))
             return
         encoder.encode(np.array(offsets, np.int32) - _OFFSET_MAX, laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE))
         for column, scale in zip(columns, _OFFSET_SCALES[index, offsets].tolist(), strict=True):
-            encoder.encode(column, generalized_normal(scale, magnitude, shape))
+            encoder.encode(column, generalized_normal(scale, magnitude_bits, shape))
 
     def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """As `WeightDecoder.decode`; shape (inputs, outputs)."""
-        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
-        if not magnitude:
+        magnitude_bits = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
+        if not magnitude_bits:
             return _zeros(shape)
         rows, columns = shape
         index = self.scale.decode(decoder)
         shape_index = decoder.decode_one(uniform(SHAPE_MAX + 1))
         if not decoder.decode_one(uniform(2)):
-            symbols = decoder.decode(generalized_normal(index, magnitude, shape_index), rows * columns)
+            symbols = decoder.decode(generalized_normal(index, magnitude_bits, shape_index), rows * columns)
             return symbols.reshape(columns, rows).T
         offsets = decoder.decode(laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE), columns) + _OFFSET_MAX
         scales = _OFFSET_SCALES[index, offsets].tolist()
-        return np.array([decoder.decode(generalized_normal(scale, magnitude, shape_index), rows) for scale in scales]).T
+        return np.array(
+            [decoder.decode(generalized_normal(scale, magnitude_bits, shape_index), rows) for scale in scales]
+        ).T
 
 
 class FirstKernel:
@@ -177,26 +179,26 @@ class FirstKernel:
 
     def encode(self, encoder: Encoder, symbols: NDArray[np.int32]) -> None:
         """As `WeightCoder.encode`; shape (2 + 4 F, outputs)."""
-        magnitude = _encode_magnitude(encoder, symbols)
-        if not magnitude:
+        magnitude_bits = _encode_magnitude(encoder, symbols)
+        if not magnitude_bits:
             return
         groups = row_groups(len(symbols))
         grouped = [symbols[np.equal(groups, group)] for group in range(max(groups) + 1)]
         from ...entropy import scale_search
 
         difference_bits = scale_search.laplace_bits(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE)
-        scales, shape = scale_search.viterbi_scales(grouped, magnitude, difference_bits)
+        scales, shape = scale_search.viterbi_scales(grouped, magnitude_bits, difference_bits)
         _scale_index(FIRST_SCALE_INDEX).encode(encoder, scales[0])
         encoder.encode(shape, uniform(SHAPE_MAX + 1))
         for previous, scale in pairwise(scales):
             encoder.encode(scale - previous, laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE))
         for row, group in zip(symbols, groups, strict=True):
-            encoder.encode(row, generalized_normal(scales[group], magnitude, shape))
+            encoder.encode(row, generalized_normal(scales[group], magnitude_bits, shape))
 
     def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """As `WeightDecoder.decode`; shape (2 + 4 F, outputs)."""
-        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
-        if not magnitude:
+        magnitude_bits = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
+        if not magnitude_bits:
             return _zeros(shape)
         rows, columns = shape
         groups = row_groups(rows)
@@ -205,7 +207,10 @@ class FirstKernel:
         differences = decoder.decode(laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE), max(groups))
         scales = [_in_range("scale index", int(index), SCALE_INDEX_MAX) for index in np.cumsum([first, *differences])]
         return np.array(
-            [decoder.decode(generalized_normal(scales[group], magnitude, shape_index), columns) for group in groups]
+            [
+                decoder.decode(generalized_normal(scales[group], magnitude_bits, shape_index), columns)
+                for group in groups
+            ]
         )
 
 
@@ -222,27 +227,27 @@ class SineBias:
         """As `WeightCoder.encode`; shape (units,)."""
         differences = np.diff(symbols, prepend=np.int32(0))
         rising = bool((differences >= 0).all())
-        magnitude = _encode_magnitude(encoder, differences if rising else symbols)
-        if not magnitude:
+        magnitude_bits = _encode_magnitude(encoder, differences if rising else symbols)
+        if not magnitude_bits:
             return
         encoder.encode(int(rising), uniform(2))
         if rising:
             from ...entropy import scale_search
 
-            index = scale_search.onesided_scale(differences, magnitude)
+            index = scale_search.onesided_scale(differences, magnitude_bits)
             self.scale.encode(encoder, index)
-            encoder.encode(differences, onesided(index, magnitude))
+            encoder.encode(differences, onesided(index, magnitude_bits))
         else:
-            _encode_generalized_normal(encoder, symbols, magnitude, self.scale)
+            _encode_generalized_normal(encoder, symbols, magnitude_bits, self.scale)
 
     def decode(self, decoder: Decoder, shape: tuple[int, ...]) -> NDArray[np.int32]:
         """As `WeightDecoder.decode`; shape (units,)."""
-        magnitude = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
-        if not magnitude:
+        magnitude_bits = decoder.decode_one(uniform(MAGNITUDE_MAX + 1))
+        if not magnitude_bits:
             return _zeros(shape)
         if not decoder.decode_one(uniform(2)):
-            return _decode_generalized_normal(decoder, shape, magnitude, self.scale)
-        differences = decoder.decode(onesided(self.scale.decode(decoder), magnitude), math.prod(shape))
+            return _decode_generalized_normal(decoder, shape, magnitude_bits, self.scale)
+        differences = decoder.decode(onesided(self.scale.decode(decoder), magnitude_bits), math.prod(shape))
         symbols = np.cumsum(differences, dtype=np.int32)  # at most 1024 units: below 2^25
         _in_range("largest bias", int(symbols[-1]), SYMBOL_MAX)
         return symbols
@@ -262,28 +267,28 @@ def row_groups(rows: int) -> list[int]:
 
 
 def _encode_magnitude(encoder: Encoder, values: NDArray[np.int32]) -> int:
-    magnitude = int(np.abs(values).max()).bit_length()
-    encoder.encode(magnitude, uniform(MAGNITUDE_MAX + 1))
-    return magnitude
+    magnitude_bits = int(np.abs(values).max()).bit_length()
+    encoder.encode(magnitude_bits, uniform(MAGNITUDE_MAX + 1))
+    return magnitude_bits
 
 
 def _encode_generalized_normal(
-    encoder: Encoder, symbols: NDArray[np.int32], magnitude: int, scale: DeltaCodedIndex
+    encoder: Encoder, symbols: NDArray[np.int32], magnitude_bits: int, scale: DeltaCodedIndex
 ) -> None:
     from ...entropy import scale_search
 
-    index, shape = scale_search.scale_and_shape(symbols, magnitude)
+    index, shape = scale_search.scale_and_shape(symbols, magnitude_bits)
     scale.encode(encoder, index)
     encoder.encode(shape, uniform(SHAPE_MAX + 1))
-    encoder.encode(symbols, generalized_normal(index, magnitude, shape))
+    encoder.encode(symbols, generalized_normal(index, magnitude_bits, shape))
 
 
 def _decode_generalized_normal(
-    decoder: Decoder, shape: tuple[int, ...], magnitude: int, scale: DeltaCodedIndex
+    decoder: Decoder, shape: tuple[int, ...], magnitude_bits: int, scale: DeltaCodedIndex
 ) -> NDArray[np.int32]:
     index = scale.decode(decoder)
     shape_index = decoder.decode_one(uniform(SHAPE_MAX + 1))
-    return decoder.decode(generalized_normal(index, magnitude, shape_index), math.prod(shape)).reshape(shape)
+    return decoder.decode(generalized_normal(index, magnitude_bits, shape_index), math.prod(shape)).reshape(shape)
 
 
 def _zeros(shape: tuple[int, ...]) -> NDArray[np.int32]:
