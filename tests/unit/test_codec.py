@@ -329,6 +329,7 @@ def test_a_psnr_that_was_not_reached_is_told_once(encoders: FakeEncoders) -> Non
         with pytest.warns(UserWarning) as notes:
             encoders.chosen(size, psnr=40)
         assert [str(note.message) for note in notes] == ["psnr=40 dB was not reached: the file has 30.00 dB"]
+        assert notes[0].filename == __file__  # not a line of the package
 
 
 @pytest.mark.parametrize(

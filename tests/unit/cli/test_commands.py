@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 pytest.importorskip("click")
 
 from pillow_inr import api
-from pillow_inr.cli import fitting
+from pillow_inr.cli import commands, fitting
 from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.errors import FitError
 from pillow_inr.format.metadata import Metadata
@@ -34,6 +35,13 @@ def test_help_names_the_commands_and_options() -> None:
     assert all(option in text for option in ("--target-bytes", "--bpp", "--psnr", "--init", "--strip"))
     text = run("decode", "--help").output
     assert all(option in text for option in ("--size", "--box", "--format", "--out", "--force", "--quiet"))
+
+
+@pytest.mark.parametrize("command", ["encode", "batch", "compare"])
+def test_every_option_of_an_encode_is_one_of_the_command(command: str) -> None:
+    parameters = commands.main.commands[command].params
+    names = {field.name for field in fields(EncodeOptions)} - {"progress"}  # the commands show their own
+    assert names <= {parameter.name for parameter in parameters}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
