@@ -1,6 +1,6 @@
-"""Keeps what took long to compile for the next image like the last one, within a bound on memory.
+"""A cache of compiled programs, within a bound on memory: the least recently used are dropped.
 
-Knows no TensorFlow: what is dropped here is freed as soon as nobody else refers to it.
+Knows no TensorFlow: what is dropped is freed as soon as nothing else refers to it.
 """
 
 import ctypes
@@ -28,7 +28,7 @@ _lock = Lock()
 
 @contextmanager
 def borrowed(key: Hashable, megabytes: float, make: Callable[[], _Kept], *, shared: bool = False) -> Iterator[_Kept]:
-    """Give what is kept under a key, or else make it, and keep it afterwards.
+    """Lend the object kept under a key, made if there is none, and keep it afterwards.
 
     Args:
         megabytes: about what it takes.

@@ -14,12 +14,13 @@ pytest.importorskip("tensorflow")
 import keras
 import tensorflow as tf
 
+from pillow_inr.encoding.schedule import Schedule
 from pillow_inr.entropy import quantization
 from pillow_inr.errors import BackendError, FitError
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.fitted import Budget, Fitted
-from pillow_inr.models.siren.training import fit, trainer
+from pillow_inr.models.siren.training import fit, rate_control, trainer
 from tests.support.checks import LEVELS, gradient
 
 pytestmark = pytest.mark.keras
@@ -248,7 +249,9 @@ def _fitted(rate_bits: float) -> Fitted:
     return Fitted([], [], 30.0, rate_bits, [])
 
 
-def _control(budget_bytes: int = 1000, coded_share: float = 1.0) -> tuple[fit._RateControl, FakeTrainer, list[float]]:
+def _control(
+    budget_bytes: int = 1000, coded_share: float = 1.0
+) -> tuple[rate_control.RateControl, FakeTrainer, list[float]]:
     """A control whose coder takes so much of the estimate, its trainer, and the estimates that were coded."""
     coded: list[float] = []
 
@@ -256,14 +259,14 @@ def _control(budget_bytes: int = 1000, coded_share: float = 1.0) -> tuple[fit._R
         coded.append(fitted.rate_bits)
         return round(coded_share * fitted.rate_bits / 8)
 
-    return fit._RateControl(Budget(budget_bytes, coded_bytes), 1e-3), FakeTrainer(1e-3), coded
+    return rate_control.RateControl(Budget(budget_bytes, coded_bytes), 1e-3), FakeTrainer(1e-3), coded
 
 
 def test_too_many_bits_raise_lambda_and_coarsen_the_steps() -> None:
     control, trainer, _ = _control()
     control.steer(trainer, _fitted(8 * 1200), 0.3)
     assert trainer.rd_lambda > 1e-3
-    assert -fit.PUSH_MAX <= trainer.refined[0] < 0
+    assert -rate_control.PUSH_MAX <= trainer.refined[0] < 0
     once = trainer.rd_lambda
     control.steer(trainer, _fitted(8 * 1200), 0.31)
     assert trainer.rd_lambda > once  # the integral grows
@@ -273,13 +276,13 @@ def test_too_few_bits_lower_lambda_and_refine_the_steps() -> None:
     control, trainer, _ = _control()
     control.steer(trainer, _fitted(8 * 800), 0.3)
     assert trainer.rd_lambda < 1e-3
-    assert 0 < trainer.refined[0] <= fit.PUSH_MAX
+    assert 0 < trainer.refined[0] <= rate_control.PUSH_MAX
 
 
 def test_a_size_just_below_the_budget_is_left_as_it_is() -> None:
     control, trainer, _ = _control()
-    control.steer(trainer, _fitted(8 * 1000 * fit.BUDGET_AIM), 0.3)
-    assert fit.BUDGET_AIM < 1
+    control.steer(trainer, _fitted(8 * 1000 * rate_control.BUDGET_AIM), 0.3)
+    assert rate_control.BUDGET_AIM < 1
     assert trainer.rd_lambda == pytest.approx(1e-3)
     assert trainer.refined[0] == pytest.approx(0, abs=1e-9)
 
@@ -289,9 +292,9 @@ def test_lambda_and_pushes_are_bounded(rate_bits: float) -> None:
     control, trainer, _ = _control()
     for _ in range(1000):
         control.steer(trainer, _fitted(rate_bits), 0.5)
-    span = math.exp(fit.RD_LAMBDA_SPAN + fit.PROPORTIONAL_GAIN / 2)
+    span = math.exp(rate_control.RD_LAMBDA_SPAN + rate_control.PROPORTIONAL_GAIN / 2)
     assert 1e-3 / span * 0.999 <= trainer.rd_lambda <= 1e-3 * span * 1.001
-    assert max(map(abs, trainer.refined)) <= fit.PUSH_MAX
+    assert max(map(abs, trainer.refined)) <= rate_control.PUSH_MAX
     # It comes back: the integral has not run away.
     for _ in range(60):
         control.steer(trainer, _fitted(8e4 if rate_bits == 0 else 80.0), 0.6)
@@ -300,7 +303,7 @@ def test_lambda_and_pushes_are_bounded(rate_bits: float) -> None:
 
 def test_steps_are_left_alone_at_the_end() -> None:
     control, trainer, _ = _control()
-    control.steer(trainer, _fitted(8 * 1200), fit.LAST_PUSH)
+    control.steer(trainer, _fitted(8 * 1200), rate_control.LAST_PUSH)
     assert trainer.refined == []
     assert trainer.rd_lambda > 1e-3
 
@@ -309,9 +312,9 @@ def test_real_bytes_count_and_are_measured_now_and_then() -> None:
     control, trainer, coded = _control(coded_share=0.9)
     positions = np.linspace(0.05, 0.99, 200)
     for position in positions:
-        control.steer(trainer, _fitted(8 * 1000 * fit.BUDGET_AIM / 0.9), position)
+        control.steer(trainer, _fitted(8 * 1000 * rate_control.BUDGET_AIM / 0.9), position)
     assert trainer.rd_lambda == pytest.approx(1e-3, rel=0.02)
-    assert 0.9 / fit.MEASURE_EVERY / 2 <= len(coded) <= 1 / fit.MEASURE_EVERY + 1
+    assert 0.9 / rate_control.MEASURE_EVERY / 2 <= len(coded) <= 1 / rate_control.MEASURE_EVERY + 1
 
 
 def test_a_budget_steers_a_fit() -> None:
@@ -325,12 +328,12 @@ def test_a_budget_steers_a_fit() -> None:
 
 def test_schedule_meets_both_ends() -> None:
     for steps, deadline in product((1, 2, 3, 7, 10, 19, 130), (None, time.perf_counter() + 1e6)):
-        schedule = fit._Schedule(steps, 50, deadline)
+        schedule = Schedule(steps, deadline)
         made = 0
         for phase_end in (fit.RATE_PHASE_START, 1.0):
-            while schedule.position < phase_end:
-                count, last = schedule.next_call(phase_end)
-                schedule.advance(count, last)
+            while schedule.progress < phase_end:
+                count, last = fit._next_call(schedule, 50, phase_end)
+                schedule.advance_to(last, count)
                 made += count
-            assert schedule.position == phase_end
+            assert schedule.progress == phase_end
         assert schedule.step == made == max(steps, 2)

@@ -165,9 +165,8 @@ class Kernel:
             return symbols.reshape(columns, rows).T
         offsets = decoder.decode(laplace(_OFFSET_SCALE, _OFFSET_MAGNITUDE), columns) + _OFFSET_MAX
         scales = _OFFSET_SCALES[index, offsets].tolist()
-        return np.array(
-            [decoder.decode(generalized_normal(scale, magnitude_bits, shape_index), rows) for scale in scales]
-        ).T
+        models = (generalized_normal(scale, magnitude_bits, shape_index) for scale in scales)
+        return np.array([decoder.decode(model, rows) for model in models]).T
 
 
 class FirstKernel:
@@ -206,12 +205,8 @@ class FirstKernel:
         shape_index = decoder.decode_one(uniform(SHAPE_MAX + 1))
         differences = decoder.decode(laplace(_FREQUENCY_SCALE, _FREQUENCY_MAGNITUDE), max(groups))
         scales = [_in_range("scale index", int(index), SCALE_INDEX_MAX) for index in np.cumsum([first, *differences])]
-        return np.array(
-            [
-                decoder.decode(generalized_normal(scales[group], magnitude_bits, shape_index), columns)
-                for group in groups
-            ]
-        )
+        models = (generalized_normal(scales[group], magnitude_bits, shape_index) for group in groups)
+        return np.array([decoder.decode(model, columns) for model in models])
 
 
 class SineBias:

@@ -1,8 +1,8 @@
-"""The fit of a pyramid: from an image to symbols of its grids and its networks' differences from a prior.
+"""The fit of a pyramid: from an image to symbols of its latent grids and its networks' weight residuals.
 
-Within a schedule or a deadline. Alone, with `pyramid_training` and `pyramid_graph`, imports TensorFlow for pyramids.
-The recipe is Cool-chic 5's (Orange), from a prior and in a twentieth of its steps: soft rounding and noise that fade,
-SOAP on the networks and Adam on the latents, at last the networks alone on the symbols as they are.
+A number of steps or a deadline ends it. The recipe is Cool-chic 5's (Orange), from base weights and in a twentieth of
+its steps. First, latents and networks are trained together: soft rounding and noise that fade, Adam on the latents,
+SOAP on the networks. Then the latents are quantized, and the networks alone are trained on the symbols.
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....encoding.progress import Report
+from ....encoding.schedule import Schedule
 from ....errors import FitError
 from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
@@ -23,12 +24,10 @@ from ..context import SYMBOL_MAX
 from ..latent_coding import WeightResidual, weight_residual_bits
 from ..structure import LEVELS, as_floats
 from . import initial_latents
-from .rounding import round_weight_residuals
 from .soap import Soap, Tensors
 from .trainer import NOISE_OFFSETS, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
+from .weight_quantization import quantize_weights
 
-# Cost of a step on four cores of 2024, of each megapixel.
-MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
 # Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
 JOINT = 0.9
 # First learning rates; half a cosine takes them to FINAL_RATE of that. Of networks; of the finest grid's latents, in
@@ -43,7 +42,8 @@ FINAL_RATE = 0.01
 # The networks' rate on rounded latents, relative to the first, falls linearly.
 TUNING_RATE = 0.1
 NETWORK_CLIP = 0.1
-# Of a tensor's differences from the prior: the smallest mean magnitude, and where the pull towards zero bends.
+# Of a tensor's weight residuals: the smallest mean magnitude, and the magnitude below which the gradient of their rate
+# falls to zero instead of changing its sign at once.
 SMALLEST_SCALE = 2.0**-9
 NETWORK_RD_WEIGHT = 1.0
 # Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
@@ -54,8 +54,8 @@ FILTERED_STEPS = 250
 # Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
 TEMPERATURES = (0.35, 0.08)
 DEVIATIONS = (0.22, 0.15)
-# Learning rates of successive attempts, should a fit diverge.
-ATTEMPTS = (1.0, 0.3, 0.1)
+# Factors of all learning rates in successive attempts, should a fit diverge.
+LEARNING_RATE_FACTORS = (1.0, 0.3, 0.1)
 # Seconds between reports.
 REPORT_EVERY = 0.2
 
@@ -70,7 +70,7 @@ class Fitted:
     """Symbols, finest first."""
     psnr_db: float
     rate_bits: float
-    """Estimated length of grids and differences."""
+    """Estimated length of grids and weight residuals."""
 
 
 def fit(
@@ -90,9 +90,9 @@ def fit(
 
     Args:
         image: shape (height, width, channels).
-        scale: makes network values of the samples; their mean squared error is the distortion.
+        scale: normalizes the samples; their mean squared error is the distortion.
         preset: index into `structure.PRESETS`.
-        prior: number of the prior that the networks start from and are coded against.
+        base_index: set of base weights that the networks start from and are coded against.
         rd_lambda: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
         steps: passes over the image, >= 1; fewer are made when the deadline comes first.
         seed: of the noise.
@@ -111,16 +111,16 @@ def fit(
         target = trainer.image(values)
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         base = structure.base_weights(preset, base_index, channels)
-        for learning_rate_divisor in ATTEMPTS:
-            run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_divisor)
-            schedule = _Schedule(steps, deadline)
+        for factor in LEARNING_RATE_FACTORS:
+            run = _Run(trainer, target, first, base, rd_lambda, seed, factor)
+            schedule = Schedule(steps, deadline, untimed_steps=1)
             run.train(schedule, report)
             fitted = run.result()
             if fitted is not None and not is_failed_fit(fitted.psnr_db, variance, rd_lambda / (width * height)):
                 if report is not None:
                     report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
                 return fitted
-    raise FitError(f"the fit diverged {len(ATTEMPTS)} times; try another seed or a lower quality")
+    raise FitError(f"the fit diverged {len(LEARNING_RATE_FACTORS)} times; try another seed or a lower quality")
 
 
 def _first_latents(values: NDArray[np.float32], base_index: int, steps: int) -> list[NDArray[np.float32]]:
@@ -128,39 +128,6 @@ def _first_latents(values: NDArray[np.float32], base_index: int, steps: int) -> 
         return initial_latents.analyse(values, base_index)
     height, width, _ = values.shape
     return [np.zeros(shape, np.float32) for shape in structure.grid_sizes((width, height))]
-
-
-class _Schedule:
-    """Where the fit stands, 0..1, when both a number of steps and a deadline may end it."""
-
-    def __init__(self, steps: int, deadline: float | None) -> None:
-        self.steps = steps
-        self.deadline = deadline
-        self.step = 0
-        self.position = 0.0
-        self.started = 0.0
-
-    @property
-    def expected_steps(self) -> int:
-        """Steps of the whole fit, as far as can be told now."""
-        return self.step if self.position >= 1.0 else max(self.step, round(self.step + self._left()))
-
-    def _left(self) -> float:
-        by_count = float(max(self.steps - self.step, 1))
-        if self.deadline is None or self.step < 2:
-            return by_count
-        now = time.perf_counter()
-        by_time = (self.deadline - now) * (self.step - 1) / max(now - self.started, 1e-6)
-        return min(by_count, max(by_time, 1.0))
-
-    def advance(self) -> None:
-        """Count a step. The first one compiles: the clock starts after it."""
-        self.position += (1.0 - self.position) / self._left()
-        self.step += 1
-        if self.step == 1:
-            self.started = time.perf_counter()
-        if self.step >= self.steps:
-            self.position = 1.0
 
 
 class _Run:
@@ -174,12 +141,12 @@ class _Run:
         base: dict[str, NDArray[np.int64]],
         rd_lambda: float,
         seed: int,
-        learning_rate_divisor: float,
+        learning_rate_factor: float,
     ) -> None:
         self.trainer = trainer
         self.image = image
         self.base = base
-        self.learning_rate_divisor = learning_rate_divisor
+        self.learning_rate_factor = learning_rate_factor
         height, width = image.size
         channels = image.values.shape[1]
         self.pixels = int(height * width)
@@ -187,7 +154,7 @@ class _Run:
         # The trainer sums squared errors over all samples.
         self.lambda_per_bit = rd_lambda * channels
         usual = LATENT_RATE * math.pow(rd_lambda / 1e-3, LATENT_RATE_POWER)
-        self.latent_rate = learning_rate_divisor * min(usual, LATENT_RATE_MAX)
+        self.latent_rate = learning_rate_factor * min(usual, LATENT_RATE_MAX)
         self.random = np.random.default_rng(seed)
         self.start = _floats(base)
         self.weights = dict(self.start)
@@ -195,38 +162,38 @@ class _Run:
         self.symbols: Grids | None = None
         self.finite = True
 
-    def train(self, schedule: _Schedule, report: Report | None) -> None:
+    def train(self, schedule: Schedule, report: Report | None) -> None:
         """Run the schedule to its end, or until it is clear that it leads nowhere."""
         optimizer = Soap(self.weights, NETWORK_CLIP)
         reported = 0.0
-        while schedule.position < 1.0 and self.finite:
-            if schedule.position < JOINT:
-                outcome = self._train_all(schedule.position / JOINT, schedule.step)
-                rate = NETWORK_RATE * _cosine(schedule.position / JOINT)
+        while schedule.progress < 1.0 and self.finite:
+            if schedule.progress < JOINT:
+                outcome = self._train_all(schedule.progress / JOINT, schedule.step)
+                rate = NETWORK_RATE * _cosine(schedule.progress / JOINT)
             else:
                 if self.symbols is None:
-                    self._fix_symbols()
+                    self.symbols = quantize_latents(self.latents.values)
                     optimizer = Soap(self.weights, NETWORK_CLIP)
                 assert self.symbols is not None
                 outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.lambda_per_bit)
-                rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
-            self._move(optimizer, outcome, rate * self.learning_rate_divisor)
+                rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.progress) / (1.0 - JOINT)
+            self._move(optimizer, outcome, rate * self.learning_rate_factor)
             schedule.advance()
             if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
                 report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
 
-    def _train_all(self, position: float, step: int) -> Outcome:
-        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(position) for level in range(LEVELS)]
-        told = Step(
-            temperature=np.float32(_between(TEMPERATURES, position)),
-            deviation=np.float32(_between(DEVIATIONS, position)),
+    def _train_all(self, progress: float, step: int) -> Outcome:
+        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(progress) for level in range(LEVELS)]
+        step_inputs = Step(
+            temperature=np.float32(_between(TEMPERATURES, progress)),
+            deviation=np.float32(_between(DEVIATIONS, progress)),
             learning_rates=np.array(rates, np.float32),
             decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
             lambda_per_bit=np.float32(self.lambda_per_bit),
             offsets=self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32),
         )
-        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told)
+        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, step_inputs)
         return outcome
 
     def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
@@ -239,7 +206,11 @@ class _Run:
             optimizer.step(self.weights, gradients, rate)
 
     def _rate_gradient(self, name: str) -> NDArray[np.float32]:
-        """Of what a tensor's differences from the prior cost: Laplace of their own mean magnitude."""
+        """Gradient of the bits of a tensor's weight residuals r, times lambda.
+
+        Under a Laplace distribution of scale b = mean |r|, they take sum |r| / (b ln 2) bits, and a constant. The sign
+        of r in the gradient is softened to r / (|r| + SMALLEST_SCALE).
+        """
         difference = self.weights[name] - self.start[name]
         magnitude = np.abs(difference)
         scale = max(float(magnitude.mean()), SMALLEST_SCALE)
@@ -247,16 +218,13 @@ class _Run:
         gradient: NDArray[np.float32] = worth * difference / (magnitude + np.float32(SMALLEST_SCALE))
         return gradient
 
-    def _fix_symbols(self) -> None:
-        self.symbols = [np.clip(np.rint(values), -SYMBOL_MAX, SYMBOL_MAX) for values in self.latents.values]
-
     def _psnr_db(self, outcome: Outcome) -> float:
         return psnr_db(outcome.squared_error / self.samples)
 
     def result(self) -> Fitted | None:
         """Symbols, and the networks rounded to what the file can hold; None when the run diverged."""
         if self.symbols is None:
-            self._fix_symbols()
+            self.symbols = quantize_latents(self.latents.values)
         symbols = self.symbols
         assert symbols is not None
         # No step is left whose error would show what the last one did.
@@ -268,7 +236,7 @@ class _Run:
             squared_error, bits = self.trainer.quality(symbols, self.image, weights)
             return float(squared_error + self.lambda_per_bit * bits)
 
-        weight_residuals = round_weight_residuals(self.weights, self.base, self.lambda_per_bit, cost)
+        weight_residuals = quantize_weights(self.weights, self.base, self.lambda_per_bit, cost)
         rounded = _floats(latent_coding.apply(self.base, weight_residuals))
         squared_error, bits = self.trainer.quality(symbols, self.image, rounded)
         return Fitted(
@@ -279,14 +247,25 @@ class _Run:
         )
 
 
+def quantize_latents(latents: Grids) -> Grids:
+    """Round latents to the nearest integers within -SYMBOL_MAX..SYMBOL_MAX: the quantization step is 1.
+
+    Args:
+        latents: finest grid first, shape (rows, columns), float32.
+    Returns:
+        The symbols, still float32; NaN stays NaN.
+    """
+    return [np.clip(np.rint(values), -SYMBOL_MAX, SYMBOL_MAX) for values in latents]
+
+
 def _floats(tensors: Mapping[str, NDArray[np.int64]]) -> Tensors:
     return {name: as_floats(name, integers) for name, integers in tensors.items()}
 
 
-def _cosine(position: float) -> float:
+def _cosine(progress: float) -> float:
     """Half a cosine from 1 to FINAL_RATE."""
-    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
+    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def _between(ends: tuple[float, float], position: float) -> float:
-    return ends[0] + (ends[1] - ends[0]) * position
+def _between(ends: tuple[float, float], progress: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * progress

@@ -25,8 +25,8 @@ def analyse(values: NDArray[np.float32], base_index: int) -> list[NDArray[np.flo
     """Latents that are likely for an image.
 
     Args:
-        values: network values, shape (height, width, channels).
-        prior: number of the prior that the fit starts from.
+        values: normalized samples, shape (height, width, channels).
+        base_index: set of base weights that the fit starts from.
     Returns:
         Of each level, finest first, what its symbols will be about, in the shape of its grid.
     """
@@ -43,7 +43,7 @@ def features(values: NDArray[np.float32]) -> Iterator[Iterator[NDArray[np.float3
     """What the filters are applied to: for each level, planes in the shape of its grid, FEATURES of them.
 
     Args:
-        values: network values, shape (height, width, channels); colours other than three count as grey.
+        values: normalized samples, shape (height, width, channels); colours other than three count as grey.
     """
     channels = values.shape[2]
     colours = values[..., : channels - (channels in (2, 4))]

@@ -15,8 +15,8 @@ from ....runtime.program import Function
 from ....runtime.threads import cores
 from ..structure import LEVELS, PRESETS, shapes
 from .graph import TILE, inside, patch_cells, rate_bits, synthesize
-from .latent_rounding import noisy_soft_round
 from .patches import cut, joined
+from .soft_rounding import noisy_soft_round
 
 # A tile's noise, one number for each cell of its patches, begins anywhere in a pool of this many: drawing anew takes
 # longer than all other arithmetic on grids.
@@ -49,7 +49,7 @@ class Image(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What an optimizer step is told; float32 but for the last."""
+    """Inputs of an optimizer step; float32 but for the last."""
 
     temperature: Any
     """Temperature of soft rounding, a scalar."""
@@ -118,17 +118,17 @@ class Passes:
             noise = tf.slice(self.pool, [offset], [TILE_NOISE]) * step.deviation
             return self._tile_gradients(tile, weights, step.lambda_per_bit, step.temperature, noise)
 
-        pulls, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
-        return _adam(latents, pulls, _tiles(image.size), step), _summed(*found)
+        patch_gradients, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
+        return _adam(latents, patch_gradients, _tiles(image.size), step), _summed(*found)
 
     def _tuned(
         self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], lambda_per_bit: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         # Soft rounding leaves whole numbers alone: at no noise this is what the symbols themselves do.
-        warm, silence = tf.constant(0.1), tf.zeros([TILE_NOISE])
+        temperature, no_noise = tf.constant(0.1), tf.zeros([TILE_NOISE])
 
         def gradients(tile: _Tile) -> Any:
-            return self._tile_gradients(tile, weights, lambda_per_bit, warm, silence)
+            return self._tile_gradients(tile, weights, lambda_per_bit, temperature, no_noise)
 
         _, *found = self._over_tiles(gradients, grids, image, self.results)
         return _summed(*found)
@@ -209,12 +209,12 @@ def _summed(
     return summed, tf.reduce_sum(squared_errors), tf.reduce_sum(bits)
 
 
-def _adam(latents: Latents, pulls: list[tf.Tensor], tiles: tf.Tensor, step: Step) -> Latents:
+def _adam(latents: Latents, patch_gradients: list[tf.Tensor], tiles: tf.Tensor, step: Step) -> Latents:
     """Adam on the latents, from the gradients of all tiles' patches."""
     first, second, left, left_square = tf.unstack(step.decays)
     moved = []
     for level, (values, mean, square) in enumerate(zip(*latents, strict=True)):
-        gradient = joined(pulls[level], level, tiles, tf.shape(values))
+        gradient = joined(patch_gradients[level], level, tiles, tf.shape(values))
         mean = first * mean + (1.0 - first) * gradient
         square = second * square + (1.0 - second) * tf.square(gradient)
         update = mean / (1.0 - left) / (tf.sqrt(square / (1.0 - left_square)) + EPSILON)

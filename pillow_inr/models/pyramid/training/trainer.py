@@ -55,7 +55,7 @@ class Trainer:
         )
 
     def latents(self, values: Sequence[NDArray[np.float32]]) -> Latents:
-        """Latents of which Adam knows nothing yet."""
+        """Latents whose Adam moments are zero."""
         zeros = [np.zeros(grid.shape, np.float32) for grid in values]
         return Latents(list(values), zeros, zeros)
 

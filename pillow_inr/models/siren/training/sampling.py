@@ -24,7 +24,7 @@ class Sampler:
         """Start drawing.
 
         Args:
-            image: shape (height, width, channels); `scale` makes network values of its samples.
+            image: shape (height, width, channels); `scale` normalizes its samples.
             batch: pixels of a step.
             steps: of a draw.
             seed: of the draws.
@@ -48,7 +48,7 @@ class Sampler:
             raise
 
     def draw(self) -> Draw:
-        """Columns and rows, shape (steps, batch), and network values, shape (steps, batch, channels)."""
+        """Columns and rows, shape (steps, batch), and normalized samples, shape (steps, batch, channels)."""
         ready = self.next.result()
         self.next = self.pool.submit(self._draw)
         return ready

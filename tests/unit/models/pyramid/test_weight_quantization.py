@@ -3,8 +3,8 @@ import numpy as np
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import weight_residual_bits
 from pillow_inr.models.pyramid.structure import as_floats
-from pillow_inr.models.pyramid.training.rounding import round_weight_residuals
 from pillow_inr.models.pyramid.training.soap import Tensors
+from pillow_inr.models.pyramid.training.weight_quantization import quantize_weights
 
 BASE = structure.base_weights(0, 0, 3)
 
@@ -19,14 +19,14 @@ def distance(wanted: Tensors, weight: float, weights: Tensors) -> float:
 
 def test_base_weights_need_no_residuals() -> None:
     wanted = floats()
-    weight_residuals = round_weight_residuals(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
+    weight_residuals = quantize_weights(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
 def test_residuals_that_do_not_pay_are_dropped() -> None:
     wanted = floats()
     wanted["s1"] = wanted["s1"] + np.float32(0.01)
-    weight_residuals = round_weight_residuals(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
+    weight_residuals = quantize_weights(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
@@ -36,7 +36,7 @@ def test_costlier_errors_get_finer_steps() -> None:
     wanted["s1"] = wanted["s1"] + rng.normal(0, 0.05, wanted["s1"].shape).astype(np.float32)
     exponents, bits = [], []
     for weight in (1e4, 1e6, 1e8):
-        weight_residuals = round_weight_residuals(
+        weight_residuals = quantize_weights(
             wanted, BASE, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights)
         )
         exponents.append(weight_residuals["s1"].exponent)
@@ -51,5 +51,5 @@ def test_costlier_errors_get_finer_steps() -> None:
 def test_weights_beyond_the_format_come_back_within_it() -> None:
     wanted = floats()
     wanted["a1"] = wanted["a1"] + np.float32(1e6)
-    weight_residuals = round_weight_residuals(wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
+    weight_residuals = quantize_weights(wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
     latent_coding.apply(BASE, weight_residuals)  # checks the limits

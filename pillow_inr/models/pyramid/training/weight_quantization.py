@@ -1,6 +1,7 @@
-"""A fitted pyramid's networks -> differences from the prior, in steps that pay: distortion + lambda * rate, measured.
+"""Quantization of a fitted pyramid's networks: the residuals from their base weights, in the steps that pay.
 
-Knows what a tensor's differences cost; what they do to image and rate it is told.
+A step pays if it lowers distortion + lambda * rate. The bits of the residuals are counted here; a callback measures
+the image's error and the bits of its symbols.
 """
 
 from collections.abc import Callable
@@ -23,16 +24,16 @@ SYNTHESIS_EXPONENT = 5
 EXPONENT_MAX = 15
 
 
-def round_weight_residuals(
+def quantize_weights(
     weights: Tensors, base: structure.Tensors, lambda_per_bit: float, cost: Cost
 ) -> dict[str, WeightResidual]:
-    """Choose for each tensor the step of its differences from the prior; the coarsest is to have none at all.
+    """Choose for each tensor the quantization step of its residuals; the coarsest step leaves none at all.
 
     Args:
         weights: as trained, float32; shapes as `structure.shapes` lists them.
-        base: the prior's networks, as `pyramid.prior` gives them.
+        base: base weights, as `structure.base_weights` gives them.
         lambda_per_bit: squared error that a bit is worth.
-        cost: measures weights; it is asked some four times for each tensor.
+        cost: measures weights; it is called some four times for each tensor.
     """
     wanted = {name: _integers(name, weights[name]) - base[name] for name in base}
     weight_residuals = {name: _weight_residual(wanted[name], _first_exponent(name)) for name in base}
@@ -49,7 +50,7 @@ def round_weight_residuals(
 
 
 def _best(wanted: NDArray[np.int64], first: WeightResidual, total: Callable[[WeightResidual], float]) -> WeightResidual:
-    """From a first step on, coarser or else finer ones as long as they pay; and no differences if these do."""
+    """From a first step on, coarser or else finer ones as long as they pay; no residuals at all if that pays."""
     best, least = first, total(first)
     for direction in (1, -1):
         exponent = first.exponent + direction
