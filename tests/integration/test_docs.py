@@ -32,7 +32,9 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "encode_source", encode)
     for name in ("make_plan", "plan_for_weights"):
         make = getattr(siren_encoder, name)
-        monkeypatch.setattr(siren_encoder, name, lambda *given, make=make: replace(make(*given), width=8, depth=2, steps=150))
+        monkeypatch.setattr(
+            siren_encoder, name, lambda *given, make=make: replace(make(*given), width=8, depth=2, steps=150)
+        )
     monkeypatch.setattr(pyramid_plan, "EFFORT_SECONDS", (0.2,) * len(pyramid_plan.EFFORT_SECONDS))
     monkeypatch.setattr(pyramid_plan, "EFFORT_STEPS", (2, 4))
 

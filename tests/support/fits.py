@@ -5,12 +5,15 @@ seconds; after that a short fit takes hundredths of a second. So images to be fi
 the shape in `checks.QUICK`, unless size or shape is what the test is about.
 """
 
+from typing import Any
+
 import pytest
 
 from pillow_inr import codec
 from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.models.selection import encode_single_colour
 from pillow_inr.options import EncodeOptions
+from pillow_inr.runtime import pool
 
 SIZE = (12, 9)
 # For the few fits that need a larger image.
@@ -25,3 +28,16 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         return encode_single_colour(source)
 
     monkeypatch.setattr(codec, "encode_source", encode_source)
+
+
+@pytest.fixture
+def no_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run TensorFlow's graphs without XLA, in trainers of this test alone: for shapes that no other test fits."""
+    tf = pytest.importorskip("tensorflow")
+    function = tf.function
+
+    def uncompiled(*given: Any, jit_compile: bool | None = None, **options: Any) -> Any:
+        return function(*given, **options)
+
+    monkeypatch.setattr(tf, "function", uncompiled)
+    monkeypatch.setattr(pool, "_entries", {})
