@@ -5,6 +5,7 @@ seconds; after that a short fit takes hundredths of a second. So images to be fi
 the shape in `checks.QUICK`, unless size or shape is what the test is about.
 """
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run TensorFlow's graphs without XLA, in trainers of this test alone: for shapes that no other test fits."""
-    tf = pytest.importorskip("tensorflow")
+    tf = import_module("tensorflow")
     function = tf.function
 
     def uncompiled(*given: Any, jit_compile: bool | None = None, **options: Any) -> Any:
