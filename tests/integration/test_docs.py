@@ -3,8 +3,10 @@
 import re
 import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -14,11 +16,23 @@ from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.selection import encode_single_colour
 from pillow_inr.models.siren import encoder as siren_encoder
+from pillow_inr.models.siren.plan import Plan
 from pillow_inr.options import EncodeOptions
-from tests.support.checks import SAMPLES
+from tests.support.checks import QUICK, SAMPLES
 from tests.support.fits import LARGER_SIZE
 
 ROOT = Path(__file__).parents[2]
+
+
+def _shortened(make: Callable[..., Plan]) -> Callable[..., Plan]:
+    """Plan the network of other tests' fits, with a budget that is of use to so small a one."""
+
+    def plan(*given: Any) -> Plan:
+        found = make(*given)
+        budget = found.budget_bytes and min(found.budget_bytes, 400)
+        return replace(found, width=QUICK["width"], depth=QUICK["depth"], steps=150, budget_bytes=budget)
+
+    return plan
 
 
 @pytest.fixture
@@ -31,10 +45,7 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(codec, "encode_source", encode)
     for name in ("make_plan", "plan_for_weights"):
-        make = getattr(siren_encoder, name)
-        monkeypatch.setattr(
-            siren_encoder, name, lambda *given, make=make: replace(make(*given), width=8, depth=2, steps=150)
-        )
+        monkeypatch.setattr(siren_encoder, name, _shortened(getattr(siren_encoder, name)))
     monkeypatch.setattr(pyramid_plan, "EFFORT_SECONDS", (0.2,) * len(pyramid_plan.EFFORT_SECONDS))
     monkeypatch.setattr(pyramid_plan, "EFFORT_STEPS", (2, 4))
 
