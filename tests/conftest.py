@@ -4,10 +4,13 @@
 `integration`, counts as slow unless it has the mark `quick`.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from pillow_inr.runtime import pool
 
 # These machines are shared: how long an example takes says nothing.
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -23,3 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         takes_long = item.get_closest_marker("keras") or INTEGRATION in item.path.parents
         if takes_long and not item.get_closest_marker("quick"):
             item.add_marker("slow")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def trainers_stay() -> Iterator[None]:
+    """Keep all trainers of the run: more kinds of images take turns here than in most programs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "MEGABYTES_MAX", 1000)
+        yield

@@ -1,7 +1,9 @@
 """Reptile meta-learning of an initialization, and fits that start from one, on small images."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +26,36 @@ from pillow_inr.models.siren import initialization, reference_store, weight_codi
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.fitted import Fitted
 from pillow_inr.models.siren.initialization import Initialization
-from pillow_inr.models.siren.training import fit
+from pillow_inr.models.siren.training import fit, meta_learning
 from pillow_inr.models.siren.training.meta_learning import learn
 from pillow_inr.options import EncodeOptions
 from tests.support import container
 from tests.support.checks import LEVELS, gradient, psnr, synthesize
+from tests.support.fits import SIZE
 
 pytestmark = pytest.mark.keras
 
-SMALL = Architecture(width=8, depth=2, channels=3, frequencies=8, frequency_ratio=150)
+# What `learn` chooses for images of this size and the width and depth of other tests' fits.
+SMALL = Architecture(width=8, depth=2, channels=3, frequencies=12, frequency_ratio=106)
 
 
 def _images() -> list[np.ndarray]:
-    return [np.roll(gradient(40, 30), shift, axis=2) for shift in range(3)]
+    return [np.roll(gradient(*SIZE), shift, axis=2) for shift in range(3)]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_trainer() -> Iterator[None]:
+    """Compile the trainer of all runs of `learn` once; it starts each fit anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(meta_learning, "Trainer", cache(meta_learning.Trainer))
+        yield
 
 
 @pytest.fixture(scope="module")
 def learned() -> Initialization:
     reports: list[tuple[int, int, float]] = []
-    init = learn(itertools.cycle(_images()), SMALL, 40, steps=60, rounds=40, report=lambda *r: reports.append(r))
-    assert [report[:2] for report in reports] == [(index + 1, 40) for index in range(40)]
+    init = learn(itertools.cycle(_images()), SMALL, SIZE[0], steps=60, rounds=200, report=lambda *r: reports.append(r))
+    assert [report[:2] for report in reports] == [(index + 1, 200) for index in range(200)]
     assert reports[-1][2] > reports[0][2]
     return init
 
@@ -60,7 +72,7 @@ def _psnr(fitted: Fitted, init: Initialization) -> float:
         quantization.dequantize(quantization.quantize(weight - start, step), step, start)
         for weight, step, start in zip(fitted.weights, fitted.steps, init.references(fitted.differences), strict=True)
     ]
-    return psnr(_images()[0], synthesize(SMALL, rounded, (40, 30)))
+    return psnr(_images()[0], synthesize(SMALL, rounded, SIZE))
 
 
 def test_a_fit_gets_further_from_what_was_learned(learned: Initialization) -> None:
@@ -80,15 +92,15 @@ def test_a_fit_gets_further_from_what_was_learned(learned: Initialization) -> No
 
 def test_learning_is_repeatable_and_ends_in_time() -> None:
     arguments = {"steps": 5, "rounds": 2}
-    first, second = (learn(itertools.cycle(_images()), SMALL, 40, **arguments) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (learn(itertools.cycle(_images()), SMALL, SIZE[0], **arguments) for _ in range(2))  # type: ignore[arg-type]
     assert first == second
-    assert learn(itertools.cycle(_images()), SMALL, 40, steps=5, rounds=10**9, time_limit=3.0) != first
+    assert learn(itertools.cycle(_images()), SMALL, SIZE[0], steps=5, rounds=10**9, time_limit=3.0) != first
 
 
 def test_divergence_everywhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pillow_inr.models.siren.training.trainer.Trainer.diverged", lambda *_: True)
     with pytest.raises(FitError, match="every fit diverged"):
-        learn(itertools.cycle(_images()), SMALL, 40, steps=2, rounds=2)
+        learn(itertools.cycle(_images()), SMALL, SIZE[0], steps=2, rounds=2)
 
 
 def test_round_trip_as_differences(known: Initialization, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,13 +154,13 @@ def test_files_that_misuse_an_initialization_are_refused(known: Initialization) 
 
 
 def test_options_that_do_not_fit_are_refused(known: Initialization, tmp_path: Path) -> None:
-    assert EncodeOptions(init=known, width=8, depth=2).init == known
     known.save(tmp_path / "init.npz")
-    assert EncodeOptions(init=tmp_path / "init.npz") == EncodeOptions(init=str(tmp_path / "init.npz"))
-    with pytest.raises(ValueError, match="width is 9, but the initialization is for a network of width 8"):
-        EncodeOptions(init=known, width=9)
+    for init in (known, tmp_path / "init.npz", str(tmp_path / "init.npz")):
+        assert reference_store.resolved(EncodeOptions(init=init, width=8, depth=2)).init == known
+        with pytest.raises(ValueError, match="width is 9, but the initialization is for a network of width 8"):
+            codec.encode(gradient(*SIZE), EncodeOptions(init=init, width=9))
     with pytest.raises(ValueError, match="encoding is 'none'"):
-        EncodeOptions(init=known, encoding="none")
+        codec.encode(gradient(*SIZE), EncodeOptions(init=known, encoding="none"))
     with pytest.raises(ValueError, match="init must be"):
         EncodeOptions(init=5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="3 channels, the image has 1"):
@@ -175,8 +187,8 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert init.identity.hex() in run("decode", tmp_path / "a.inr")
     with pytest.raises(OSError, match=init.identity.hex()), Image.open(tmp_path / "a.inr") as image:
         image.load()
-    assert "40×30" in run("decode", tmp_path / "a.inr", "--init", tmp_path / "i.npz")
+    assert "12×9" in run("decode", tmp_path / "a.inr", "--init", tmp_path / "i.npz")
     assert "No such file" in run("encode", photo, "--init", tmp_path / "no.npz")
     (tmp_path / "empty").mkdir()
     assert "no image" in run("learn", tmp_path / "empty", "-o", tmp_path / "j.npz")
-    assert pillow_inr.decode(tmp_path / "a.inr").shape == (30, 40, 3)
+    assert pillow_inr.decode(tmp_path / "a.inr").shape == (9, 12, 3)

@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "vectors"
 SAMPLES = ROOT / "samples"
 
-# A fit short enough for a test: quality is judged by benchmarks, not here.
+# A fit short enough for a test: quality is judged by benchmarks, not here. Images of `fits.SIZE` share its compiled
+# code.
 QUICK = {"width": 8, "depth": 2, "steps": 40}
 
 

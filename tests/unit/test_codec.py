@@ -1,6 +1,7 @@
 """Whole files: damaged vectors, round trips through a fit, the choice of the model."""
 
 import io
+import math
 import sys
 import time
 import tracemalloc
@@ -25,6 +26,7 @@ from pillow_inr.models.siren import weight_coding
 from pillow_inr.options import EncodeOptions
 from tests.support import container
 from tests.support.checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
+from tests.support.fits import LARGER_SIZE, SIZE, no_compiling  # noqa: F401
 
 pytestmark = pytest.mark.decoding
 
@@ -126,10 +128,11 @@ def test_without_tensorflow_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.keras
-@pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize("encoding", ["fourier", "none"])
+@pytest.mark.parametrize(
+    ("channels", "encoding"), [(1, "fourier"), (2, "fourier"), (3, "fourier"), (4, "fourier"), (3, "none")]
+)
 def test_round_trip(channels: int, encoding: str) -> None:
-    image = gradient(23, 17, channels)
+    image = gradient(*SIZE, channels)
     decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(encoding=encoding, **{**QUICK, "steps": 400})))
     assert decoded.shape == image.shape
     assert psnr(image, decoded) > 15
@@ -138,20 +141,21 @@ def test_round_trip(channels: int, encoding: str) -> None:
 @pytest.mark.keras
 def test_bytes_agree_with_the_last_report() -> None:
     reports: list[tuple[int, int, float, float]] = []
-    image = gradient(64, 48)
-    options = EncodeOptions(width=12, depth=3, steps=300, progress=lambda *report: reports.append(report))
+    image = gradient(*SIZE)
+    options = EncodeOptions(**{**QUICK, "steps": 300}, progress=lambda *report: reports.append(report))
     data = codec.encode(image, options)
-    estimated = reports[-1][3] * 64 * 48 / 8
+    estimated = reports[-1][3] * math.prod(SIZE) / 8
     # The estimate assumes a Laplace model per tensor. Coding 1 saves bits beyond it, most of all in small networks.
     assert -0.01 * len(data) - 8 <= estimated - len(data) <= 0.15 * len(data) + 8
     assert reports[-1][2] == pytest.approx(psnr(image, pillow_inr.decode(data)), abs=2.0)
 
 
 @pytest.mark.keras
+@pytest.mark.usefixtures("no_compiling")
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (1, 700), (700, 1)])
 def test_tiny_and_thin_images(size: tuple[int, int]) -> None:
     image = gradient(*size)
-    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(model="siren", effort=1)))
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(model="siren", depth=QUICK["depth"], effort=1)))
     assert decoded.shape == image.shape
     assert psnr(image, decoded) > 30
 
@@ -159,28 +163,28 @@ def test_tiny_and_thin_images(size: tuple[int, int]) -> None:
 @pytest.mark.keras
 @pytest.mark.parametrize("level", [0, 100, 255])
 def test_flat_images(level: int) -> None:
-    image = np.full((60, 90, 3), level, np.uint8)
-    assert psnr(image, pillow_inr.decode(codec.encode(image, EncodeOptions(width=16, depth=3, effort=2)))) > 40
+    image = np.full((*reversed(SIZE), 3), level, np.uint8)
+    assert psnr(image, pillow_inr.decode(codec.encode(image, EncodeOptions(**{**QUICK, "steps": 400})))) > 40
 
 
 @pytest.mark.keras
 def test_a_bright_screenshot_does_not_collapse() -> None:
-    image = np.full((120, 200, 3), 255, np.uint8)
-    image[20:24, 10:150] = 30
-    image[60:90, 40:120] = (220, 235, 255)
+    image = np.full((*reversed(LARGER_SIZE), 3), 255, np.uint8)
+    image[8:10, 3:48] = 30
+    image[24:36, 13:38] = (220, 235, 255)
     assert image.mean() > 225
-    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(**{**QUICK, "steps": 800})))
     constant = np.broadcast_to(np.rint(image.mean((0, 1))).astype(np.uint8), image.shape)
     assert psnr(image, decoded) > psnr(image, constant) + 5
 
 
 @pytest.mark.keras
 def test_fully_transparent_parts_keep_their_place() -> None:
-    image = np.zeros((60, 80, 4), np.uint8)
-    image[15:45, 20:60] = (200, 60, 90, 255)
-    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(width=24, depth=3, effort=3)))
-    assert (decoded[2:12, :, 3] < 64).all()
-    assert (decoded[22:38, 28:52, 3] > 192).all()
+    image = np.zeros((*reversed(SIZE), 4), np.uint8)
+    image[2:7, 3:9] = (200, 60, 90, 255)
+    decoded = pillow_inr.decode(codec.encode(image, EncodeOptions(**{**QUICK, "steps": 800})))
+    assert (decoded[:1, :, 3] < 64).all()
+    assert (decoded[3:6, 4:8, 3] > 192).all()
 
 
 def encoded(length: int, psnr_db: float) -> Encoded:

@@ -8,12 +8,13 @@ import pytest
 
 pytest.importorskip("click")
 
-from pillow_inr.batch import manifest, planning
+from pillow_inr.batch import local, manifest, planning, worker
 from pillow_inr.batch.manifest import Record
 from pillow_inr.batch.planning import Plan
 from pillow_inr.batch.worker import Task, failed
 from pillow_inr.errors import BackendError
 from tests.support.cli_checks import QUICK, photographs, run
+from tests.support.fits import no_fit  # noqa: F401
 
 
 def done(name: str, **figures: Any) -> Record:
@@ -124,8 +125,12 @@ def test_bad_options_end_with_code_2(bad: list[str]) -> None:
     assert run("batch", "a").exit_code == 2
 
 
-@pytest.mark.keras
-def test_a_folder_twice(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("no_fit")
+def test_a_folder_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In this process, whose threads stay as they are.
+    monkeypatch.setattr(local, "run", lambda tasks, processes: map(worker.work, tasks))
+    for limit in ("limit_threads", "_limit_tensorflow"):
+        monkeypatch.setattr(worker, limit, lambda threads: None)
     photos, out = photographs(tmp_path / "photos"), tmp_path / "out"
     first = run("batch", photos, "--out", out, "-j", 1, *QUICK)
     assert first.exit_code == 0, first.output

@@ -23,6 +23,7 @@ from pillow_inr.options import EncodeOptions
 from tests.support import container
 from tests.support.checks import VECTORS, gradient
 from tests.support.cli_checks import QUICK, RGB, exif, photographs, run, tree
+from tests.support.fits import no_fit  # noqa: F401
 
 COMMANDS = ("encode", "decode", "info", "compare", "view", "learn")
 
@@ -290,7 +291,7 @@ def test_a_target_is_kept_and_an_impossible_one_named(tmp_path: Path) -> None:
     assert "at least" in result.output and "got a target of 20" in result.output
 
 
-@pytest.mark.keras
+@pytest.mark.usefixtures("no_fit")
 def test_photographs_keep_their_orientation(tmp_path: Path) -> None:
     Image.fromarray(gradient(12, 9)).save(tmp_path / "a.jpg", exif=exif(6))
     assert run("encode", tmp_path / "a.jpg", *QUICK).exit_code == 0

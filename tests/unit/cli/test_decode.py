@@ -11,6 +11,7 @@ from pillow_inr.format.metadata import Metadata
 from tests.support.checks import VECTORS, as_samples
 from tests.support.cli_checks import RGB, exif, run, tree, with_chunks
 from tests.support.container import SampleFormat
+from tests.support.fits import no_fit  # noqa: F401
 
 GREY = VECTORS / "grey.inr"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -145,7 +146,7 @@ def test_samples_that_pillow_has_no_mode_for(tmp_path: Path) -> None:
     assert np.load(tmp_path / "deep.npy").dtype == np.uint16
 
 
-@pytest.mark.keras
+@pytest.mark.usefixtures("no_fit")
 def test_arrays_go_there_and_back(tmp_path: Path) -> None:
     ramp = np.linspace(0, 60000, 12 * 9 * 6).reshape(9, 12, 6).astype(np.uint16)
     np.save(tmp_path / "stack.npy", ramp)

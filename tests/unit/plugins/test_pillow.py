@@ -19,6 +19,7 @@ from pillow_inr.models import reader
 from pillow_inr.plugins import pillow, registration
 from tests.support import container
 from tests.support.checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
+from tests.support.fits import no_fit  # noqa: F401
 
 pytestmark = pytest.mark.decoding
 
@@ -287,27 +288,29 @@ def test_several_frames_are_refused() -> None:
 
 @pytest.mark.keras
 def test_save_and_open(tmp_path: Path) -> None:
-    original = Image.fromarray(gradient(40, 30))
+    original = Image.fromarray(gradient(12, 9))
     path = tmp_path / "x.inr"
     original.save(path, dpi=(100, 100), unheard_of=1, **{**QUICK, "steps": 300})
     with Image.open(path) as image:
         assert (image.info["width"], image.info["depth"]) == (8, 2)
-        assert image.info["bits_per_pixel"] == 8 * path.stat().st_size / 1200
+        assert image.info["bits_per_pixel"] == 8 * path.stat().st_size / 108
         assert psnr(np.asarray(original), np.asarray(image)) > 30
 
 
-@pytest.mark.keras
+@pytest.mark.usefixtures("no_fit")
 def test_save_onto_the_file_it_came_from(tmp_path: Path) -> None:
     path = tmp_path / "x.inr"
     path.write_bytes(RGB.read_bytes())
     with Image.open(path) as image:
-        image.save(path, **QUICK)
+        mean = np.asarray(image).mean(axis=(0, 1))
     with Image.open(path) as image:
-        assert image.info["width"] == QUICK["width"]
-        image.load()
+        image.save(path)
+    with Image.open(path) as image:
+        assert image.info["width"] == 1
+        assert np.abs(np.asarray(image) - mean).max() <= 0.51
 
 
-@pytest.mark.keras
+@pytest.mark.usefixtures("no_fit")
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_save_to_a_file_object(mode: str) -> None:
     stream = io.BytesIO()

@@ -137,7 +137,7 @@ def test_complaints_name_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.keras
 def test_command_with_a_fit(tmp_path: Path) -> None:
-    Image.fromarray(gradient(24, 16)).save(tmp_path / "a.png", dpi=(300, 300))
+    Image.fromarray(gradient(12, 9)).save(tmp_path / "a.png", dpi=(300, 300))
     result = run("compare", tmp_path / "a.png", *QUICK)
     assert result.exit_code == 0
     line = next(line for line in result.output.splitlines() if line.startswith("pillow_inr"))

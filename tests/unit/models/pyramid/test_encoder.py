@@ -1,6 +1,7 @@
 """The pyramid's encoder: files of all kinds of samples, goals, tiles, collapse; with a fake in place of the fit."""
 
 import io
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +18,12 @@ from pillow_inr.format.metadata import Metadata, read_psnr
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.pyramid.model import StoredPyramid
+from pillow_inr.models.siren import encoder as siren_encoder
+from pillow_inr.models.siren import plan as siren_plan
 from pillow_inr.options import EncodeOptions, rd_lambda
 from tests.support import container
-from tests.support.checks import gradient, psnr
+from tests.support.checks import QUICK, gradient, psnr
+from tests.support.fits import SIZE, no_compiling  # noqa: F401
 from tests.support.pyramid_checks import FakeFit
 
 
@@ -237,7 +241,7 @@ def test_memory_of_the_fit_is_that_of_a_tile(fake: FakeFit, small_tiles: None) -
     assert len(boxes) == 6
 
 
-# Fits, of images of one size, so that little is compiled.
+# Fits of three channels, which are compiled once; others run as they are.
 @pytest.mark.keras
 @pytest.mark.slow
 def test_round_trip_through_a_fit() -> None:
@@ -266,12 +270,13 @@ def test_bytes_and_psnr_agree_with_the_last_report() -> None:
 def test_goals_are_met_by_fits() -> None:
     image = gradient(40, 30)
     for budget in (100, 300):
-        assert len(codec.encode(image, pyramid(target_bytes=budget, steps=60))) <= budget
-    assert psnr(image, pillow_inr.decode(codec.encode(image, pyramid(psnr=25, steps=60)))) >= 25
+        assert len(codec.encode(image, pyramid(target_bytes=budget, steps=20))) <= budget
+    assert psnr(image, pillow_inr.decode(codec.encode(image, pyramid(psnr=25, steps=20)))) >= 25
 
 
 @pytest.mark.keras
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_compiling")
 @pytest.mark.parametrize("channels", [1, 4, 6])
 def test_fits_of_other_channels(channels: int) -> None:
     image = np.repeat(gradient(40, 30, 2), 3, axis=2)[..., :channels].astype(np.float32)
@@ -282,12 +287,15 @@ def test_fits_of_other_channels(channels: int) -> None:
 
 @pytest.mark.keras
 @pytest.mark.slow
-def test_auto_fits_both_models_to_a_small_image() -> None:
-    image = gradient(40, 30)
+def test_auto_fits_both_models_to_a_small_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(siren_plan, "DEFAULT_DEPTH", QUICK["depth"])
+    monkeypatch.setattr(siren_encoder, "SIMPLE_WIDTHS", (8,))
+    monkeypatch.setattr(siren_plan, "QUALITY_WIDTHS", (8, 8))
+    image = gradient(*SIZE)
     options = {"steps": 60, "quality": 40}
     cost = []
     for model in ("pyramid", "siren", "auto"):
         data = codec.encode(image, EncodeOptions(model=model, **options))
         error = 10 ** (-psnr(image, pillow_inr.decode(data)) / 10)
-        cost.append(error + rd_lambda(EncodeOptions(**options), 3) * 8 * len(data) / (40 * 30))
+        cost.append(error + rd_lambda(EncodeOptions(**options), 3) * 8 * len(data) / math.prod(SIZE))
     assert cost[2] == pytest.approx(min(cost[:2]))

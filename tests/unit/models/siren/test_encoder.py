@@ -15,6 +15,7 @@ from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.siren import encoder as siren_encoder
+from pillow_inr.models.siren import plan as siren_plan
 from pillow_inr.models.siren import reference_store, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.fitted import Fitted
@@ -22,7 +23,8 @@ from pillow_inr.models.siren.initialization import Initialization
 from pillow_inr.models.siren.plan import Plan, plan_for_weights, usual_weights
 from pillow_inr.options import EncodeOptions
 from tests.support import container
-from tests.support.checks import gradient, psnr
+from tests.support.checks import QUICK, gradient, psnr
+from tests.support.fits import SIZE
 
 
 @pytest.fixture(autouse=True)
@@ -130,12 +132,12 @@ def test_rounding_and_coarser_steps_shorten() -> None:
 @pytest.mark.keras
 def test_budgets_are_kept_by_short_fits() -> None:
     rng = np.random.default_rng(5)
-    smooth = gradient(32, 32)
+    smooth = gradient(12, 10)
     for seed, budget in enumerate((60, 75, 100, 75, 400, 400)):
-        height = int(rng.integers(17, 33))  # one side stays, so that few networks are compiled
-        noise = rng.integers(0, 256, (height, 32, 3), dtype=np.uint8)
+        height = int(rng.integers(6, 11))
+        noise = rng.integers(0, 256, (height, 12, 3), dtype=np.uint8)
         image = noise if seed % 2 else smooth[:height]
-        data = codec.encode(image, EncodeOptions(model="siren", target_bytes=budget, steps=60, seed=seed))
+        data = codec.encode(image, EncodeOptions(**{**QUICK, "steps": 60}, target_bytes=budget, seed=seed))
         assert len(data) <= budget
         assert pillow_inr.decode(data).shape == image.shape
 
@@ -236,13 +238,16 @@ def test_the_search_for_a_psnr_shares_the_time_limit(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.keras
-def test_a_psnr_is_searched_for_by_fits() -> None:
-    image = gradient(40, 30)
+def test_a_psnr_is_searched_for_by_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two widths are compiled instead of PSNR_FITS.
+    for module in (siren_encoder, siren_plan):
+        monkeypatch.setattr(module, "QUALITY_WIDTHS", (8, 10))
+    image = gradient(*SIZE)
     # Not pytest.warns: that raises TensorFlow's own warnings, which pyproject.toml has ignored.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", "psnr=")
-        data = codec.encode(image, EncodeOptions(model="siren", psnr=90, steps=20, depth=1))
+        data = codec.encode(image, EncodeOptions(model="siren", psnr=90, steps=40, depth=2))
     reached = psnr(image, pillow_inr.decode(data))
     assert [str(warning.message) for warning in caught] == [
         f"psnr=90 dB was not reached: the file has {reached:.2f} dB"
