@@ -113,13 +113,13 @@ class Graph:
         self.log_steps = keras.Variable(np.zeros(tensors, np.float32), dtype="float32", name="log_steps")
         # Muon is for matrices that mix many inputs into many outputs; plain coordinates are two inputs.
         small = ["output"] if architecture.frequencies else ["output", "sine_0"]
+        self.decaying = self.weights[0 if architecture.frequencies else 2 : -2 : 2]
         self.optimizer = keras.optimizers.Muon(
             learning_rate=0.0,
             exclude_layers=small,
             adam_lr_ratio=ADAM_RATIO,
             adam_beta_2=0.99,
-            weight_decay=0.0,
-            adam_weight_decay=None,
+            weight_decay=None,
             rms_rate=None,
             name="muon",
         )
@@ -152,10 +152,10 @@ class Graph:
         index = tf.constant(0)
         # Not `for index in tf.range(count)`: XLA would compile the loop anew for every count.
         while index < call.count:
-            self._set_learning_rates(call, index)
+            warmup, cosine = _pace(call, index)
             features = self._features(call, index)
             mse, gradients = _backpropagated(features, call.values[index], [weight.value for weight in self.weights])
-            self.optimizer.apply(gradients, self.weights)
+            self._update(gradients, call.learning_rate * warmup * cosine, call.weight_decay)
             total += mse
             index += 1
         rate_bits = self._quantized(initial_log_steps(self.weights, self.architecture))[1]
@@ -166,7 +166,7 @@ class Graph:
         variables = [*self.weights, self.log_steps]
         index = tf.constant(0)
         while index < call.count:
-            self._set_learning_rates(call, index)
+            warmup, cosine = _pace(call, index)
             features = self._features(call, index)
             with tf.GradientTape() as tape:
                 quantized, rate_bits = self._quantized(self.log_steps)
@@ -174,8 +174,8 @@ class Graph:
             gradients = tape.gradient(
                 [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit]
             )
-            self.optimizer.apply(gradients[:-1], self.weights)
-            self.step_optimizer.apply(gradients[-1:], [self.log_steps])
+            self._update(gradients[:-1], call.learning_rate * warmup * cosine, call.weight_decay)
+            _apply(self.step_optimizer, gradients[-1:], [self.log_steps], STEP_RATE * cosine)
             total += mse
             index += 1
         return total / tf.cast(call.count, tf.float32), self._quantized(self.log_steps)[1]
@@ -185,19 +185,10 @@ class Graph:
         columns, rows = call.columns[index], call.rows[index]
         return tf.concat([tf.gather(call.across, columns), tf.gather(call.down, rows)], axis=1)
 
-    def _set_learning_rates(self, call: Call, index: tf.Tensor) -> None:
-        """Peak * min(1, (step + 1) / WARMUP_STEPS) * (f + (1 - f) (1 + cos(pi position)) / 2), f = FINAL_RATE.
-
-        A linear warm-up times half a cosine that falls from 1 to f (Loshchilov and Hutter 2017, equation 5, without
-        restarts). The quantization steps follow the cosine alone: one that snaps to its neighbour in the last steps
-        costs half a dB.
-        """
-        position = call.first + call.pace * tf.cast(index, tf.float32)
-        warmup = tf.minimum(1.0, (tf.cast(call.step + index, tf.float32) + 1.0) / WARMUP_STEPS)
-        cosine = (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
-        self.optimizer.learning_rate = call.learning_rate * warmup * cosine
-        self.optimizer.weight_decay = call.weight_decay
-        self.step_optimizer.learning_rate = STEP_RATE * cosine
+    def _update(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, weight_decay: tf.Tensor) -> None:
+        for matrix in self.decaying:
+            matrix.assign(matrix - matrix * weight_decay * learning_rate)
+        _apply(self.optimizer, gradients, self.weights, learning_rate)
 
     def _quantized(self, log_steps: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Weights rounded to their quantization steps, gradients passed straight through, and their rate in bits."""
@@ -240,6 +231,30 @@ def _backpropagated(
             passed = tf.matmul(upstream, weights[2 * index], transpose_b=True)
             upstream = sine_gradient(angles[index - 1], passed) * W0
     return tf.reduce_mean(tf.square(error)), gradients
+
+
+def _pace(call: Call, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Factors of learning rates: a linear warm-up, and half a cosine that falls from 1 to FINAL_RATE.
+
+    At step n and schedule position p: min(1, (n + 1) / WARMUP_STEPS) and f + (1 - f) (1 + cos(pi p)) / 2, with
+    f = FINAL_RATE (Loshchilov and Hutter 2017, equation 5, without restarts). Quantization steps follow the cosine
+    too: one that snaps to its neighbour in the last optimizer steps costs half a dB.
+    """
+    position = call.first + call.pace * tf.cast(index, tf.float32)
+    warmup = tf.minimum(1.0, (tf.cast(call.step + index, tf.float32) + 1.0) / WARMUP_STEPS)
+    return warmup, (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
+
+
+def _apply(
+    optimizer: keras.Optimizer,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[keras.Variable],
+    learning_rate: tf.Tensor,
+) -> None:
+    """As `optimizer.apply`, which reduces gradients over replicas by a custom gradient; see `_backpropagated`."""
+    for gradient, variable in zip(gradients, variables, strict=True):
+        optimizer.update_step(gradient, variable, learning_rate)
+    optimizer.iterations.assign_add(1)
 
 
 def _assignment(variables: Sequence[keras.Variable]) -> Function:
