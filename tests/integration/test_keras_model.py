@@ -265,7 +265,6 @@ def test_damage_and_missing_back_ends_are_named(monkeypatch: pytest.MonkeyPatch)
         patched.setattr(keras.backend, "backend", lambda: "jax")
         with pytest.raises(BackendError, match="KERAS_BACKEND=tensorflow"):
             pillow_inr.to_keras(data)
-    monkeypatch.setitem(sys.modules, "pillow_inr.keras_model", None)
-    monkeypatch.delattr(pillow_inr, "keras_model")
+    monkeypatch.setitem(sys.modules, "pillow_inr.models.siren.keras_model", None)
     with pytest.raises(BackendError, match="Keras on TensorFlow"):
         pillow_inr.to_keras(data)

@@ -21,6 +21,7 @@ from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.fitted import Budget, Fitted
 from pillow_inr.models.siren.training import fit, rate_control, trainer
+from pillow_inr.runtime import pool
 from tests.support.checks import LEVELS, gradient
 
 pytestmark = pytest.mark.keras
@@ -122,7 +123,7 @@ def test_the_hosts_precision_does_not_matter() -> None:
     expected = _fit(image, steps=20).weights
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        fit._idle.clear()
+        pool.clear()
         for weight, usual in zip(_fit(image, steps=20).weights, expected, strict=True):
             np.testing.assert_array_equal(weight, usual)
     finally:
@@ -146,7 +147,7 @@ def test_sizes_that_are_alike_share_a_trainer(monkeypatch: pytest.MonkeyPatch) -
     ]
     options: dict[str, Any] = {"scale": Scale("uint8", 3, ((0.0, 255.0),)), "steps": 60, "rd_lambda": 1e-3}
     usual = [fit.fit(image, architecture, **options) for architecture in alike]
-    fit._idle.clear()
+    pool.clear()
     fit.fit(image, alike[0], **options)
     monkeypatch.setattr(fit, "Trainer", lambda *_: pytest.fail("compiled again"))
     other = fit.fit(image, alike[1], **options)
