@@ -75,7 +75,7 @@ def write(folder: Path) -> None:
     for name, encoded in files.items():
         (folder / f"{name}.inr").write_bytes(encoded())
     # Force tiles for a small image.
-    pyramid_plan.WHOLE_PIXELS, pyramid_plan.TILE = 0, 8
+    pyramid_plan.WHOLE_PIXELS, pyramid_plan.TILE_LOG2 = 0, 8
     tall = np.resize(gradient(30, 290), (290, 30, 3))
     (folder / "pyramid_tiles.inr").write_bytes(pillow_inr.encode(tall, **PYRAMID))
     print(f"{len(files) + 1} files of {sum(path.stat().st_size for path in folder.glob('*.inr'))} bytes")

@@ -24,7 +24,7 @@ BASE_RD_LAMBDAS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)[:BASE_WEIGHTS_COUNT]
 # Larger images are tiled, so that memory is bounded and a region decodes its own tiles only.
 WHOLE_PIXELS = 1 << 21
 WHOLE_SIDE = 1 << TILE_MAX
-TILE = 10
+TILE_LOG2 = 10
 # A search begins at bits per pixel = BITS_AT_1E3 * (lambda / 1e-3)^BITS_POWER, as on photographs.
 BITS_AT_1E3 = 0.5
 BITS_POWER = -0.45
@@ -55,7 +55,7 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], rd_lambda: float, s
     whole = math.prod(size) <= WHOLE_PIXELS and max(size) <= WHOLE_SIDE
     steps = options.steps or _steps(options, math.prod(size))
     return PyramidPlan(
-        header=PyramidHeader(base_index=base_index_for(rd_lambda), tile=TILE_NONE if whole else TILE),
+        header=PyramidHeader(base_index=base_index_for(rd_lambda), tile=TILE_NONE if whole else TILE_LOG2),
         steps=max(round(share * steps), min(steps, PART_STEPS)),
         rd_lambda=rd_lambda,
     )

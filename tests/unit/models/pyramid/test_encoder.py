@@ -141,7 +141,7 @@ def test_a_time_limit_becomes_a_deadline(fake: FakeFit) -> None:
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid_plan, "WHOLE_PIXELS", 256 * 256)
-    monkeypatch.setattr(pyramid_plan, "TILE", 8)
+    monkeypatch.setattr(pyramid_plan, "TILE_LOG2", 8)
 
 
 def test_tiles(fake: FakeFit, small_tiles: None) -> None:

@@ -9,7 +9,7 @@ from pillow_inr.models.pyramid.plan import (
     EFFORT_STEPS,
     LARGE_STEPS,
     RD_LAMBDA_RANGE,
-    TILE,
+    TILE_LOG2,
     base_index_for,
     make_plan,
     rd_lambda_for,
@@ -63,9 +63,9 @@ def test_large_images_are_tiled() -> None:
     for size, tile in (
         ((1, 1), TILE_NONE),
         ((2048, 1024), TILE_NONE),
-        ((2048, 1025), TILE),
+        ((2048, 1025), TILE_LOG2),
         ((4096, 1), TILE_NONE),
-        ((1, 4097), TILE),  # as a single pyramid would have a longer side than the format allows
+        ((1, 4097), TILE_LOG2),  # as a single pyramid would have a longer side than the format allows
     ):
         assert make_plan(EncodeOptions(), size, 1e-3).header.tile == tile
 

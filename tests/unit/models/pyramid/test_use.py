@@ -34,7 +34,7 @@ def data() -> bytes:
 def tiled() -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pyramid_plan, "WHOLE_PIXELS", 256 * 256)
-        patch.setattr(pyramid_plan, "TILE", 8)
+        patch.setattr(pyramid_plan, "TILE_LOG2", 8)
         return pyramid_file(gradient(300, 260))
 
 
