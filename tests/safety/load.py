@@ -196,9 +196,9 @@ def hasty(model: str, factor: float) -> Iterator[None]:
     from pillow_inr.models.pyramid.training import fit as pyramid_fit
     from pillow_inr.models.siren.training import trainer
 
-    chosen = [(trainer, "MUON_RATE"), (trainer, "STEP_RATE")]
+    chosen = [(trainer, "MUON_LEARNING_RATE")]
     if model == "pyramid":
-        chosen = [(pyramid_fit, "NETWORK_RATE"), (pyramid_fit, "LATENT_RATE")]
+        chosen = [(pyramid_fit, "NETWORK_LEARNING_RATE"), (pyramid_fit, "LATENT_LEARNING_RATE")]
     usual = [getattr(module, name) for module, name in chosen]
     for (module, name), value in zip(chosen, usual, strict=True):
         setattr(module, name, value * factor)
