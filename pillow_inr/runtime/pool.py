@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-# What may be kept in all. Less saves memory; more saves compiling where images of many kinds take turns.
+# What may be kept in all: a pyramid's trainer and three of small SIRENs. Less saves memory; more saves compiling where
+# images of many kinds take turns.
 MEGABYTES_MAX = 400
 
 _Kept = TypeVar("_Kept")
@@ -31,8 +32,8 @@ def borrowed(key: Hashable, megabytes: float, make: Callable[[], _Kept], *, shar
     """Lend the object kept under a key, made if there is none, and keep it afterwards.
 
     Args:
-        megabytes: about what it takes.
-        shared: other threads may use it at the same time.
+        megabytes: estimate of what it takes.
+        shared: whether other threads may use it at the same time.
     """
     with _lock:
         entry = _entries.pop(key, None)
@@ -59,16 +60,9 @@ def _keep(key: Hashable, entry: _Entry) -> None:
 
 
 def _make_room(megabytes: float) -> None:
-    """Drop the least recently used until so much fits in."""
+    """Drop the least recently used until this much fits in, or nothing is left."""
     while _entries and sum(entry.megabytes for entry in _entries.values()) + megabytes > MEGABYTES_MAX:
         del _entries[next(iter(_entries))]
-
-
-def clear() -> None:
-    """Keep nothing."""
-    with _lock:
-        _entries.clear()
-    return_memory()
 
 
 def return_memory() -> None:

@@ -196,10 +196,10 @@ def hasty(model: str, factor: float) -> Iterator[None]:
     from pillow_inr.models.pyramid.training import fit as pyramid_fit
     from pillow_inr.models.siren.training import trainer
 
-    # Not STEP_RATE, which is compiled into the trainer that other fits share.
-    chosen = [(trainer, "MUON_RATE")]
+    # Not the rate of the quantization steps, which is compiled into the trainer that other fits share.
+    chosen = [(trainer, "MUON_LEARNING_RATE")]
     if model == "pyramid":
-        chosen = [(pyramid_fit, "NETWORK_RATE"), (pyramid_fit, "LATENT_RATE")]
+        chosen = [(pyramid_fit, "NETWORK_LEARNING_RATE"), (pyramid_fit, "LATENT_LEARNING_RATE")]
     usual = [getattr(module, name) for module, name in chosen]
     for (module, name), value in zip(chosen, usual, strict=True):
         setattr(module, name, value * factor)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....encoding.progress import Report
-from ....encoding.schedule import Schedule
+from ....encoding.schedule import StepSchedule
 from ....errors import FitError
 from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
@@ -33,8 +33,8 @@ JOINT = 0.9
 # First learning rates; half a cosine takes them to FINAL_RATE of that. Of networks; of the finest grid's latents, in
 # symbols, at lambda 1e-3; by how much the latter grows from grid to coarser grid; and its power of lambda, up to a
 # bound: where a bit costs more, symbols are smaller (docs/experiments.md section 11).
-NETWORK_RATE = 1e-2
-LATENT_RATE = 0.2
+NETWORK_LEARNING_RATE = 1e-2
+LATENT_LEARNING_RATE = 0.2
 LATENT_GROWTH = 1.3
 LATENT_RATE_POWER = -0.42
 LATENT_RATE_MAX = 0.3
@@ -113,7 +113,7 @@ def fit(
         base = structure.base_weights(preset, base_index, channels)
         for factor in LEARNING_RATE_FACTORS:
             run = _Run(trainer, target, first, base, rd_lambda, seed, factor)
-            schedule = Schedule(steps, deadline, untimed_steps=1)
+            schedule = StepSchedule(steps, deadline)
             run.train(schedule, report)
             fitted = run.result()
             if fitted is not None and not is_failed_fit(fitted.psnr_db, variance, rd_lambda / (width * height)):
@@ -153,7 +153,7 @@ class _Run:
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
         self.lambda_per_bit = rd_lambda * channels
-        usual = LATENT_RATE * math.pow(rd_lambda / 1e-3, LATENT_RATE_POWER)
+        usual = LATENT_LEARNING_RATE * math.pow(rd_lambda / 1e-3, LATENT_RATE_POWER)
         self.latent_rate = learning_rate_factor * min(usual, LATENT_RATE_MAX)
         self.random = np.random.default_rng(seed)
         self.start = _floats(base)
@@ -162,32 +162,32 @@ class _Run:
         self.symbols: Grids | None = None
         self.finite = True
 
-    def train(self, schedule: Schedule, report: Report | None) -> None:
+    def train(self, schedule: StepSchedule, report: Report | None) -> None:
         """Run the schedule to its end, or until it is clear that it leads nowhere."""
         optimizer = Soap(self.weights, NETWORK_CLIP)
         reported = 0.0
-        while schedule.progress < 1.0 and self.finite:
-            if schedule.progress < JOINT:
-                outcome = self._train_all(schedule.progress / JOINT, schedule.step)
-                rate = NETWORK_RATE * _cosine(schedule.progress / JOINT)
+        while schedule.position < 1.0 and self.finite:
+            if schedule.position < JOINT:
+                outcome = self._train_all(schedule.position / JOINT, schedule.step)
+                rate = NETWORK_LEARNING_RATE * _cosine(schedule.position / JOINT)
             else:
                 if self.symbols is None:
                     self.symbols = quantize_latents(self.latents.values)
                     optimizer = Soap(self.weights, NETWORK_CLIP)
                 assert self.symbols is not None
                 outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.lambda_per_bit)
-                rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.progress) / (1.0 - JOINT)
+                rate = NETWORK_LEARNING_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
             self._move(optimizer, outcome, rate * self.learning_rate_factor)
             schedule.advance()
             if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
                 report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
 
-    def _train_all(self, progress: float, step: int) -> Outcome:
-        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(progress) for level in range(LEVELS)]
+    def _train_all(self, position: float, step: int) -> Outcome:
+        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(position) for level in range(LEVELS)]
         step_inputs = Step(
-            temperature=np.float32(_between(TEMPERATURES, progress)),
-            deviation=np.float32(_between(DEVIATIONS, progress)),
+            temperature=np.float32(_between(TEMPERATURES, position)),
+            deviation=np.float32(_between(DEVIATIONS, position)),
             learning_rates=np.array(rates, np.float32),
             decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
             lambda_per_bit=np.float32(self.lambda_per_bit),
@@ -262,10 +262,10 @@ def _floats(tensors: Mapping[str, NDArray[np.int64]]) -> Tensors:
     return {name: as_floats(name, integers) for name, integers in tensors.items()}
 
 
-def _cosine(progress: float) -> float:
+def _cosine(position: float) -> float:
     """Half a cosine from 1 to FINAL_RATE."""
-    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * progress))
+    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
 
 
-def _between(ends: tuple[float, float], progress: float) -> float:
-    return ends[0] + (ends[1] - ends[0]) * progress
+def _between(ends: tuple[float, float], position: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * position

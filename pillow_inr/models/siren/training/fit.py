@@ -1,6 +1,6 @@
 """The fit: from an image to a network's weights and their quantization steps, within a schedule or a deadline.
 
-Knows no file and no entropy coder: the rate in its loss is the Laplace model's estimate. The host's random state,
+Knows no file and no entropy coder: the rate it trains under is the Laplace model's estimate. The host's random state,
 thread settings and Keras back end are left alone.
 """
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ....encoding.progress import Report
-from ....encoding.schedule import Schedule
+from ....encoding.schedule import CallSchedule
 from ....errors import FitError
 from ....imaging.metrics import psnr_db
 from ....imaging.samples import Samples, Scale
@@ -22,19 +22,23 @@ from ....runtime.pool import borrowed
 from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
 from ..fitted import Budget, Fitted
-from .rate_control import CONTROLS, RateControl
-from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, peak_rate
+from .rate_control import RateControl
+from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, megabytes, peak_learning_rate
 
 # Part of the schedule after which weights are rounded in training and the rate counts.
 RATE_PHASE_START = 0.05
 # Until here tensors may change between being coded as differences from an initialization and being coded whole: a
 # change moves every rounded weight, and the rest of the schedule must make good for that.
 REFERENCES_FINAL = 0.5
-# Fits, each more cautious than the one before, should it diverge.
+# A fit that diverges is started anew with a lower learning rate, this many times in all.
 ATTEMPTS = 3
-# Part of the schedule, and steps, after which a fit is broken off for a more cautious one if it has got nowhere.
+# Part of the schedule, and number of optimizer steps, after which an attempt that has not learned anything is given up.
 JUDGED_AT = 0.1
 JUDGED_STEPS = 150
+# Least number of calls of a fit with a budget: the rate is steered between calls.
+BUDGET_CALLS = 100
+# The ratio of frequencies in a trainer's key: nothing compiled depends on it.
+ANY_FREQUENCY_RATIO = 100
 
 
 def fit(
@@ -56,9 +60,9 @@ def fit(
 
     Args:
         image: shape (height, width, channels).
-        scale: normalizes the samples; their mean squared error is the distortion.
+        scale: turns samples into normalized ones, whose mean squared error is the distortion.
         steps: optimizer steps, >= 1; fewer are made when the deadline comes first.
-        rd_lambda: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
+        rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         initial: weights to start from, as `Architecture.shapes` lists them; by default drawn by `seed`.
         device: a TensorFlow device name such as "CPU:0" or "GPU:1"; by default TensorFlow's choice, the first GPU
@@ -73,35 +77,30 @@ def fit(
     """
     name = device_name(device)
     with tf.device(name), _borrowed_trainer(image, architecture, name) as trainer:
-        rate = peak_rate(architecture.width)
         for attempt in range(ATTEMPTS):
-            caution = 2.0**attempt
-            slow, decay = rate / math.sqrt(caution), WEIGHT_DECAY * caution
-            trainer.start(image, scale, architecture.frequency_ratio, rd_lambda, seed, slow, decay, initial)
-            call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // CONTROLS + 1)
-            schedule = Schedule(steps, deadline)
-            patient = attempt == ATTEMPTS - 1
-            fitted = _run(trainer, schedule, call_steps, patient, overhead_bytes, budget, report)
+            divisor = 2.0**attempt
+            learning_rate = peak_learning_rate(architecture.width) / math.sqrt(divisor)
+            weight_decay = WEIGHT_DECAY * divisor
+            ratio = architecture.frequency_ratio
+            trainer.start(image, scale, ratio, rd_lambda, seed, learning_rate, weight_decay, initial)
+            call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // BUDGET_CALLS + 1)
+            schedule = CallSchedule(steps, call_steps, deadline)
+            is_last = attempt == ATTEMPTS - 1
+            fitted = _run(trainer, schedule, is_last, overhead_bytes, budget, report)
             if fitted is not None:
                 return fitted
     raise FitError(f"the fit diverged {ATTEMPTS} times; try another seed, a smaller width or depth")
 
 
-# About what a trainer's compiled code takes.
-MEGABYTES = 60
-# Nothing compiled depends on it.
-ANY_FREQUENCY_RATIO = 100
-
-
 @contextmanager
 def _borrowed_trainer(image: Samples, architecture: Architecture, device: str) -> Iterator[Trainer]:
-    """A trainer for images like this one, an idle one if there is one."""
+    """Lend a trainer for images of this kind, for this fit alone."""
     height, width, _ = image.shape
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
     alike = replace(architecture, frequency_ratio=ANY_FREQUENCY_RATIO)
     key = "siren", alike, batch, longest_side, device
-    with borrowed(key, MEGABYTES, lambda: Trainer(alike, batch, longest_side, device)) as trainer:
+    with borrowed(key, megabytes(alike), lambda: Trainer(alike, batch, longest_side, device)) as trainer:
         try:
             yield trainer
         finally:
@@ -115,44 +114,35 @@ def _power_of_two_from(number: int) -> int:
 
 def _run(
     trainer: Trainer,
-    schedule: Schedule,
-    call_steps: int,
-    patient: bool,
+    schedule: CallSchedule,
+    is_last: bool,
     overhead_bytes: float,
     budget: Budget | None,
     report: Report | None,
 ) -> Fitted | None:
-    """Run the schedule to its end; None when the fit diverged or, unless `patient`, got nowhere."""
-    judged = patient
+    """Run the schedule to its end; None when the fit diverged or, unless this attempt is the last, learned nothing."""
+    judged = is_last
     control = RateControl(budget, trainer.rd_lambda) if budget else None
     in_rate_phase = False
     mse, rate_bits = math.inf, 0.0
-    while schedule.progress < 1.0:
-        if not in_rate_phase and schedule.progress >= RATE_PHASE_START:
+    while schedule.position < 1.0:
+        if not in_rate_phase and schedule.position >= RATE_PHASE_START:
             trainer.start_rate_phase()
             in_rate_phase = True
-        if in_rate_phase and schedule.progress <= max(REFERENCES_FINAL, RATE_PHASE_START):
+        if in_rate_phase and schedule.position <= max(REFERENCES_FINAL, RATE_PHASE_START):
             trainer.choose_references()
-        count, last = _next_call(schedule, call_steps, 1.0 if in_rate_phase else RATE_PHASE_START)
-        mse, rate_bits = trainer.advance(schedule.step, count, schedule.progress, last, in_rate_phase)
-        schedule.advance_to(last, count)
+        count, last = schedule.next_call(1.0 if in_rate_phase else RATE_PHASE_START)
+        mse, rate_bits = trainer.advance(schedule.step, count, schedule.position, last, in_rate_phase)
+        schedule.advance(count, last)
         if trainer.diverged(schedule.step, mse, rate_bits):
             return None
-        if not judged and schedule.progress >= JUDGED_AT and schedule.step >= JUDGED_STEPS:
+        if not judged and schedule.position >= JUDGED_AT and schedule.step >= JUDGED_STEPS:
             judged = True
             if trainer.has_not_learned(mse):
                 return None
         if control is not None and in_rate_phase:
-            control.steer(trainer, trainer.result(mse, rate_bits), schedule.progress)
+            control.steer(trainer, trainer.result(mse, rate_bits), schedule.position)
         if report is not None:
             bpp = (rate_bits + 8 * overhead_bytes) / trainer.pixels
             report(schedule.step, schedule.expected_steps, psnr_db(mse), bpp)
     return trainer.result(mse, rate_bits)
-
-
-def _next_call(schedule: Schedule, call_steps: int, phase_end: float) -> tuple[int, float]:
-    """Steps of the next call, at most `call_steps`, and the progress that it ends at, at most `phase_end`."""
-    left = schedule.remaining()
-    in_phase = max(1, round(left * (phase_end - schedule.progress) / (1.0 - schedule.progress)))
-    count = min(call_steps, in_phase)
-    return count, phase_end if count == in_phase else schedule.progress + (1.0 - schedule.progress) * count / left

@@ -1,6 +1,6 @@
 """The SIREN's optimizer steps as TensorFlow graphs that XLA compiles: network, rate, optimizers.
 
-Knows no image and no schedule: a call is told all it needs of them.
+Knows no image and no schedule: a `Call` brings all that is needed of them.
 """
 
 import math
@@ -21,26 +21,26 @@ from .rounding import laplace_bits, rounded, snapped
 # Learning rate of Adam on biases and the output layer, relative to Muon's.
 ADAM_RATIO = 0.25
 WARMUP_STEPS = 30
-# Where the learning rates' schedule ends, relative to their peak.
-FINAL_RATE = 0.001
+# Learning rates at the end of the schedule, relative to their peaks.
+FINAL_LEARNING_RATE = 0.001
 # First quantization step of a tensor relative to the standard deviation of its weights.
-INITIAL_STEP = 0.15
-# The same for the first layer of plain coordinates, relative to the others: its weights are frequencies, and an error
-# in them shifts the phase by radians at the image's border.
-PLAIN_FIRST_STEP = 0.1
+INITIAL_QUANTIZATION_STEP = 0.15
+# Factor on that in the first layer of plain coordinates: its weights are frequencies, and an error in them shifts the
+# phase by radians at the image's border.
+PLAIN_QUANTIZATION_STEP = 0.1
 # Adam's peak learning rate on the logarithms of quantization steps; it follows the cosine too.
-STEP_RATE = 5e-3
+QUANTIZATION_LEARNING_RATE = 5e-3
 
 
 class Call(NamedTuple):
-    """What one call of a compiled function works on; tensors within, arrays and numbers outside."""
+    """Arguments of one call of a compiled function: tensors within it, arrays and numbers outside."""
 
     columns: Any
     """Columns of the pixels of each optimizer step, shape (call_steps, batch), int32."""
     rows: Any
-    """Their rows, likewise."""
+    """Rows of these pixels, likewise."""
     values: Any
-    """Normalized samples to reach there, shape (call_steps, batch, channels), float32."""
+    """Normalized samples of these pixels, shape (call_steps, batch, channels), float32."""
     across: Any
     """Features of every column, shape (longest_side, axis features), float32."""
     down: Any
@@ -50,7 +50,7 @@ class Call(NamedTuple):
     learning_rate: Any
     """Peak learning rate of Muon."""
     weight_decay: Any
-    """Muon's."""
+    """Decoupled weight decay of Muon's matrices."""
     step: Any
     """Optimizer steps made before this call, int32."""
     count: Any
@@ -62,7 +62,7 @@ class Call(NamedTuple):
 
 
 def call_signature(architecture: Architecture, batch: int, call_steps: int, longest_side: int) -> Call:
-    """Shapes and types of a call: all that is compiled in of an image."""
+    """Shapes and types of a call: all of an image that compiled code depends on."""
     pixels = tf.TensorSpec([call_steps, batch], tf.int32)
     table = tf.TensorSpec([longest_side, architecture.axis_features])
     number, integer = tf.TensorSpec([]), tf.TensorSpec([], tf.int32)
@@ -83,16 +83,16 @@ def _built_layers(architecture: Architecture, seed: int) -> list[Any]:
     return layers
 
 
-def initial_log_steps(weights: Sequence[Any], architecture: Architecture) -> tf.Tensor:
+def initial_log_quantization_steps(weights: Sequence[Any], architecture: Architecture) -> tf.Tensor:
     """Logarithms of the first quantization steps, from the root mean square of each tensor's weights.
 
     Args:
         weights: tensors, arrays or variables as `Architecture.shapes` lists them.
     """
     # A bias tensor is small and each of its weights moves a whole unit: half the step.
-    ratio = [INITIAL_STEP * (1.0 if len(weight.shape) == 2 else 0.5) for weight in weights]
+    ratio = [INITIAL_QUANTIZATION_STEP * (1.0 if len(weight.shape) == 2 else 0.5) for weight in weights]
     if not architecture.frequencies:
-        ratio[:2] = [PLAIN_FIRST_STEP * relative for relative in ratio[:2]]
+        ratio[:2] = [PLAIN_QUANTIZATION_STEP * relative for relative in ratio[:2]]
     deviation = tf.stack([tf.sqrt(tf.reduce_mean(tf.square(weight)) + 1e-12) for weight in weights])
     return tf.math.log(deviation * tf.constant(ratio, tf.float32))
 
@@ -100,17 +100,20 @@ def initial_log_steps(weights: Sequence[Any], architecture: Architecture) -> tf.
 class Graph:
     """Variables of a network, its quantization steps and its optimizers, and the functions that advance them.
 
-    To be made within the graph of a `Program`, where it lives only while functions are traced.
+    Weights W of a tensor with reference R (zeros, or initial weights) and quantization step s stand for
+    R + s round((W - R) / s). The loss is mse + lambda_per_bit * bits; the bits are those of `rounding.laplace_bits`.
+    Muon moves the matrices, Adam all else. Create it within the graph of a `Program`; it lives while that traces.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
         self.layers = _built_layers(architecture, seed=0)
         self.weights = [variable for layer in self.layers for variable in layer.trainable_variables]
-        # What each tensor is coded as differences from: zeros, or its weights in the initialization.
         self.references = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in self.weights]
         tensors = len(self.weights)
-        self.log_steps = keras.Variable(np.zeros(tensors, np.float32), dtype="float32", name="log_steps")
+        self.log_quantization_steps = keras.Variable(
+            np.zeros(tensors, np.float32), dtype="float32", name="log_quantization_steps"
+        )
         # Muon is for matrices that mix many inputs into many outputs; plain coordinates are two inputs.
         small = ["output"] if architecture.frequencies else ["output", "sine_0"]
         self.decaying = self.weights[0 if architecture.frequencies else 2 : -2 : 2]
@@ -124,30 +127,31 @@ class Graph:
             name="muon",
         )
         self.optimizer.build(self.weights)
-        self.step_optimizer = keras.optimizers.Adam(STEP_RATE, beta_2=0.99, name="adam")
-        self.step_optimizer.build([self.log_steps])
+        self.quantization_optimizer = keras.optimizers.Adam(QUANTIZATION_LEARNING_RATE, beta_2=0.99, name="adam")
+        self.quantization_optimizer.build([self.log_quantization_steps])
 
     def functions(self, call: Call) -> dict[str, Function]:
-        """What a program is made of.
+        """The functions of a `Program`.
 
         Args:
-            call: shapes and types.
+            call: shapes and types of a call.
         """
         # Partials, not methods: TensorFlow counts how often a function is traced by its code, which all graphs share,
         # and warns when that is often.
-        float_steps = tf.function(partial(Graph._float_steps, self), jit_compile=True)
-        rate_steps = tf.function(partial(Graph._rate_steps, self), jit_compile=True)
+        float_phase = tf.function(partial(Graph._float_phase, self), jit_compile=True)
+        rate_phase = tf.function(partial(Graph._rate_phase, self), jit_compile=True)
         return {
-            "float steps": Function(float_steps, (call,)),
-            "rate steps": Function(rate_steps, (call,)),
+            "float phase": Function(float_phase, (call,)),
+            "rate phase": Function(rate_phase, (call,)),
             "weights": Function(lambda: [tf.identity(variable.value) for variable in self.weights]),
-            "log steps": Function(lambda: tf.identity(self.log_steps.value)),
+            "log quantization steps": Function(lambda: tf.identity(self.log_quantization_steps.value)),
             "set weights": _assignment(self.weights),
             "set references": _assignment(self.references),
-            "set log steps": _assignment([self.log_steps]),
+            "set log quantization steps": _assignment([self.log_quantization_steps]),
         }
 
-    def _float_steps(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
+    def _float_phase(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
+        """Optimizer steps on weights that are not rounded: mean squared error, and the bits if they were rounded."""
         total = tf.constant(0.0)
         index = tf.constant(0)
         # Not `for index in tf.range(count)`: XLA would compile the loop anew for every count.
@@ -158,27 +162,33 @@ class Graph:
             self._update(gradients, call.learning_rate * warmup * cosine, call.weight_decay)
             total += mse
             index += 1
-        rate_bits = self._quantized(initial_log_steps(self.weights, self.architecture))[1]
+        rate_bits = self._quantized(initial_log_quantization_steps(self.weights, self.architecture))[1]
         return total / tf.cast(call.count, tf.float32), rate_bits
 
-    def _rate_steps(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
+    def _rate_phase(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
+        """Optimizer steps on rounded weights and their quantization steps: mean squared error, and bits at the end."""
         total = tf.constant(0.0)
-        variables = [*self.weights, self.log_steps]
+        variables = [*self.weights, self.log_quantization_steps]
         index = tf.constant(0)
         while index < call.count:
             warmup, cosine = _pace(call, index)
             features = self._features(call, index)
             with tf.GradientTape() as tape:
-                quantized, rate_bits = self._quantized(self.log_steps)
+                quantized, rate_bits = self._quantized(self.log_quantization_steps)
             mse, upstream = _backpropagated(features, call.values[index], quantized)
             gradients = tape.gradient(
                 [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit]
             )
             self._update(gradients[:-1], call.learning_rate * warmup * cosine, call.weight_decay)
-            _apply(self.step_optimizer, gradients[-1:], [self.log_steps], STEP_RATE * cosine)
+            _apply(
+                self.quantization_optimizer,
+                gradients[-1:],
+                [self.log_quantization_steps],
+                QUANTIZATION_LEARNING_RATE * cosine,
+            )
             total += mse
             index += 1
-        return total / tf.cast(call.count, tf.float32), self._quantized(self.log_steps)[1]
+        return total / tf.cast(call.count, tf.float32), self._quantized(self.log_quantization_steps)[1]
 
     def _features(self, call: Call, index: tf.Tensor) -> tf.Tensor:
         """The network's input features for the pixels of an optimizer step, shape (batch, features)."""
@@ -186,16 +196,17 @@ class Graph:
         return tf.concat([tf.gather(call.across, columns), tf.gather(call.down, rows)], axis=1)
 
     def _update(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, weight_decay: tf.Tensor) -> None:
+        """Decoupled weight decay W <- (1 - decay * learning rate) W of Muon's matrices, then an optimizer step."""
         for matrix in self.decaying:
             matrix.assign(matrix - matrix * weight_decay * learning_rate)
         _apply(self.optimizer, gradients, self.weights, learning_rate)
 
-    def _quantized(self, log_steps: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _quantized(self, log_quantization_steps: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Weights rounded to their quantization steps, gradients passed straight through, and their rate in bits."""
         quantized = []
         rate_bits = tf.constant(0.0)
         for index, weight in enumerate(self.weights):
-            quantization_step = snapped(tf.exp(log_steps[index]))
+            quantization_step = snapped(tf.exp(log_quantization_steps[index]))
             reference = self.references[index].value
             symbols = rounded((weight - reference) / quantization_step)
             quantized.append(reference + symbols * quantization_step)
@@ -208,13 +219,14 @@ def _backpropagated(
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Mean squared error of a batch, and its gradient with respect to each weight tensor.
 
-    By hand, not by a tape: TensorFlow keeps all that a custom gradient such as that of `sine` refers to for good.
-    No clamp of the values here: it would leave bright pixels without a gradient.
+    The forward pass is that of `keras_layers`. Backpropagation is written out, for TensorFlow registers every custom
+    gradient that it traces, such as that of `sine`, and never frees the graph that it belongs to. Values are not
+    clamped: clamped pixels would have no gradient.
 
     Args:
-        features: shape (batch, features).
-        wanted: shape (batch, channels).
-        weights: kernels and biases in turn.
+        features: shape (batch, features), float32.
+        wanted: shape (batch, channels), float32.
+        weights: kernels and biases in turn, as `Architecture.shapes` lists them.
     """
     *hidden, (kernel, bias) = zip(weights[::2], weights[1::2], strict=True)
     values, inputs, angles = features, [features], []
@@ -234,15 +246,16 @@ def _backpropagated(
 
 
 def _pace(call: Call, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Factors of learning rates: a linear warm-up, and half a cosine that falls from 1 to FINAL_RATE.
+    """Factors of the learning rates: a linear warm-up, and half a cosine from 1 to FINAL_LEARNING_RATE.
 
-    At step n and schedule position p: min(1, (n + 1) / WARMUP_STEPS) and f + (1 - f) (1 + cos(pi p)) / 2, with
-    f = FINAL_RATE (Loshchilov and Hutter 2017, equation 5, without restarts). Quantization steps follow the cosine
-    too: one that snaps to its neighbour in the last optimizer steps costs half a dB.
+    At optimizer step n and schedule position p they are min(1, (n + 1) / WARMUP_STEPS) and
+    f + (1 - f) (1 + cos(pi p)) / 2 with f = FINAL_LEARNING_RATE (Loshchilov and Hutter 2017, "SGDR", equation 5,
+    without restarts). Quantization steps follow the cosine too: one that snaps to its neighbour in the last optimizer
+    steps costs half a dB.
     """
     position = call.first + call.pace * tf.cast(index, tf.float32)
     warmup = tf.minimum(1.0, (tf.cast(call.step + index, tf.float32) + 1.0) / WARMUP_STEPS)
-    return warmup, (1.0 + FINAL_RATE) / 2 + (1.0 - FINAL_RATE) / 2 * tf.cos(math.pi * position)
+    return warmup, (1.0 + FINAL_LEARNING_RATE) / 2 + (1.0 - FINAL_LEARNING_RATE) / 2 * tf.cos(math.pi * position)
 
 
 def _apply(
@@ -251,7 +264,7 @@ def _apply(
     variables: Sequence[keras.Variable],
     learning_rate: tf.Tensor,
 ) -> None:
-    """As `optimizer.apply`, which reduces gradients over replicas by a custom gradient; see `_backpropagated`."""
+    """As `optimizer.apply`, which sums gradients over replicas by a custom gradient (see `_backpropagated`)."""
     for gradient, variable in zip(gradients, variables, strict=True):
         optimizer.update_step(gradient, variable, learning_rate)
     optimizer.iterations.assign_add(1)

@@ -1,6 +1,6 @@
-"""Learning an initialization: short fits of many images, each of which draws the common start towards its end.
+"""Reptile meta-learning of initial weights: many short fits, each of which pulls the common start towards its end.
 
-Uses the fit's own trainer, so that what is learned suits its optimizer. Knows no files.
+Uses the fit's own trainer, so that the weights suit its optimizer. Knows no files.
 """
 
 import time
@@ -15,20 +15,21 @@ from ....imaging.samples import Scale
 from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
 from ..initialization import Initialization
-from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, peak_rate
+from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, peak_learning_rate
 
 Report = Callable[[int, int, float], object]
-"""Called with round, rounds and the mean PSNR in dB of late."""
+"""Called with the round, the number of rounds, and a running mean of the PSNR in dB."""
 
-# How far the start moves towards the end of a fit, in the first round and in the last one, falling geometrically: the
-# first rounds find the way, the last ones average over images.
+# Reptile's step size in the first round and in the last one, falling geometrically: the first rounds find the way, the
+# last ones average over images.
 FIRST_PULL = 0.5
 LAST_PULL = 0.02
-# Peak learning rate of these fits, relative to a file's. At its full rate Muon rewrites the matrices, the ends of
-# two fits have little in common, and their mean tends to a network of nearly rank one: 340 rounds of 150 steps gave a
-# start from which fits of 60 to 1000 steps end 0.3 to 1.1 dB below those from a random one. 280 rounds of 60 steps at a
-# fifth: 0.9 dB above after 60 steps. Rate and steps were changed together, on two images.
-RATE_RATIO = 0.2
+# Peak learning rate of these fits, relative to that of a fit for a file. At Muon's full learning rate the ends of two
+# fits have little in common, and their mean tends to a network of nearly rank one: after 340 rounds of 150 optimizer
+# steps, fits of 60 to 1000 steps ended 0.3 to 1.1 dB below those from random weights. After 280 rounds of 60 steps at a
+# fifth of the learning rate, fits of 60 steps ended 0.9 dB above. Measured on two images; learning rate and number of
+# steps were changed together.
+LEARNING_RATE_RATIO = 0.2
 # Weight of a round in the reported PSNR.
 _RECENT = 0.1
 
@@ -45,18 +46,23 @@ def learn(
     device: str | None = None,
     report: Report | None = None,
 ) -> Initialization:
-    """Learn initial weights from which a fit of `steps` steps gets far.
+    """Learn initial weights from which a fit of a few optimizer steps reaches a high PSNR.
+
+    Each round fits an image from the start w to weights v, and sets w <- w + e (v - w), where the step size e falls
+    from FIRST_PULL to LAST_PULL.
 
     Args:
-        images: uint8, shape (height, width, channels), at least one; one is taken a round.
-        longest_side: no image has a longer one.
-        steps: of each fit; no weight is rounded in it.
-        rounds: fewer are made when `time_limit`, in seconds, ends first.
-        device: as for a fit.
+        images: uint8, shape (height, width, channels); each round takes one.
+        longest_side: length in pixels that no side of an image exceeds.
+        steps: optimizer steps of each fit; none of them rounds weights.
+        rounds: number of fits; fewer are made when `time_limit`, in seconds, ends first.
+        seed: draws the first weights and the pixels.
+        device: as for `fit`.
+        report: called after each round.
     Raises:
-        BackendError: as for a fit.
-        FitError: every fit diverged.
-    Source: Reptile, Nichol et al. 2018 (serial version, decaying step size); for SIRENs, Tancik et al. 2021.
+        BackendError: as for `fit`.
+        FitError: every fit diverged, or there was no time for one.
+    Source: Reptile, Nichol et al. 2018, algorithm 1; for SIRENs, Tancik et al. 2021.
     """
     name = device_name(device)
     with tf.device(name):
@@ -79,17 +85,18 @@ def _learn(
     trainer = Trainer(architecture, min(BATCH_PIXELS, side * side), side, device)
     initial: list[NDArray[np.float32]] | None = None
     scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
-    rate = RATE_RATIO * peak_rate(architecture.width)
-    mean_psnr = None
+    learning_rate = LEARNING_RATE_RATIO * peak_learning_rate(architecture.width)
+    mean_psnr_db = None
     for index in range(rounds):
         position = index / rounds
         if time_limit is not None:
             position = max(position, (time.perf_counter() - started) / time_limit)
         if position >= 1.0:
             break
-        trainer.start(next(images), scale, architecture.frequency_ratio, 0.0, seed + index, rate, WEIGHT_DECAY, initial)
+        image, ratio = next(images), architecture.frequency_ratio
+        trainer.start(image, scale, ratio, 0.0, seed + index, learning_rate, WEIGHT_DECAY, initial)
         if initial is None:
-            # What all fits of the first seed would start from, apart from the image's mean colour.
+            # What a fit with this seed starts from, apart from the image's mean colour.
             initial = trainer.result(1.0, 0.0).weights
         mse = _run(trainer, steps)
         if mse is None:
@@ -97,17 +104,21 @@ def _learn(
         pull = FIRST_PULL * (LAST_PULL / FIRST_PULL) ** position
         fitted = trainer.result(mse, 0.0)
         initial = [start + np.float32(pull) * (end - start) for start, end in zip(initial, fitted.weights, strict=True)]
-        mean_psnr = fitted.psnr_db if mean_psnr is None else mean_psnr + _RECENT * (fitted.psnr_db - mean_psnr)
+        mean_psnr_db = fitted.psnr_db if mean_psnr_db is None else _averaged(mean_psnr_db, fitted.psnr_db)
         if report is not None:
-            report(index + 1, rounds, mean_psnr)
+            report(index + 1, rounds, mean_psnr_db)
     trainer.release()
-    if initial is None or mean_psnr is None:
+    if initial is None or mean_psnr_db is None:
         raise FitError("every fit diverged, or there was no time for one: nothing was learned")
     return Initialization(architecture, tuple(initial))
 
 
+def _averaged(mean: float, value: float) -> float:
+    return mean + _RECENT * (value - mean)
+
+
 def _run(trainer: Trainer, steps: int) -> float | None:
-    """One fit on the whole schedule; the mean squared error at its end, None when it diverged."""
+    """Run a whole fit; the mean squared error at its end, or None when it diverged."""
     step, mse = 0, 0.0
     while step < steps:
         count = min(trainer.call_steps, steps - step)

@@ -1,6 +1,6 @@
-"""Quantization within training: the steps that a file can name, and the rate of rounded weights.
+"""Quantization in training: the quantization steps that a file can name, and the rate of rounded weights.
 
-Source of both: docs/format.md section 4 (steps and scales); straight-through gradients, Bengio et al. 2013.
+Source: docs/format.md section 4 (steps and scales); straight-through gradients, Bengio et al. 2013, section 4.
 """
 
 import math
@@ -14,8 +14,10 @@ DECAY_RANGE = (3.4e-4, 0.9999)
 def snapped(quantization_step: tf.Tensor) -> tf.Tensor:
     """The nearest quantization step that the file can name, with the gradient of the identity.
 
-    With 2^e <= step < 2^(e + 1) that is round(8 step / 2^e) / 8 * 2^e: eight steps an octave, as
-    `quantization.step_size` has them.
+    For 2^e <= s < 2^(e + 1) that is round(8 s / 2^e) 2^e / 8: eight steps per octave, as in `quantization.step_size`.
+
+    Args:
+        quantization_step: s, any shape, float32, > 0.
     """
     octave = tf.exp(math.log(2.0) * tf.floor(tf.math.log(quantization_step) / math.log(2.0)))
     nearest = tf.round(quantization_step / octave * 8.0) / 8.0 * octave
@@ -30,10 +32,11 @@ def rounded(values: tf.Tensor) -> tf.Tensor:
 def laplace_bits(symbols: tf.Tensor) -> tf.Tensor:
     """Code length in bits of symbols under the quantized Laplace distribution that suits them best, a scalar.
 
-    With d = exp(-1 / (2 b)) for the scale b, P(0) = 1 - d and P(k) = P(-k) = d^(2k - 1) (1 - d^2) / 2. For a share z
-    of zeros and a mean magnitude m, the likelihood is largest where (1 + 2 m) d^2 + z d = 2 m - 1 + z. For m -> 0, d
-    and the length go to 0, and for m -> infinity d goes to 1, but d stays within DECAY_RANGE. The length is stationary
-    in d at the optimum, so its gradient needs none through d.
+    With d = exp(-1 / (2 b)) for the scale b, P(0) = 1 - d and P(k) = P(-k) = d^(2k - 1) (1 - d^2) / 2 for k > 0. For
+    a share z of zeros and a mean magnitude m, the likelihood is largest where (1 + 2 m) d^2 + z d = 2 m - 1 + z.
+    Limits: d -> 0 for m -> 0, where the length vanishes; d -> 1 for m -> infinity; d is clipped to DECAY_RANGE. At the
+    optimum the length is stationary in d, so its gradient does not go through d.
+    Source: maximum likelihood; the distribution is that of docs/format.md section 4.3.
 
     Args:
         symbols: any shape, float32, integers.

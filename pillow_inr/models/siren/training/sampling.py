@@ -1,4 +1,4 @@
-"""Draws the pixels of each optimizer step from the image as it is, so that a large one costs no more memory."""
+"""Draws the pixels of each optimizer step from the image as it is, so that a large image needs no copy."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,20 +14,21 @@ Draw = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 class Sampler:
     """Mini-batches of an image: one pixel from each of `batch` equal runs of pixels in reading order.
 
-    Each run gives its pixels without replacement, so that every few steps, about as many as the optimizer's momentum
-    remembers, see the whole image once: that halves the batch which a fit needs (docs/experiments.md section 9).
-    Independent draws would learn worse, and in a large image each would be a cache miss. A batch of at least as many
-    pixels as the image has takes all of them, some twice.
+    Each run gives its pixels without replacement, so that the optimizer steps within the memory of the optimizer's
+    momentum see about the whole image once: that halves the batch which a fit needs (docs/experiments.md section 9).
+    Independent draws learn less, and in a large image each is a cache miss. A batch of at least as many pixels as the
+    image has takes all of them, some twice.
     """
 
     def __init__(self, image: Samples, scale: Scale, batch: int, steps: int, seed: int) -> None:
         """Start drawing.
 
         Args:
-            image: shape (height, width, channels); `scale` normalizes its samples.
-            batch: pixels of a step.
-            steps: of a draw.
-            seed: of the draws.
+            image: shape (height, width, channels).
+            scale: turns its samples into normalized ones.
+            batch: pixels of an optimizer step.
+            steps: optimizer steps of a draw.
+            seed: makes the draws repeatable.
         """
         height, self.width, channels = image.shape
         self.samples = image.reshape(-1, channels)
@@ -38,12 +39,12 @@ class Sampler:
         self.steps = steps
         self.random = np.random.default_rng(seed)
         self.offsets = self._offsets()
-        # In a large image a pixel is a cache miss: the next draw is made while the network trains on this one.
+        # In a large image a pixel is a cache miss: the next draw is made while the network is trained on this one.
         self.pool = ThreadPoolExecutor(1)
         try:
             self.next = self.pool.submit(self._draw)
         except BaseException:
-            # Ctrl-C while the thread starts: the pool does not know it yet, and the process would wait for it for ever.
+            # Ctrl-C while the thread starts: the pool does not know it yet, and the process would wait for it forever.
             self.pool.shutdown(wait=False)
             raise
 
@@ -59,7 +60,7 @@ class Sampler:
         return columns.astype(np.int32), rows.astype(np.int32), self.scale.to_normalized(self.samples[index])
 
     def _offsets(self) -> Iterator[NDArray[np.int64]]:
-        """Place of the pixel in each run, step by step: one order for all, from a start of each run's own."""
+        """Place of the pixel in each run, step by step: all follow one random order, each from its own start."""
         while True:
             first = self.random.integers(self.lengths)
             for place in self.random.permutation(int(self.lengths.max())):

@@ -1,4 +1,4 @@
-"""The trainer: takes up one image after another and advances a network towards it, call by call.
+"""The trainer: takes up one image after another and fits a network to it, call by call.
 
 Knows neither schedule nor deadline: those are `fit`'s.
 """
@@ -16,21 +16,21 @@ from ....imaging.samples import Samples, Scale
 from ....runtime.program import Program
 from ..architecture import Architecture
 from ..fitted import Fitted
-from .graph import WARMUP_STEPS, Call, Graph, call_signature, initial_log_steps, initial_weights
+from .graph import WARMUP_STEPS, Call, Graph, call_signature, initial_log_quantization_steps, initial_weights
 from .rounding import snapped
 from .sampling import Sampler
 
-# Pixels an optimizer step sees. At equal time half of it is worse by a tenth of the rate, twice as many by some percent
-# on small networks and not at all on large ones (docs/experiments.md section 9).
+# Pixels of an optimizer step. At equal time half as many cost a tenth of the rate, twice as many some percent on small
+# networks and nothing on large ones (docs/experiments.md section 9).
 BATCH_PIXELS = 8192
-# Muon's learning rate on all matrices but the output layer's, up to a width above which it falls: each update turns a
-# unit's input by as much as the layer is wide.
-MUON_RATE = 5e-3
-MUON_RATE_WIDTH = 64
+# Muon's learning rate on all matrices but the output layer's. It falls above a width: an update changes a unit's input
+# in proportion to the layer's width.
+MUON_LEARNING_RATE = 5e-3
+MUON_LEARNING_RATE_WIDTH = 64
 # Muon's decoupled weight decay. Muon's updates have one size whatever the gradient's: without decay the hidden
 # matrices grow until the network is chaotic, and with too much of it they stay small and blur.
 WEIGHT_DECAY = 1.5
-# Mean squared error, relative to the samples' variance, above which a network is no good yet.
+# Mean squared error, relative to the samples' variance, above which a network has not learned anything.
 NOT_LEARNED = 0.6
 # Work of one call of the compiled function, in multiply-adds: about 0.2 s on 4 cores. Fixed, not timed, so that a
 # fit is repeatable.
@@ -38,17 +38,22 @@ CALL_WORK = 2.5e10
 CALL_STEPS_MAX = 50
 
 
-def peak_rate(width: int) -> float:
+def peak_learning_rate(width: int) -> float:
     """Muon's peak learning rate for networks of a width."""
-    return MUON_RATE * min(1.0, MUON_RATE_WIDTH / width)
+    return MUON_LEARNING_RATE * min(1.0, MUON_LEARNING_RATE_WIDTH / width)
+
+
+def megabytes(architecture: Architecture) -> float:
+    """Estimate of what a trainer takes: compiled code, as measured at depths 1 to 8, and 16 bytes for each weight."""
+    return 30 + 14 * architecture.depth + 16e-6 * architecture.weight_count
 
 
 class Trainer:
     """A compiled program for one architecture, and the image that it works on.
 
-    Serves one fit after another, for compiling takes seconds. So nothing of an image is compiled in but its number of
-    channels, the pixels of an optimizer step, and a length that no side exceeds: the ratio of the frequencies, which
-    goes with the image's size, is in tables.
+    It serves one fit after another, because compiling takes seconds. Compiled code depends on an image's number of
+    channels, on the pixels of an optimizer step, and on a length that no side exceeds; tables bring all else, such as
+    the ratio of frequencies, which depends on the image's size.
     """
 
     def __init__(self, architecture: Architecture, batch: int, longest_side: int, device: str) -> None:
@@ -71,12 +76,17 @@ class Trainer:
         weight_decay: float,
         initial: Sequence[NDArray[np.float32]] | None = None,
     ) -> None:
-        """Take up an image, with new weights, or the given ones, and new optimizers.
+        """Take up an image, with new optimizers.
 
         Args:
-            frequency_ratio: ratio of the frequencies in hundredths, in place of the architecture's.
-            learning_rate: Muon's at its peak.
-            weight_decay: Muon's.
+            image: shape (height, width, channels).
+            scale: turns its samples into normalized ones.
+            frequency_ratio: ratio of successive frequencies in hundredths, in place of the architecture's.
+            rd_lambda: lambda, for a rate in bits per pixel.
+            seed: draws pixels and, without `initial`, the first weights.
+            learning_rate: Muon's peak learning rate.
+            weight_decay: decoupled weight decay of Muon's matrices.
+            initial: weights to start from, except for the output bias, which starts at the image's mean colour.
         """
         height, width, channels = image.shape
         self.pixels = width * height
@@ -104,7 +114,7 @@ class Trainer:
         return np.pad(features, ((0, self.longest_side - length), (0, 0)))
 
     def diverged(self, step: int, mse: float, rate_bits: float) -> bool:
-        """Whether the fit has gone wrong: no number, or worse than the best constant when warm-up is long over."""
+        """Whether error or rate is not finite or, long after the warm-up, the error exceeds the best constant's."""
         # The error is that of weights before the last optimizer step, the rate of those after it.
         if not (math.isfinite(mse) and math.isfinite(rate_bits)):
             return True
@@ -113,23 +123,27 @@ class Trainer:
     def has_not_learned(self, mse: float) -> bool:
         """Whether the network has hardly learned more than the image's mean colour.
 
-        Noise explains that, or a network thrown about by its updates: large flat areas with sharp edges, such as
-        screenshots of text, take a slower pace.
+        That happens with noise, which cannot be learned, and where updates are too large: large flat areas with sharp
+        edges, such as screenshots of text, need a lower learning rate.
         """
         return mse > NOT_LEARNED * self.variance + 1e-4
 
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
-        self.program.run("set log steps", initial_log_steps(self.program.run("weights"), self.architecture))
+        self.program.run(
+            "set log quantization steps", initial_log_quantization_steps(self.program.run("weights"), self.architecture)
+        )
 
-    def refine_steps(self, bits: float) -> None:
-        """Divide all quantization steps by 2^bits: each weight takes about so many bits more."""
-        self.program.run("set log steps", self.program.run("log steps") - np.float32(bits * math.log(2.0)))
+    def refine_quantization(self, bits: float) -> None:
+        """Divide all quantization steps by 2^bits: each weight then takes about that many bits more."""
+        self.program.run(
+            "set log quantization steps", self.program.run("log quantization steps") - np.float32(bits * math.log(2.0))
+        )
 
     def choose_references(self) -> None:
-        """Let each tensor be coded as differences from its initial weights where these are nearer to it than 0 is.
+        """Code each tensor as differences from its initial weights where their mean magnitude is less than its own.
 
-        Under a Laplace model the mean magnitude tells which of the two is shorter.
+        Under a Laplace model the smaller mean magnitude takes fewer bits.
         """
         if self.initial is None:
             return
@@ -148,8 +162,13 @@ class Trainer:
         self.program.run("set references", *references)
 
     def advance(self, step: int, count: int, first: float, last: float, in_rate_phase: bool) -> tuple[float, float]:
-        """Make `count` optimizer steps, at most `call_steps`, going from schedule position `first` to `last`.
+        """Make some optimizer steps.
 
+        Args:
+            step: optimizer steps made before.
+            count: optimizer steps to make, at most `call_steps`.
+            first: position of the schedule, 0..1, at their beginning; `last` at their end.
+            in_rate_phase: whether weights are rounded and the rate counts.
         Returns:
             Mean squared error over these steps, and the rate in bits at their end.
         """
@@ -170,7 +189,7 @@ class Trainer:
             first=np.float32(first),
             pace=np.float32((last - first) / max(count, 1)),
         )
-        mse, rate_bits = self.program.run("rate steps" if in_rate_phase else "float steps", call)
+        mse, rate_bits = self.program.run("rate phase" if in_rate_phase else "float phase", call)
         return float(mse), float(rate_bits)
 
     def release(self) -> None:
@@ -181,5 +200,5 @@ class Trainer:
 
     def result(self, mse: float, rate_bits: float) -> Fitted:
         """The fitted network."""
-        steps = [float(step) for step in snapped(tf.exp(self.program.run("log steps")))]
+        steps = [float(step) for step in snapped(tf.exp(self.program.run("log quantization steps")))]
         return Fitted(self.program.run("weights"), steps, psnr_db(mse), rate_bits, self.differences)
