@@ -244,6 +244,7 @@ def test_outputs_at_urls_are_left_to_the_workers(folder: Path, tmp_path: Path, m
     [
         ({"quality": 0}, "quality"),
         ({"progress": True}, "progress"),
+        ({"init": object()}, "init must be"),
         ({"processes": 0}, "processes must be 1 or more"),
         ({"threads": 0}, "threads must be 1 or more"),
     ],
@@ -254,6 +255,27 @@ def test_bad_options_are_refused_before_anything_is_made(
     with pytest.raises(ValueError, match=text):
         planning.encode_many(folder, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_initialization_is_named_by_its_path(folder: Path, tmp_path: Path, fake: FakeRun) -> None:
+    for record in planning.encode_many(folder, tmp_path / "out", init=Path("a.npz")):
+        assert record.options == {"init": "a.npz"}
+
+
+def test_an_input_without_images_is_a_failed_record(tmp_path: Path, fake: FakeRun) -> None:
+    (tmp_path / "empty").mkdir()
+    (record,) = planning.encode_many(tmp_path / "empty", tmp_path / "out")
+    assert record.status == "failed"
+    assert record.error is not None and record.error.startswith("OSError: ")
+    assert not fake.done
+
+
+def test_three_sources_of_one_name_have_outputs_of_their_own(tmp_path: Path, fake: FakeRun) -> None:
+    for number, name in enumerate(("one", "two", "three")):
+        (tmp_path / name).mkdir()
+        Image.fromarray(gradient(12 + number, 9)).save(tmp_path / name / "a.png")
+    records = planning.encode_many([tmp_path / name for name in ("one", "two", "three")], tmp_path / "out")
+    assert [record.output for record in records] == ["a.inr", "a.png.inr", "a.png.2.inr"]
 
 
 def test_a_url_needs_a_manifest_elsewhere(folder: Path, tmp_path: Path, fake: FakeRun) -> None:
