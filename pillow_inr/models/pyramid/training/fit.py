@@ -1,8 +1,8 @@
-"""The fit of a pyramid: from an image to symbols of its grids and its networks' differences from a prior.
+"""The fit of a pyramid: from an image to symbols of its latent grids and weight residuals of its networks.
 
-Within a schedule or a deadline. Alone, with `pyramid_training` and `pyramid_graph`, imports TensorFlow for pyramids.
-The recipe is Cool-chic 5's (Orange), from a prior and in a twentieth of its steps: soft rounding and noise that fade,
-SOAP on the networks and Adam on the latents, at last the networks alone on the symbols as they are.
+The recipe is that of Cool-chic 5 (Orange-OpenSource), but it starts from base weights and takes a twentieth of the
+optimizer steps: soft rounding and noise that decrease, SOAP on the networks, Adam on the latents, and in the end the
+networks alone, on rounded latents. Knows no file.
 """
 
 import math
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....encoding.progress import Report
+from ....encoding.schedule import StepSchedule
 from ....errors import FitError
 from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
@@ -27,34 +28,35 @@ from .rounding import round_weight_residuals
 from .soap import Soap, Tensors
 from .trainer import NOISE_OFFSETS, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
 
-# Cost of a step on four cores of 2024, of each megapixel.
-MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
 # Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
 JOINT = 0.9
-# First learning rates; half a cosine takes them to FINAL_RATE of that. Of networks; of the finest grid's latents, in
-# symbols, at lambda 1e-3; by how much the latter grows from grid to coarser grid; and its power of lambda, up to a
-# bound: where a bit costs more, symbols are smaller (docs/experiments.md section 11).
-NETWORK_RATE = 1e-2
-LATENT_RATE = 0.2
+# Learning rates at the beginning; half a cosine takes them down to FINAL_LEARNING_RATE times that. For the networks:
+NETWORK_LEARNING_RATE = 1e-2
+# For latents of the finest grid, in symbols, at lambda 1e-3; each coarser grid has LATENT_GROWTH times as much.
+LATENT_LEARNING_RATE = 0.2
 LATENT_GROWTH = 1.3
-LATENT_RATE_POWER = -0.42
-LATENT_RATE_MAX = 0.3
-FINAL_RATE = 0.01
-# The networks' rate on rounded latents, relative to the first, falls linearly.
-TUNING_RATE = 0.1
+# It goes with this power of lambda, up to a maximum: at a higher lambda symbols are smaller (docs/experiments.md
+# section 11).
+LATENT_LEARNING_RATE_POWER = -0.42
+LATENT_LEARNING_RATE_MAX = 0.3
+FINAL_LEARNING_RATE = 0.01
+# The networks' learning rate on rounded latents, relative to NETWORK_LEARNING_RATE; it falls linearly to 0.
+TUNING_LEARNING_RATE = 0.1
+# Norm that the gradient of all network weights together is cut down to.
 NETWORK_CLIP = 0.1
-# Of a tensor's differences from the prior: the smallest mean magnitude, and where the pull towards zero bends.
+# Smallest scale of a tensor's weight residuals, in the rate that training assumes for them.
 SMALLEST_SCALE = 2.0**-9
-NETWORK_RD_WEIGHT = 1.0
-# Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
-# their rounding thresholds, for a tenth of the rate and more (docs/experiments.md section 11).
+# Adam's beta1 and beta2 for latents. In so few optimizer steps, a longer memory makes latents oscillate about rounding
+# thresholds, which costs a tenth of the rate and more (docs/experiments.md section 11).
 ADAM = (0.7, 0.92)
-# Fits of fewer steps begin with latents from filters; longer ones gain nothing by them (experiments.md section 12).
+# Fits of fewer optimizer steps begin with latents from filters; longer ones gain nothing by them (docs/experiments.md
+# section 12).
 FILTERED_STEPS = 250
-# Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
+# Temperature of soft rounding, and standard deviation of the noise in symbols, at the beginning and at the end of the
+# joint part (Cool-chic 5).
 TEMPERATURES = (0.35, 0.08)
 DEVIATIONS = (0.22, 0.15)
-# Learning rates of successive attempts, should a fit diverge.
+# Factors on the learning rates of successive attempts, should a fit diverge.
 ATTEMPTS = (1.0, 0.3, 0.1)
 # Seconds between reports.
 REPORT_EVERY = 0.2
@@ -65,12 +67,12 @@ class Fitted:
     """A fitted pyramid, ready to be coded."""
 
     weight_residuals: dict[str, WeightResidual]
-    """Of every tensor."""
+    """Of every tensor, as `structure.shapes` names them."""
     grids: list[NDArray[np.int32]]
-    """Symbols, finest first."""
+    """Symbols of the latent grids, finest first."""
     psnr_db: float
     rate_bits: float
-    """Estimated length of grids and differences."""
+    """Estimated length of grids and weight residuals."""
 
 
 def fit(
@@ -90,15 +92,15 @@ def fit(
 
     Args:
         image: shape (height, width, channels).
-        scale: makes network values of the samples; their mean squared error is the distortion.
+        scale: turns samples into normalized ones, whose mean squared error is the distortion.
         preset: index into `structure.PRESETS`.
-        prior: number of the prior that the networks start from and are coded against.
-        rd_lambda: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
-        steps: passes over the image, >= 1; fewer are made when the deadline comes first.
-        seed: of the noise.
+        base_index: number of the base weights that the networks start from and are coded against.
+        rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
+        steps: optimizer steps, each a pass over the image, >= 1; fewer are made when the deadline comes first.
+        seed: makes the noise repeatable.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         device: a TensorFlow device name such as "CPU:0"; by default TensorFlow's choice.
-        report: called about five times a second, and at the end of what the file will hold.
+        report: called about five times a second, and once with what the file will hold.
     Raises:
         BackendError: there is no such device, or TensorFlow is not usable here.
         FitError: the fit diverged at each of several learning rates.
@@ -111,9 +113,9 @@ def fit(
         target = trainer.image(values)
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         base = structure.base_weights(preset, base_index, channels)
-        for learning_rate_divisor in ATTEMPTS:
-            run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_divisor)
-            schedule = _Schedule(steps, deadline)
+        for learning_rate_factor in ATTEMPTS:
+            run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_factor)
+            schedule = StepSchedule(steps, deadline)
             run.train(schedule, report)
             fitted = run.result()
             if fitted is not None and not is_failed_fit(fitted.psnr_db, variance, rd_lambda / (width * height)):
@@ -130,41 +132,8 @@ def _first_latents(values: NDArray[np.float32], base_index: int, steps: int) -> 
     return [np.zeros(shape, np.float32) for shape in structure.grid_sizes((width, height))]
 
 
-class _Schedule:
-    """Where the fit stands, 0..1, when both a number of steps and a deadline may end it."""
-
-    def __init__(self, steps: int, deadline: float | None) -> None:
-        self.steps = steps
-        self.deadline = deadline
-        self.step = 0
-        self.position = 0.0
-        self.started = 0.0
-
-    @property
-    def expected_steps(self) -> int:
-        """Steps of the whole fit, as far as can be told now."""
-        return self.step if self.position >= 1.0 else max(self.step, round(self.step + self._left()))
-
-    def _left(self) -> float:
-        by_count = float(max(self.steps - self.step, 1))
-        if self.deadline is None or self.step < 2:
-            return by_count
-        now = time.perf_counter()
-        by_time = (self.deadline - now) * (self.step - 1) / max(now - self.started, 1e-6)
-        return min(by_count, max(by_time, 1.0))
-
-    def advance(self) -> None:
-        """Count a step. The first one compiles: the clock starts after it."""
-        self.position += (1.0 - self.position) / self._left()
-        self.step += 1
-        if self.step == 1:
-            self.started = time.perf_counter()
-        if self.step >= self.steps:
-            self.position = 1.0
-
-
 class _Run:
-    """One attempt at an image."""
+    """One attempt at an image: latents, networks and how they move."""
 
     def __init__(
         self,
@@ -174,20 +143,20 @@ class _Run:
         base: dict[str, NDArray[np.int64]],
         rd_lambda: float,
         seed: int,
-        learning_rate_divisor: float,
+        learning_rate_factor: float,
     ) -> None:
         self.trainer = trainer
         self.image = image
         self.base = base
-        self.learning_rate_divisor = learning_rate_divisor
+        self.learning_rate_factor = learning_rate_factor
         height, width = image.size
         channels = image.values.shape[1]
         self.pixels = int(height * width)
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
         self.lambda_per_bit = rd_lambda * channels
-        usual = LATENT_RATE * math.pow(rd_lambda / 1e-3, LATENT_RATE_POWER)
-        self.latent_rate = learning_rate_divisor * min(usual, LATENT_RATE_MAX)
+        usual = LATENT_LEARNING_RATE * math.pow(rd_lambda / 1e-3, LATENT_LEARNING_RATE_POWER)
+        self.latent_learning_rate = learning_rate_factor * min(usual, LATENT_LEARNING_RATE_MAX)
         self.random = np.random.default_rng(seed)
         self.start = _floats(base)
         self.weights = dict(self.start)
@@ -195,33 +164,35 @@ class _Run:
         self.symbols: Grids | None = None
         self.finite = True
 
-    def train(self, schedule: _Schedule, report: Report | None) -> None:
-        """Run the schedule to its end, or until it is clear that it leads nowhere."""
+    def train(self, schedule: StepSchedule, report: Report | None) -> None:
+        """Run the schedule to its end, or until error or rate is not finite."""
         optimizer = Soap(self.weights, NETWORK_CLIP)
         reported = 0.0
         while schedule.position < 1.0 and self.finite:
             if schedule.position < JOINT:
                 outcome = self._train_all(schedule.position / JOINT, schedule.step)
-                rate = NETWORK_RATE * _cosine(schedule.position / JOINT)
+                learning_rate = NETWORK_LEARNING_RATE * _cosine(schedule.position / JOINT)
             else:
                 if self.symbols is None:
                     self._fix_symbols()
                     optimizer = Soap(self.weights, NETWORK_CLIP)
                 assert self.symbols is not None
                 outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.lambda_per_bit)
-                rate = NETWORK_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
-            self._move(optimizer, outcome, rate * self.learning_rate_divisor)
+                tuning = NETWORK_LEARNING_RATE * TUNING_LEARNING_RATE
+                learning_rate = tuning * (1.0 - schedule.position) / (1.0 - JOINT)
+            self._move(optimizer, outcome, learning_rate * self.learning_rate_factor)
             schedule.advance()
             if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
                 report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
 
     def _train_all(self, position: float, step: int) -> Outcome:
-        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(position) for level in range(LEVELS)]
+        pace = _cosine(position)
+        learning_rates = [self.latent_learning_rate * LATENT_GROWTH**level * pace for level in range(LEVELS)]
         told = Step(
             temperature=np.float32(_between(TEMPERATURES, position)),
             deviation=np.float32(_between(DEVIATIONS, position)),
-            learning_rates=np.array(rates, np.float32),
+            learning_rates=np.array(learning_rates, np.float32),
             decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
             lambda_per_bit=np.float32(self.lambda_per_bit),
             offsets=self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32),
@@ -229,22 +200,26 @@ class _Run:
         self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, told)
         return outcome
 
-    def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
+    def _move(self, optimizer: Soap, outcome: Outcome, learning_rate: float) -> None:
         self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
         samples = np.float32(self.samples)
-        with np.errstate(all="ignore"):  # a step that leads nowhere is noticed by the error after it
+        with np.errstate(all="ignore"):  # the next error shows a step that overflowed
             gradients = {
                 name: (gradient + self._rate_gradient(name)) / samples for name, gradient in outcome.gradients.items()
             }
-            optimizer.step(self.weights, gradients, rate)
+            optimizer.step(self.weights, gradients, learning_rate)
 
     def _rate_gradient(self, name: str) -> NDArray[np.float32]:
-        """Of what a tensor's differences from the prior cost: Laplace of their own mean magnitude."""
+        """Gradient of lambda times the bits of a tensor's weight residuals d.
+
+        Under a Laplace distribution of their mean magnitude b these are |d| / (b ln 2) and a constant; b is held fixed,
+        and the gradient goes to 0 linearly within SMALLEST_SCALE of d = 0.
+        """
         difference = self.weights[name] - self.start[name]
         magnitude = np.abs(difference)
         scale = max(float(magnitude.mean()), SMALLEST_SCALE)
-        worth = np.float32(NETWORK_RD_WEIGHT * self.lambda_per_bit / (scale * math.log(2.0)))
-        gradient: NDArray[np.float32] = worth * difference / (magnitude + np.float32(SMALLEST_SCALE))
+        lambda_over_scale = np.float32(self.lambda_per_bit / (scale * math.log(2.0)))
+        gradient: NDArray[np.float32] = lambda_over_scale * difference / (magnitude + np.float32(SMALLEST_SCALE))
         return gradient
 
     def _fix_symbols(self) -> None:
@@ -259,7 +234,7 @@ class _Run:
             self._fix_symbols()
         symbols = self.symbols
         assert symbols is not None
-        # No step is left whose error would show what the last one did.
+        # No error was computed after the last optimizer step.
         numbers = [*self.weights.values(), *symbols]
         if not (self.finite and all(np.isfinite(values).all() for values in numbers)):
             return None
@@ -284,8 +259,8 @@ def _floats(tensors: Mapping[str, NDArray[np.int64]]) -> Tensors:
 
 
 def _cosine(position: float) -> float:
-    """Half a cosine from 1 to FINAL_RATE."""
-    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
+    """f + (1 - f) (1 + cos(pi p)) / 2: half a cosine from 1 to f = FINAL_LEARNING_RATE (Loshchilov and Hutter 2017)."""
+    return FINAL_LEARNING_RATE + (1.0 - FINAL_LEARNING_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
 
 
 def _between(ends: tuple[float, float], position: float) -> float:

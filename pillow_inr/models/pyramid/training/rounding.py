@@ -1,6 +1,6 @@
-"""A fitted pyramid's networks -> differences from the prior, in steps that pay: distortion + lambda * rate, measured.
+"""A fitted pyramid's networks -> weight residuals, with the quantization steps of least distortion + lambda * rate.
 
-Knows what a tensor's differences cost; what they do to image and rate it is told.
+Knows the bits of weight residuals; distortion and rate of the image come from the `cost` callback.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from ..structure import as_floats
 from .soap import Tensors
 
 Cost = Callable[[Tensors], float]
-"""Of networks, weights as float32: squared error of the image plus what its symbols' bits are worth."""
+"""Weights as float32 -> squared error of the image + lambda times the bits of its symbols."""
 
-# First exponents: steps of 2^-6 in the context network and of 2^-9 in synthesis.
+# First exponents: quantization steps of 2^-6 in the context model and of 2^-9 in synthesis.
 CONTEXT_EXPONENT = 6
 SYNTHESIS_EXPONENT = 5
 EXPONENT_MAX = 15
@@ -26,13 +26,13 @@ EXPONENT_MAX = 15
 def round_weight_residuals(
     weights: Tensors, base: structure.Tensors, lambda_per_bit: float, cost: Cost
 ) -> dict[str, WeightResidual]:
-    """Choose for each tensor the step of its differences from the prior; the coarsest is to have none at all.
+    """Choose each tensor's quantization step, one tensor after another; coarsest is to store no weight residuals.
 
     Args:
         weights: as trained, float32; shapes as `structure.shapes` lists them.
-        base: the prior's networks, as `pyramid.prior` gives them.
+        base: the base weights, as `structure.base_weights` gives them.
         lambda_per_bit: squared error that a bit is worth.
-        cost: measures weights; it is asked some four times for each tensor.
+        cost: measures weights; called about four times for each tensor.
     """
     wanted = {name: _integers(name, weights[name]) - base[name] for name in base}
     weight_residuals = {name: _weight_residual(wanted[name], _first_exponent(name)) for name in base}
@@ -49,7 +49,7 @@ def round_weight_residuals(
 
 
 def _best(wanted: NDArray[np.int64], first: WeightResidual, total: Callable[[WeightResidual], float]) -> WeightResidual:
-    """From a first step on, coarser or else finer ones as long as they pay; and no differences if these do."""
+    """Coarser or else finer quantization steps than the first while the total falls; no residuals if that is less."""
     best, least = first, total(first)
     for direction in (1, -1):
         exponent = first.exponent + direction
@@ -76,7 +76,7 @@ def _weight_residual(wanted: NDArray[np.int64], exponent: int) -> WeightResidual
 
 
 def _integers(name: str, weights: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The nearest integers of a tensor, within half of what the file allows: rounding to a step may add to them."""
+    """Nearest integers of a tensor, within half of the file's limit, for rounding to a quantization step may add."""
     most = structure.limit(name) // 2
     scaled = np.ldexp(weights.astype(np.float64), structure.fraction_bits(name))
     return np.clip(np.rint(scaled), -most, most).astype(np.int64)

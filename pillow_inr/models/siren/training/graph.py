@@ -111,7 +111,9 @@ class Graph:
         self.weights = [variable for layer in self.layers for variable in layer.trainable_variables]
         self.references = [keras.Variable(np.zeros(w.shape, np.float32), trainable=False) for w in self.weights]
         tensors = len(self.weights)
-        self.log_quantization_steps = keras.Variable(np.zeros(tensors, np.float32), dtype="float32", name="log_quantization_steps")
+        self.log_quantization_steps = keras.Variable(
+            np.zeros(tensors, np.float32), dtype="float32", name="log_quantization_steps"
+        )
         # Muon is for matrices that mix many inputs into many outputs; plain coordinates are two inputs.
         small = ["output"] if architecture.frequencies else ["output", "sine_0"]
         self.decaying = self.weights[0 if architecture.frequencies else 2 : -2 : 2]
@@ -178,7 +180,12 @@ class Graph:
                 [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit]
             )
             self._update(gradients[:-1], call.learning_rate * warmup * cosine, call.weight_decay)
-            _apply(self.quantization_optimizer, gradients[-1:], [self.log_quantization_steps], QUANTIZATION_LEARNING_RATE * cosine)
+            _apply(
+                self.quantization_optimizer,
+                gradients[-1:],
+                [self.log_quantization_steps],
+                QUANTIZATION_LEARNING_RATE * cosine,
+            )
             total += mse
             index += 1
         return total / tf.cast(call.count, tf.float32), self._quantized(self.log_quantization_steps)[1]

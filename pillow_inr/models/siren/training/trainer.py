@@ -130,11 +130,15 @@ class Trainer:
 
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
-        self.program.run("set log quantization steps", initial_log_quantization_steps(self.program.run("weights"), self.architecture))
+        self.program.run(
+            "set log quantization steps", initial_log_quantization_steps(self.program.run("weights"), self.architecture)
+        )
 
     def refine_quantization(self, bits: float) -> None:
         """Divide all quantization steps by 2^bits: each weight then takes about that many bits more."""
-        self.program.run("set log quantization steps", self.program.run("log quantization steps") - np.float32(bits * math.log(2.0)))
+        self.program.run(
+            "set log quantization steps", self.program.run("log quantization steps") - np.float32(bits * math.log(2.0))
+        )
 
     def choose_references(self) -> None:
         """Code each tensor as differences from its initial weights where their mean magnitude is less than its own.
