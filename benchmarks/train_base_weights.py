@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from common import image_paths, machine, rgb_image
 from numpy.typing import NDArray
 
@@ -21,6 +20,7 @@ from pillow_inr.models.pyramid import structure
 from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS
 from pillow_inr.models.pyramid.training.soap import Soap, Tensors
 from pillow_inr.models.pyramid.training.trainer import NOISE_OFFSETS, Image, Step, Trainer
+from pillow_inr.runtime.tensorflow import device_name
 
 SIZE = (384, 256)
 CHANNELS = 3
@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(machine())
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(PRESET, CHANNELS)
+    trainer = Trainer(PRESET, CHANNELS, device_name(None))
     crops = _crops(trainer, arguments.folder, arguments.crops)
     if arguments.start:
         start: Tensors = dict(np.load(arguments.start))
@@ -125,12 +125,12 @@ def _train(
 def _step(position: float, pace: float, epoch: int, rd_lambda: float, offsets: NDArray[np.int32]) -> Step:
     rates = [LATENT_RATE * LATENT_GROWTH**level * pace for level in range(structure.LEVELS)]
     return Step(
-        temperature=tf.constant(0.35 - 0.27 * position, tf.float32),
-        deviation=tf.constant(0.22 - 0.07 * position, tf.float32),
-        rates=tf.constant(rates, tf.float32),
-        decays=tf.constant([0.9, 0.97, 0.9 ** (epoch + 1), 0.97 ** (epoch + 1)], tf.float32),
-        lambda_per_bit=tf.constant(CHANNELS * rd_lambda, tf.float32),
-        offsets=tf.constant(offsets),
+        temperature=np.float32(0.35 - 0.27 * position),
+        deviation=np.float32(0.22 - 0.07 * position),
+        learning_rates=np.array(rates, np.float32),
+        decays=np.array([0.9, 0.97, 0.9 ** (epoch + 1), 0.97 ** (epoch + 1)], np.float32),
+        lambda_per_bit=np.float32(CHANNELS * rd_lambda),
+        offsets=offsets,
     )
 
 

@@ -10,6 +10,7 @@ from pillow_inr.models.pyramid.structure import as_floats, grid_sizes
 pytestmark = pytest.mark.keras
 
 SIZE = (150, 70)
+CPU = "/device:CPU:0"
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -21,7 +22,7 @@ def test_the_graph_is_the_function_that_decoders_compute(channels: int) -> None:
     tensors = structure.base_weights(0, 2, channels)
     weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
     decoded = np.clip(pyramid_synthesis.synthesize(tensors, grids, SIZE, channels, 0), 0, 1)
-    trainer = Trainer(0, channels, "CPU:0")
+    trainer = Trainer(0, channels, CPU)
     symbols = [grid.astype(np.float32) for grid in grids]
     squared_error, bits = trainer.quality(symbols, trainer.image(decoded), weights)
     assert squared_error < 1e-6 * decoded.size
@@ -36,13 +37,13 @@ def test_gradients_are_those_of_differences() -> None:
     rng = np.random.default_rng(0)
     tensors = structure.base_weights(0, 2, 3)
     weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
-    trainer = Trainer(0, 3, "CPU:0")
+    trainer = Trainer(0, 3, CPU)
     image = trainer.image(rng.random((SIZE[1], SIZE[0], 3), np.float32))
     start = [rng.normal(0, 1, shape).astype(np.float32) for shape in grid_sizes(SIZE)]
     offsets = np.zeros(2, np.int32)
 
     def step(values: list[np.ndarray]) -> tuple[Latents, float]:
-        told = Step(*map(np.float32, (0.5, 0.0, [0.0] * 7, [*ADAM, *ADAM], 0.003)), offsets)
+        told = Step(0.5, 0.0, np.zeros(7), np.array([*ADAM, *ADAM]), 0.003, offsets)
         latents, outcome = trainer.advance(trainer.latents(values), image, weights, told)
         return latents, outcome.squared_error + 0.003 * outcome.bits
 

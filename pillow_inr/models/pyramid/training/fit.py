@@ -1,8 +1,8 @@
-"""The fit of a pyramid: from an image to symbols of its latent grids and its networks' weight residuals.
+"""The fit of a pyramid: from an image to symbols of its latent grids and weight residuals of its networks.
 
-A number of steps or a deadline ends it. The recipe is Cool-chic 5's (Orange), from base weights and in a twentieth of
-its steps. First, latents and networks are trained together: soft rounding and noise that fade, Adam on the latents,
-SOAP on the networks. Then the latents are quantized, and the networks alone are trained on the symbols.
+The recipe is that of Cool-chic 5 (Orange-OpenSource), but it starts from base weights and takes a twentieth of the
+optimizer steps: soft rounding and noise that decrease, SOAP on the networks, Adam on the latents, and in the end the
+networks alone, on rounded latents. Knows no file.
 """
 
 import math
@@ -30,28 +30,30 @@ from .weight_quantization import quantize_weights
 
 # Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
 JOINT = 0.9
-# First learning rates; half a cosine takes them to FINAL_RATE of that. Of networks; of the finest grid's latents, in
-# symbols, at lambda 1e-3; by how much the latter grows from grid to coarser grid; and its power of lambda, up to a
-# bound: where a bit costs more, symbols are smaller (docs/experiments.md section 11).
+# Learning rates at the beginning; half a cosine takes them down to FINAL_LEARNING_RATE times that. For the networks:
 NETWORK_LEARNING_RATE = 1e-2
+# For latents of the finest grid, in symbols, at lambda 1e-3; each coarser grid has LATENT_GROWTH times as much.
 LATENT_LEARNING_RATE = 0.2
 LATENT_GROWTH = 1.3
-LATENT_RATE_POWER = -0.42
-LATENT_RATE_MAX = 0.3
-FINAL_RATE = 0.01
-# The networks' rate on rounded latents, relative to the first, falls linearly.
-TUNING_RATE = 0.1
+# It goes with this power of lambda, up to a maximum: at a higher lambda symbols are smaller (docs/experiments.md
+# section 11).
+LATENT_LEARNING_RATE_POWER = -0.42
+LATENT_LEARNING_RATE_MAX = 0.3
+FINAL_LEARNING_RATE = 0.01
+# The networks' learning rate on rounded latents, relative to NETWORK_LEARNING_RATE; it falls linearly to 0.
+TUNING_LEARNING_RATE = 0.1
+# Norm that the gradient of all network weights together is cut down to.
 NETWORK_CLIP = 0.1
-# Of a tensor's weight residuals: the smallest mean magnitude, and the magnitude below which the gradient of their rate
-# falls to zero instead of changing its sign at once.
+# Smallest scale of a tensor's weight residuals, in the rate that training assumes for them.
 SMALLEST_SCALE = 2.0**-9
-NETWORK_RD_WEIGHT = 1.0
-# Adam's averaging of latents' gradients and of their squares: in so few steps more memory makes latents swing about
-# their rounding thresholds, for a tenth of the rate and more (docs/experiments.md section 11).
+# Adam's beta1 and beta2 for latents. In so few optimizer steps, a longer memory makes latents oscillate about rounding
+# thresholds, which costs a tenth of the rate and more (docs/experiments.md section 11).
 ADAM = (0.7, 0.92)
-# Fits of fewer steps begin with latents from filters; longer ones gain nothing by them (experiments.md section 12).
+# Fits of fewer optimizer steps begin with latents from filters; longer ones gain nothing by them (docs/experiments.md
+# section 12).
 FILTERED_STEPS = 250
-# Soft rounding's temperature, and the noise in symbols, from the first step to the last (Cool-chic 5).
+# Temperature of soft rounding, and standard deviation of the noise in symbols, at the beginning and at the end of the
+# joint part (Cool-chic 5).
 TEMPERATURES = (0.35, 0.08)
 DEVIATIONS = (0.22, 0.15)
 # Factors of all learning rates in successive attempts, should a fit diverge.
@@ -65,9 +67,9 @@ class Fitted:
     """A fitted pyramid, ready to be coded."""
 
     weight_residuals: dict[str, WeightResidual]
-    """Of every tensor."""
+    """Of every tensor, as `structure.shapes` names them."""
     grids: list[NDArray[np.int32]]
-    """Symbols, finest first."""
+    """Symbols of the latent grids, finest first."""
     psnr_db: float
     rate_bits: float
     """Estimated length of grids and weight residuals."""
@@ -90,15 +92,15 @@ def fit(
 
     Args:
         image: shape (height, width, channels).
-        scale: normalizes the samples; their mean squared error is the distortion.
+        scale: turns samples into normalized ones, whose mean squared error is the distortion.
         preset: index into `structure.PRESETS`.
-        base_index: set of base weights that the networks start from and are coded against.
-        rd_lambda: lambda; distortion is the mean over samples in 0..1, rate is in bits per pixel.
-        steps: passes over the image, >= 1; fewer are made when the deadline comes first.
-        seed: of the noise.
+        base_index: number of the base weights that the networks start from and are coded against.
+        rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
+        steps: optimizer steps, each a pass over the image, >= 1; fewer are made when the deadline comes first.
+        seed: makes the noise repeatable.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         device: a TensorFlow device name such as "CPU:0"; by default TensorFlow's choice.
-        report: called about five times a second, and at the end of what the file will hold.
+        report: called about five times a second, and once with what the file will hold.
     Raises:
         BackendError: there is no such device, or TensorFlow is not usable here.
         FitError: the fit diverged at each of several learning rates.
@@ -111,8 +113,8 @@ def fit(
         target = trainer.image(values)
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         base = structure.base_weights(preset, base_index, channels)
-        for factor in LEARNING_RATE_FACTORS:
-            run = _Run(trainer, target, first, base, rd_lambda, seed, factor)
+        for learning_rate_factor in LEARNING_RATE_FACTORS:
+            run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_factor)
             schedule = StepSchedule(steps, deadline)
             run.train(schedule, report)
             fitted = run.result()
@@ -131,7 +133,7 @@ def _first_latents(values: NDArray[np.float32], base_index: int, steps: int) -> 
 
 
 class _Run:
-    """One attempt at an image."""
+    """One attempt at an image: latents, networks and how they move."""
 
     def __init__(
         self,
@@ -153,8 +155,8 @@ class _Run:
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
         self.lambda_per_bit = rd_lambda * channels
-        usual = LATENT_LEARNING_RATE * math.pow(rd_lambda / 1e-3, LATENT_RATE_POWER)
-        self.latent_rate = learning_rate_factor * min(usual, LATENT_RATE_MAX)
+        usual = LATENT_LEARNING_RATE * math.pow(rd_lambda / 1e-3, LATENT_LEARNING_RATE_POWER)
+        self.latent_learning_rate = learning_rate_factor * min(usual, LATENT_LEARNING_RATE_MAX)
         self.random = np.random.default_rng(seed)
         self.start = _floats(base)
         self.weights = dict(self.start)
@@ -163,32 +165,34 @@ class _Run:
         self.finite = True
 
     def train(self, schedule: StepSchedule, report: Report | None) -> None:
-        """Run the schedule to its end, or until it is clear that it leads nowhere."""
+        """Run the schedule to its end, or until error or rate is not finite."""
         optimizer = Soap(self.weights, NETWORK_CLIP)
         reported = 0.0
         while schedule.position < 1.0 and self.finite:
             if schedule.position < JOINT:
                 outcome = self._train_all(schedule.position / JOINT, schedule.step)
-                rate = NETWORK_LEARNING_RATE * _cosine(schedule.position / JOINT)
+                learning_rate = NETWORK_LEARNING_RATE * _cosine(schedule.position / JOINT)
             else:
                 if self.symbols is None:
                     self.symbols = quantize_latents(self.latents.values)
                     optimizer = Soap(self.weights, NETWORK_CLIP)
                 assert self.symbols is not None
                 outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.lambda_per_bit)
-                rate = NETWORK_LEARNING_RATE * TUNING_RATE * (1.0 - schedule.position) / (1.0 - JOINT)
-            self._move(optimizer, outcome, rate * self.learning_rate_factor)
+                tuning = NETWORK_LEARNING_RATE * TUNING_LEARNING_RATE
+                learning_rate = tuning * (1.0 - schedule.position) / (1.0 - JOINT)
+            self._move(optimizer, outcome, learning_rate * self.learning_rate_factor)
             schedule.advance()
             if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
                 report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
 
     def _train_all(self, position: float, step: int) -> Outcome:
-        rates = [self.latent_rate * LATENT_GROWTH**level * _cosine(position) for level in range(LEVELS)]
+        pace = _cosine(position)
+        learning_rates = [self.latent_learning_rate * LATENT_GROWTH**level * pace for level in range(LEVELS)]
         step_inputs = Step(
             temperature=np.float32(_between(TEMPERATURES, position)),
             deviation=np.float32(_between(DEVIATIONS, position)),
-            learning_rates=np.array(rates, np.float32),
+            learning_rates=np.array(learning_rates, np.float32),
             decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
             lambda_per_bit=np.float32(self.lambda_per_bit),
             offsets=self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32),
@@ -196,26 +200,26 @@ class _Run:
         self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, step_inputs)
         return outcome
 
-    def _move(self, optimizer: Soap, outcome: Outcome, rate: float) -> None:
+    def _move(self, optimizer: Soap, outcome: Outcome, learning_rate: float) -> None:
         self.finite = math.isfinite(outcome.squared_error) and math.isfinite(outcome.bits)
         samples = np.float32(self.samples)
-        with np.errstate(all="ignore"):  # a step that leads nowhere is noticed by the error after it
+        with np.errstate(all="ignore"):  # the next error shows a step that overflowed
             gradients = {
                 name: (gradient + self._rate_gradient(name)) / samples for name, gradient in outcome.gradients.items()
             }
-            optimizer.step(self.weights, gradients, rate)
+            optimizer.step(self.weights, gradients, learning_rate)
 
     def _rate_gradient(self, name: str) -> NDArray[np.float32]:
-        """Gradient of the bits of a tensor's weight residuals r, times lambda.
+        """Gradient of lambda times the bits of a tensor's weight residuals d.
 
-        Under a Laplace distribution of scale b = mean |r|, they take sum |r| / (b ln 2) bits, and a constant. The sign
-        of r in the gradient is softened to r / (|r| + SMALLEST_SCALE).
+        Under a Laplace distribution of their mean magnitude b these are |d| / (b ln 2) and a constant; b is held fixed,
+        and the gradient goes to 0 linearly within SMALLEST_SCALE of d = 0.
         """
         difference = self.weights[name] - self.start[name]
         magnitude = np.abs(difference)
         scale = max(float(magnitude.mean()), SMALLEST_SCALE)
-        worth = np.float32(NETWORK_RD_WEIGHT * self.lambda_per_bit / (scale * math.log(2.0)))
-        gradient: NDArray[np.float32] = worth * difference / (magnitude + np.float32(SMALLEST_SCALE))
+        lambda_over_scale = np.float32(self.lambda_per_bit / (scale * math.log(2.0)))
+        gradient: NDArray[np.float32] = lambda_over_scale * difference / (magnitude + np.float32(SMALLEST_SCALE))
         return gradient
 
     def _psnr_db(self, outcome: Outcome) -> float:
@@ -227,7 +231,7 @@ class _Run:
             self.symbols = quantize_latents(self.latents.values)
         symbols = self.symbols
         assert symbols is not None
-        # No step is left whose error would show what the last one did.
+        # No error was computed after the last optimizer step.
         numbers = [*self.weights.values(), *symbols]
         if not (self.finite and all(np.isfinite(values).all() for values in numbers)):
             return None
@@ -263,8 +267,8 @@ def _floats(tensors: Mapping[str, NDArray[np.int64]]) -> Tensors:
 
 
 def _cosine(position: float) -> float:
-    """Half a cosine from 1 to FINAL_RATE."""
-    return FINAL_RATE + (1.0 - FINAL_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
+    """f + (1 - f) (1 + cos(pi p)) / 2: half a cosine from 1 to f = FINAL_LEARNING_RATE (Loshchilov and Hutter 2017)."""
+    return FINAL_LEARNING_RATE + (1.0 - FINAL_LEARNING_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
 
 
 def _between(ends: tuple[float, float], position: float) -> float:

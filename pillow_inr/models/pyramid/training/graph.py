@@ -1,7 +1,7 @@
 """The pyramid's synthesis and rate on one tile of an image, as TensorFlow graphs that XLA compiles.
 
-A tile stays in a core's cache, and its shape is the same for all images: it is compiled once. Weights are float here;
-what `context` and `pyramid_synthesis` compute from integers is the same function, and tests hold the two together.
+A tile stays in a core's cache, and all images have tiles of one shape, so that this compiles once. Weights are floats
+here; `context` and `synthesis` compute the same functions from integers, and tests compare the two.
 """
 
 import math
@@ -12,13 +12,13 @@ import tensorflow as tf
 
 from ..structure import CROSS_CONTEXTS, LEVELS, NEIGHBOURS, Preset
 
-# Side of a tile in pixels: what a core works on without leaving its second-level cache, a multiple of 2^LEVELS.
+# Side of a tile in pixels, a multiple of 2^LEVELS: its values fit into a core's second-level cache.
 TILE = 128
-# Cells of a grid beyond a tile that contexts and upsampling reach.
+# Cells of a grid beyond a tile's edge that contexts and upsampling read.
 MARGIN = 4
-# log of the scale b, as in the file's probability rows (docs/format.md section 9).
+# log of the Laplace scale b, as in the file's frequency tables (docs/format.md section 9).
 LOG_SCALE_RANGE = (-4.0, 5.0)
-# A symbol takes at most this many bits in the estimate: the file's escapes cost about as much.
+# A symbol takes at most 16 bits in the estimate: the file's escapes take about as many.
 PROBABILITY_MIN = 2.0**-16
 
 Tensors = Mapping[str, Any]
@@ -35,11 +35,14 @@ def patch_cells(level: int) -> int:
 
 
 def inside(place: tf.Tensor, size: tf.Tensor, level: int, margin: int = MARGIN) -> tf.Tensor:
-    """1 for the cells of a tile and its margin that are the image's, 0 for those beyond; of a grid.
+    """Mask of a tile's cells and its margin: 1 for cells of the image's grid, 0 for those beyond its edges.
 
     Args:
-        place: row and column of the tile's first pixel, int32.
-        size: height and width of the image in pixels, int32.
+        place: row and column of the tile's first pixel, shape (2,), int32.
+        size: height and width of the image in pixels, shape (2,), int32.
+        level: of the grid, 0 for the finest.
+    Returns:
+        float32, shape (side, side), side = cells(level) + 2 * margin.
     """
     at = tf.range(-margin, cells(level) + margin) + (place // 2**level)[:, None]
     within = tf.cast((at >= 0) & (at < -(-size // 2**level)[:, None]), tf.float32)
@@ -47,11 +50,12 @@ def inside(place: tf.Tensor, size: tf.Tensor, level: int, margin: int = MARGIN) 
 
 
 def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Network values of a tile, shape (channels, TILE * TILE).
+    """Normalized samples of a tile, shape (channels, TILE * TILE), float32.
 
     Args:
         weights: as `structure.shapes` lists them, float32.
-        patches: symbols of each grid in the tile and MARGIN cells around it, continued beyond the image's edges.
+        patches: for each grid, finest first, symbols of the tile and MARGIN cells around it, shape (side, side); cells
+            beyond the image's edges repeat those at the edge.
     Source: docs/format.md section 9; Cool-chic 5 (Orange), synthesis and upsampling.
     """
     margin = preset.residual_convolutions
@@ -72,7 +76,7 @@ def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -
 
 
 def _double(features: tf.Tensor, kernel: tf.Tensor, axis: int) -> tf.Tensor:
-    """Twice as many cells along an axis, those within reach of the kernel: 2 (n - 4) of n."""
+    """Upsample by two along an axis with the kernel's five taps, without padding: n cells -> 2 (n - 4)."""
     count = features.shape[axis] - 4
     taps = [features[:, at : at + count] if axis == 1 else features[:, :, at : at + count] for at in range(5)]
     even = taps[0] * kernel[0] + taps[1] * kernel[1] + taps[2] * kernel[2] + taps[3] * kernel[3]
@@ -83,14 +87,14 @@ def _double(features: tf.Tensor, kernel: tf.Tensor, axis: int) -> tf.Tensor:
 
 
 def _centre(features: tf.Tensor, level: int, margin: int) -> tf.Tensor:
-    """The tile's cells and a margin around them, of shape (channels, more, more)."""
+    """The tile's cells and a margin around them, cut from shape (channels, more, more)."""
     side = cells(level) + 2 * margin
     cut = (features.shape[1] - side) // 2
     return features[:, cut : cut + side, cut : cut + side]
 
 
 def _residual(values: tf.Tensor, side: int, weights: Tensors, index: int, rectified: bool) -> tf.Tensor:
-    """A 3x3 layer added to its input; shape (channels, side * side) -> (channels, (side - 2)^2)."""
+    """A residual 3x3 convolution without padding; shape (channels, side * side) -> (channels, (side - 2)^2)."""
     channels, inner = values.shape[0], side - 2
     image = tf.reshape(values, [channels, side, side])
     patches = [
@@ -103,11 +107,12 @@ def _residual(values: tf.Tensor, side: int, weights: Tensors, index: int, rectif
 
 
 def rate_bits(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor], counted: tf.Tensor) -> tf.Tensor:
-    """Bits that a tile's symbols take under the context network, a scalar.
+    """Bits of a tile's symbols under the autoregressive context model, a scalar.
 
     Args:
-        patches: as of `synthesize`, but 0 beyond the image's edges.
-        counted: 1 for cells of the image, 0 for those beyond it; all grids' one after another, finest first.
+        weights: as `structure.shapes` lists them, float32.
+        patches: as for `synthesize`, but 0 beyond the image's edges.
+        counted: 1 for cells of the image, 0 for those beyond; of all grids, one after another, finest first.
     """
     inputs = tf.concat([_contexts(preset, patches, level) for level in range(LEVELS)], 1)
     symbols = tf.concat([tf.reshape(_cut(patch, level, 0, 0), [-1]) for level, patch in enumerate(patches)], 0)
@@ -119,13 +124,13 @@ def rate_bits(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor], co
 
 
 def _cut(patch: tf.Tensor, level: int, down: int, across: int) -> tf.Tensor:
-    """The tile's cells, displaced."""
+    """The tile's cells, displaced by some cells."""
     top, left = MARGIN + down, MARGIN + across
     return patch[top : top + cells(level), left : left + cells(level)]
 
 
 def _contexts(preset: Preset, patches: Sequence[tf.Tensor], level: int) -> tf.Tensor:
-    """Inputs of the context network for a grid's cells in a tile, shape (spatial + CROSS_CONTEXTS, cells)."""
+    """Inputs of the context model for a grid's cells in a tile, shape (spatial + CROSS_CONTEXTS, cells)."""
     spatial = [tf.reshape(_cut(patches[level], level, *at), [-1]) for at in NEIGHBOURS[: preset.spatial]]
     side = cells(level)
     if level + 1 == LEVELS:
@@ -140,12 +145,17 @@ def _contexts(preset: Preset, patches: Sequence[tf.Tensor], level: int) -> tf.Te
 
 
 def _nearest(grids: tf.Tensor) -> tf.Tensor:
-    """Each cell as a block of four, shape (n, side, side) -> (n, side, 2, side, 2)."""
+    """Nearest-neighbour upsampling by two, shape (n, side, side) -> (n, side, 2, side, 2)."""
     return tf.tile(grids[:, :, None, :, None], [1, 1, 2, 1, 2])
 
 
 def _bits(symbols: tf.Tensor, mean: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:
-    """Code length of symbols, or of what stands for them in training, under Laplace distributions."""
+    """Code length -log2 P(y), P(y) = F(y + 1/2) - F(y - 1/2) for the Laplace distribution F of mean and scale.
+
+    With d = |y - mean| and b = exp(log_scale), P = (exp(-(d - 1/2) / b) - exp(-(d + 1/2) / b)) / 2 for d > 1/2, else
+    1 - (exp((d - 1/2) / b) + exp(-(d + 1/2) / b)) / 2. P >= PROBABILITY_MIN bounds the length for d -> infinity.
+    Source: docs/format.md section 9, which tabulates P for integers; here y may be a soft-rounded latent.
+    """
     inverse = tf.exp(-tf.clip_by_value(log_scale, *LOG_SCALE_RANGE))
     distance = tf.abs(symbols - mean)
     far = tf.exp(-(distance + 0.5) * inverse)

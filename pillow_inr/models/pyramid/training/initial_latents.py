@@ -1,7 +1,7 @@
-"""An image -> the latents that a pyramid's fit begins with: linear filters, learned once from fits of photographs.
+"""An image -> the latents that a pyramid's fit begins with, by linear filters learned from fits of photographs.
 
-A fit that begins near its end needs fewer steps (docs/experiments.md section 12). The filters are no part of the
-format: no decoder knows them.
+A fit that begins near its end needs fewer optimizer steps (docs/experiments.md section 12). The filters are not part of
+the format: no decoder knows them.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ _FILE = Path(__file__).with_name("initial_latents.npy")
 
 
 def analyse(values: NDArray[np.float32], base_index: int) -> list[NDArray[np.float32]]:
-    """Latents that are likely for an image.
+    """Estimate the latents of an image: bias + sum of weight * feature, for each level's filter.
 
     Args:
         values: normalized samples, shape (height, width, channels).
-        base_index: set of base weights that the fit starts from.
+        base_index: number of the base weights that the fit starts from.
     Returns:
-        Of each level, finest first, what its symbols will be about, in the shape of its grid.
+        For each level, finest first, estimates of its symbols, float32, in the shape of its grid.
     """
     latents = []
     for (bias, *weights), planes in zip(_filters()[base_index], features(values), strict=True):
@@ -40,16 +40,16 @@ def analyse(values: NDArray[np.float32], base_index: int) -> list[NDArray[np.flo
 
 
 def features(values: NDArray[np.float32]) -> Iterator[Iterator[NDArray[np.float32]]]:
-    """What the filters are applied to: for each level, planes in the shape of its grid, FEATURES of them.
+    """The filters' inputs: for each level, finest first, FEATURES planes in the shape of its grid.
 
     Args:
-        values: normalized samples, shape (height, width, channels); colours other than three count as grey.
+        values: normalized samples, shape (height, width, channels); other than three colours count as grey.
     """
     channels = values.shape[2]
     colours = values[..., : channels - (channels in (2, 4))]
     if colours.shape[2] != _COLOURS:
         colours = np.repeat(colours.mean(axis=2, keepdims=True), _COLOURS, axis=2)
-    # Latents stand for differences from middle grey, not from black.
+    # Latents describe differences from middle grey, not from black.
     fine = np.ascontiguousarray(np.moveaxis(colours, 2, 0)) - np.float32(0.5)
     for _ in range(LEVELS):
         coarse = _halved(fine)
@@ -58,7 +58,7 @@ def features(values: NDArray[np.float32]) -> Iterator[Iterator[NDArray[np.float3
 
 
 def _halved(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of two by two pixels, shape (colours, rows, columns); the last ones of odd sides count twice."""
+    """Means of two by two pixels, shape (colours, rows, columns); odd sides count their last pixels twice."""
     colours, rows, columns = image.shape
     even = np.pad(image, ((0, 0), (0, rows % 2), (0, columns % 2)), "edge")
     halved: NDArray[np.float32] = even.reshape(colours, (rows + 1) // 2, 2, (columns + 1) // 2, 2).mean(axis=(2, 4))
@@ -73,7 +73,7 @@ def _planes(fine: NDArray[np.float32], coarse: NDArray[np.float32]) -> Iterator[
 
 
 def _displaced(image: NDArray[np.float32], reach: int) -> Iterator[NDArray[np.float32]]:
-    """Each colour moved by up to `reach` pixels each way, continued with its edges."""
+    """Each colour displaced by up to `reach` pixels each way; pixels beyond an edge repeat those at the edge."""
     _, rows, columns = image.shape
     padded = np.pad(image, ((0, 0), (reach, reach), (reach, reach)), "edge")
     for plane in padded:
@@ -84,6 +84,6 @@ def _displaced(image: NDArray[np.float32], reach: int) -> Iterator[NDArray[np.fl
 
 @lru_cache(maxsize=1)
 def _filters() -> NDArray[np.float32]:
-    """Shape (priors, LEVELS, 1 + FEATURES): of each level a bias and its filter."""
+    """Biases and filters, shape (base weights, LEVELS, 1 + FEATURES)."""
     filters: NDArray[np.float32] = np.load(_FILE, allow_pickle=False)
     return filters

@@ -95,7 +95,7 @@ class Passes:
         self._tile_quality = compiled(partial(Passes._quality_of_tile, self))
 
     def functions(self) -> dict[str, Function]:
-        """What a program is made of."""
+        """The functions of a `Program`."""
         scalar = tf.TensorSpec([])
         grids = [tf.TensorSpec([None, None])] * LEVELS
         latents = Latents(grids, grids, grids)
@@ -103,17 +103,17 @@ class Passes:
         image = Image(pixels, tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([2], tf.int32))
         offsets = tf.TensorSpec([None], tf.int32)
         step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), tf.TensorSpec([4]), scalar, offsets)
-        # Functions, not mere parts of the program's graph: TensorFlow optimizes each by itself.
-        traced = partial(tf.function, autograph=False)
         return {
-            "train": Function(traced(partial(Passes._trained, self)), (latents, image, self.weights, step)),
-            "tune": Function(traced(partial(Passes._tuned, self)), (grids, image, self.weights, scalar)),
-            "judge": Function(traced(partial(Passes._judged, self)), (grids, image, self.weights)),
+            "train": Function(self._train, (latents, image, self.weights, step)),
+            "tune": Function(self._tune, (grids, image, self.weights, scalar)),
+            "judge": Function(self._judge, (grids, image, self.weights)),
         }
 
-    def _trained(
+    def _train(
         self, latents: Latents, image: Image, weights: dict[str, tf.Tensor], step: Step
     ) -> tuple[Latents, tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
+        """An optimizer step of the latents; and gradients of the weights, squared error and bits."""
+
         def gradients(tile: _Tile, offset: tf.Tensor) -> Any:
             noise = tf.slice(self.pool, [offset], [TILE_NOISE]) * step.deviation
             return self._tile_gradients(tile, weights, step.lambda_per_bit, step.temperature, noise)
@@ -121,10 +121,13 @@ class Passes:
         patch_gradients, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
         return _adam(latents, patch_gradients, _tiles(image.size), step), _summed(*found)
 
-    def _tuned(
+    def _tune(
         self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], lambda_per_bit: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-        # Soft rounding leaves whole numbers alone: at no noise this is what the symbols themselves do.
+        """Gradients of the weights, squared error and bits for symbols.
+
+        Soft rounding without noise leaves integers as they are, so that the function compiled for training serves.
+        """
         temperature, no_noise = tf.constant(0.1), tf.zeros([TILE_NOISE])
 
         def gradients(tile: _Tile) -> Any:
@@ -133,7 +136,9 @@ class Passes:
         _, *found = self._over_tiles(gradients, grids, image, self.results)
         return _summed(*found)
 
-    def _judged(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _judge(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        """Squared error and bits of what is decoded from symbols."""
+
         def quality(tile: _Tile) -> Any:
             return self._tile_quality(tile, weights)
 
@@ -143,11 +148,11 @@ class Passes:
     def _over_tiles(
         self, function: Callable[..., Any], grids: Grids, image: Image, results: Any, *others: tf.Tensor
     ) -> Any:
-        """A function's results on each tile, stacked; as many tiles at once as there are cores.
+        """Results of a function on each tile, stacked; it runs on as many tiles at once as there are cores.
 
         Args:
-            results: shapes and types of one tile's.
-            others: more of each tile for the function.
+            results: shapes and types of its results on one tile.
+            others: further arguments, each with an element for each tile.
         """
         patches = [cut(grid, level, _tiles(image.size)) for level, grid in enumerate(grids)]
 
@@ -179,7 +184,7 @@ class Passes:
                 for patch, normal in zip(tile.patches, noises, strict=True)
             ]
             bits = self._bits(tile, patches, weights)
-            # No clamp here: it would leave bright pixels without a gradient.
+            # Values are not clamped: clamped pixels would have no gradient.
             error = synthesize(self.preset, weights, patches) - tile.values
             squared_error = _inside_sum(tile, tf.square(error))
             loss = squared_error + lambda_per_bit * bits
@@ -197,20 +202,27 @@ class Passes:
 
 
 def _tiles(size: tf.Tensor) -> tf.Tensor:
-    """Rows and columns of tiles that an image of this height and width fills."""
+    """Rows and columns of tiles that an image of this height and width fills, rounded up."""
     return -(-size // TILE)
 
 
 def _summed(
     gradients: dict[str, tf.Tensor], squared_errors: tf.Tensor, bits: tf.Tensor
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
-    """The image's gradients, squared error and bits from its tiles'."""
+    """Sums over all tiles."""
     summed = {name: tf.reduce_sum(parts, 0) for name, parts in gradients.items()}
     return summed, tf.reduce_sum(squared_errors), tf.reduce_sum(bits)
 
 
 def _adam(latents: Latents, patch_gradients: list[tf.Tensor], tiles: tf.Tensor, step: Step) -> Latents:
-    """Adam on the latents, from the gradients of all tiles' patches."""
+    """Adam on the latents: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, y <- y - r m' / (sqrt(v') + EPSILON).
+
+    m' = m / (1 - b1^n) and v' = v / (1 - b2^n) at optimizer step n.
+    Source: Kingma and Ba 2015, algorithm 1.
+
+    Args:
+        patch_gradients: for each grid, gradients of all tiles' patches.
+    """
     first, second, left, left_square = tf.unstack(step.decays)
     moved = []
     for level, (values, mean, square) in enumerate(zip(*latents, strict=True)):
@@ -223,5 +235,5 @@ def _adam(latents: Latents, patch_gradients: list[tf.Tensor], tiles: tf.Tensor, 
 
 
 def _inside_sum(tile: _Tile, values: tf.Tensor) -> tf.Tensor:
-    """Sum over the image's pixels of what a tile has for each of its own, shape (channels, TILE * TILE)."""
+    """Sum of a tile's values, shape (channels, TILE * TILE), over those of its pixels that the image has."""
     return tf.reduce_sum(values * tf.reshape(inside(tile.place, tile.size, 0, 0), [1, -1]))

@@ -1,6 +1,6 @@
-"""Grids of latents -> the patches that tiles of an image need of them, and the way back for gradients.
+"""Latent grids -> the patches of them that an image's tiles need; and the adjoint, for gradients.
 
-Both ways are gathers of whole rows with an index, so that no shape is compiled: one graph serves all image sizes.
+Both gather whole rows by an index, so that the graph depends on no shape: it serves images of all sizes.
 """
 
 import tensorflow as tf
@@ -9,13 +9,14 @@ from .graph import MARGIN, cells, patch_cells
 
 
 def cut(grid: tf.Tensor, level: int, tiles: tf.Tensor) -> tf.Tensor:
-    """A grid's patches, which overlap and continue it beyond its edges.
+    """Cut a grid into overlapping patches; cells beyond its edges repeat those at the edge.
 
     Args:
         grid: shape (rows, columns).
-        tiles: rows and columns of tiles that the image fills.
+        level: of the grid, 0 for the finest.
+        tiles: rows and columns of tiles that the image fills, shape (2,), int32.
     Returns:
-        Shape (tiles, side, side), the tiles row by row.
+        Shape (tiles, side, side), row by row.
     """
     shape = tf.shape(grid)
     strips = tf.gather(grid, _reach(level, tiles[0], shape[0]))
@@ -25,10 +26,11 @@ def cut(grid: tf.Tensor, level: int, tiles: tf.Tensor) -> tf.Tensor:
 
 
 def joined(patches: tf.Tensor, level: int, tiles: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
-    """The adjoint of `cut`: a cell of the grid takes the sum of what its copies in all patches got.
+    """The adjoint of `cut`: each cell of the grid takes the sum over its copies in all patches.
 
     Args:
-        shape: rows and columns of the grid.
+        patches: shape (tiles, side, side).
+        shape: rows and columns of the grid, shape (2,), int32.
     """
     side = patch_cells(level)
     apart = tf.reshape(patches, [tiles[0], tiles[1], side, side])
@@ -39,6 +41,6 @@ def joined(patches: tf.Tensor, level: int, tiles: tf.Tensor, shape: tf.Tensor) -
 
 
 def _reach(level: int, tiles: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """Along one axis, the grid's cells that each tile's patch holds; beyond the edges that at the edge."""
+    """Indices, along one axis, of the cells in each tile's patch, clipped to the grid; shape (tiles, side)."""
     reach = tf.range(tiles)[:, None] * cells(level) + tf.range(-MARGIN, cells(level) + MARGIN)
     return tf.clip_by_value(reach, 0, length - 1)

@@ -1,7 +1,9 @@
-"""SOAP for a handful of small tensors, in NumPy: the pyramid's networks have a few thousand weights in all.
+"""SOAP for a few small tensors, in NumPy: the pyramid's networks have a few thousand weights in all.
 
-Adam in the slowly turning eigenbasis of Shampoo's preconditioner (Vyas et al. 2024, "SOAP: Improving and Stabilizing
-Shampoo using Adam", algorithm 3). The eigenbasis follows by one step of orthogonal iteration at a time.
+Adam in the eigenbasis of Shampoo's preconditioner. For a matrix G of gradients, L <- b L + (1 - b) G G^T and
+R <- b R + (1 - b) G^T G have eigenbases Q_L and Q_R; Adam is applied to Q_L^T G Q_R, and its update is turned back. An
+eigenbasis follows by one step of orthogonal iteration at a time, Q <- qr(L Q).
+Source: Vyas et al. 2024, "SOAP: Improving and Stabilizing Shampoo using Adam", algorithms 3 and 4.
 """
 
 import math
@@ -12,9 +14,9 @@ from numpy.typing import NDArray
 
 Tensors = dict[str, NDArray[np.float32]]
 
-# Averaging of gradients, of their squares and of the preconditioner alike: Cool-chic 5 has the same.
+# b: decay of the averages of gradients, of their squares and of the preconditioner alike, as in Cool-chic 5.
 BETA = 0.95
-# Steps between two turns of the eigenbasis; at the start, where it changes quickly, every step.
+# Optimizer steps between two updates of the eigenbases; at first, while they change quickly, every step updates them.
 REFRESH_EVERY = 10
 REFRESH_UNTIL = 20
 EPSILON = 1e-8
@@ -24,10 +26,10 @@ class Soap:
     """Moments and eigenbases of named tensors."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.float32]], clip: float) -> None:
-        """Start without memory.
+        """Start with averages of 0.
 
         Args:
-            weights: the tensors to be trained, of one or two axes.
+            weights: the tensors to be trained, of one or two axes. Vectors are trained by Adam.
             clip: norm that the gradient of all tensors together is cut down to.
         """
         self.clip = clip
@@ -40,13 +42,13 @@ class Soap:
             if weight.ndim == 2 and min(weight.shape) > 1
         }
 
-    def step(self, weights: Tensors, gradients: Mapping[str, NDArray[np.float32]], rate: float) -> None:
-        """Replace each of the weights by what a step of learning rate `rate` makes of it."""
+    def step(self, weights: Tensors, gradients: Mapping[str, NDArray[np.float32]], learning_rate: float) -> None:
+        """Make an optimizer step: replace each tensor in `weights`."""
         self.steps += 1
         norm = math.sqrt(sum(float(np.square(gradient).sum()) for gradient in gradients.values()))
         shrink = np.float32(min(1.0, self.clip / max(norm, 1e-30)))
         for name, gradient in gradients.items():
-            weights[name] = weights[name] - np.float32(rate) * self._update(name, gradient * shrink)
+            weights[name] = weights[name] - np.float32(learning_rate) * self._update(name, gradient * shrink)
 
     def _update(self, name: str, gradient: NDArray[np.float32]) -> NDArray[np.float32]:
         mean, square = self.mean[name], self.square[name]
@@ -67,6 +69,7 @@ class Soap:
     def _adam(
         self, mean: NDArray[np.float32], square: NDArray[np.float32], gradient: NDArray[np.float32]
     ) -> NDArray[np.float32]:
+        """Adam's update m / (sqrt(v) + epsilon) with the bias of both averages corrected; v is updated here."""
         square += np.float32(1 - BETA) * (np.square(gradient) - square)
         unbias = np.float32(1 - BETA**self.steps)
         update: NDArray[np.float32] = mean / unbias / (np.sqrt(square / unbias) + np.float32(EPSILON))
@@ -74,7 +77,7 @@ class Soap:
 
 
 class _Side:
-    """The preconditioner of one axis of a matrix, and its eigenbasis."""
+    """The preconditioner of one axis of a matrix (L or R), and its eigenbasis Q."""
 
     def __init__(self, length: int) -> None:
         self.covariance = np.zeros((length, length), np.float32)
@@ -87,9 +90,9 @@ class _Side:
         self.basis = np.linalg.qr(self.covariance @ self.basis)[0]
 
     def into(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Columns in terms of the eigenbasis."""
+        """Turn columns into the eigenbasis: Q^T columns."""
         return self.basis.T @ columns
 
     def back(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Undo `into`."""
+        """Turn columns back: Q columns."""
         return self.basis @ columns

@@ -22,7 +22,11 @@ def soft_round(values: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
     """s(y) = floor(y) + 1/2 + tanh(r / T) / (2 tanh(1 / (2 T))), with r = y - floor(y) - 1/2.
 
     For T -> 0 this is rounding to the nearest integer, for T -> infinity the identity. Integers and their midpoints
-    stay where they are at every T. With alpha = 1 / T it is equation 10 of Agustsson and Theis 2020.
+    stay where they are at every T. The paper writes alpha for 1 / T.
+
+    Args:
+        values: y, any shape, float32.
+        temperature: T, scalar, > 0.
     """
     below = tf.floor(values)
     bent = tf.tanh((values - below - 0.5) / temperature)

@@ -1,7 +1,6 @@
-"""The trainer of a pyramid: arrays in, arrays out, around the compiled passes over an image's tiles.
+"""The trainer of a pyramid: NumPy arrays in and out of the compiled passes over an image's tiles.
 
-One trainer serves images of all sizes, several at the same time. Knows neither schedule nor deadline nor what a file
-holds.
+One trainer serves images of all sizes, and several fits at a time. Knows neither schedule nor deadline nor file.
 """
 
 from collections.abc import Sequence
@@ -25,7 +24,7 @@ MEGABYTES = 220
 
 
 class Outcome(NamedTuple):
-    """What a pass over the image found."""
+    """What a pass over the image measured."""
 
     gradients: Tensors
     """Gradients of the loss with respect to the networks' weights."""
@@ -35,14 +34,14 @@ class Outcome(NamedTuple):
 
 
 class Trainer:
-    """A compiled program for images of a number of channels; keeps nothing of them."""
+    """A compiled program for images of a number of channels; it keeps nothing of any image."""
 
     def __init__(self, preset: int, channels: int, device: str) -> None:
         self.names = list(shapes(preset, channels))
         self.program = Program(lambda: Passes(preset, channels).functions(), device)
 
     def image(self, values: NDArray[np.float32]) -> Image:
-        """Take up an image's normalized samples, shape (height, width, channels)."""
+        """Cut an image's normalized samples, shape (height, width, channels), into tiles."""
         height, width, channels = values.shape
         rows, columns = -(-height // TILE), -(-width // TILE)
         filled = np.pad(values, ((0, rows * TILE - height), (0, columns * TILE - width), (0, 0)), "edge")
@@ -55,21 +54,21 @@ class Trainer:
         )
 
     def latents(self, values: Sequence[NDArray[np.float32]]) -> Latents:
-        """Latents whose Adam moments are zero."""
+        """Latents at the beginning of a fit, with moments of 0; values as `structure.grid_sizes` shapes them."""
         zeros = [np.zeros(grid.shape, np.float32) for grid in values]
         return Latents(list(values), zeros, zeros)
 
     def advance(self, latents: Latents, image: Image, weights: Tensors, step: Step) -> tuple[Latents, Outcome]:
-        """Move the latents by one optimizer step, and say how the networks should move."""
+        """Make an optimizer step of the latents; the outcome is that of the latents before it."""
         moved, found = self.program.run("train", latents, image, self._ordered(weights), step)
         return moved, _outcome(found)
 
     def gradients(self, grids: Grids, image: Image, weights: Tensors, lambda_per_bit: float) -> Outcome:
-        """How the networks should move while the symbols stay."""
+        """Gradients of the networks for symbols that stay."""
         return _outcome(self.program.run("tune", grids, image, self._ordered(weights), np.float32(lambda_per_bit)))
 
     def quality(self, grids: Grids, image: Image, weights: Tensors) -> tuple[float, float]:
-        """Squared error of the decoded image, clipped to 0..1, and the bits of these symbols."""
+        """Squared error, summed over samples, of the decoded image clipped to 0..1; and the bits of the symbols."""
         squared_error, bits = self.program.run("judge", grids, image, self._ordered(weights))
         return float(squared_error), float(bits)
 

@@ -1,7 +1,6 @@
-"""Quantization of a fitted pyramid's networks: the residuals from their base weights, in the steps that pay.
+"""A fitted pyramid's networks -> weight residuals, with the quantization steps of least distortion + lambda * rate.
 
-A step pays if it lowers distortion + lambda * rate. The bits of the residuals are counted here; a callback measures
-the image's error and the bits of its symbols.
+Knows the bits of weight residuals; distortion and rate of the image come from the `cost` callback.
 """
 
 from collections.abc import Callable
@@ -16,9 +15,9 @@ from ..structure import as_floats
 from .soap import Tensors
 
 Cost = Callable[[Tensors], float]
-"""Of networks, weights as float32: squared error of the image plus what its symbols' bits are worth."""
+"""Weights as float32 -> squared error of the image + lambda times the bits of its symbols."""
 
-# First exponents: steps of 2^-6 in the context network and of 2^-9 in synthesis.
+# First exponents: quantization steps of 2^-6 in the context model and of 2^-9 in synthesis.
 CONTEXT_EXPONENT = 6
 SYNTHESIS_EXPONENT = 5
 EXPONENT_MAX = 15
@@ -27,13 +26,13 @@ EXPONENT_MAX = 15
 def quantize_weights(
     weights: Tensors, base: structure.Tensors, lambda_per_bit: float, cost: Cost
 ) -> dict[str, WeightResidual]:
-    """Choose for each tensor the quantization step of its residuals; the coarsest step leaves none at all.
+    """Choose each tensor's quantization step, one tensor after another; coarsest is to store no weight residuals.
 
     Args:
         weights: as trained, float32; shapes as `structure.shapes` lists them.
-        base: base weights, as `structure.base_weights` gives them.
+        base: the base weights, as `structure.base_weights` gives them.
         lambda_per_bit: squared error that a bit is worth.
-        cost: measures weights; it is called some four times for each tensor.
+        cost: measures weights; called about four times for each tensor.
     """
     wanted = {name: _integers(name, weights[name]) - base[name] for name in base}
     weight_residuals = {name: _weight_residual(wanted[name], _first_exponent(name)) for name in base}
@@ -50,7 +49,7 @@ def quantize_weights(
 
 
 def _best(wanted: NDArray[np.int64], first: WeightResidual, total: Callable[[WeightResidual], float]) -> WeightResidual:
-    """From a first step on, coarser or else finer ones as long as they pay; no residuals at all if that pays."""
+    """Coarser or else finer quantization steps than the first while the total falls; no residuals if that is less."""
     best, least = first, total(first)
     for direction in (1, -1):
         exponent = first.exponent + direction
@@ -77,7 +76,7 @@ def _weight_residual(wanted: NDArray[np.int64], exponent: int) -> WeightResidual
 
 
 def _integers(name: str, weights: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The nearest integers of a tensor, within half of what the file allows: rounding to a step may add to them."""
+    """Nearest integers of a tensor, within half of the file's limit, for rounding to a quantization step may add."""
     most = structure.limit(name) // 2
     scaled = np.ldexp(weights.astype(np.float64), structure.fraction_bits(name))
     return np.clip(np.rint(scaled), -most, most).astype(np.int64)

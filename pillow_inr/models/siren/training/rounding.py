@@ -1,6 +1,6 @@
 """Quantization in training: the quantization steps that a file can name, and the rate of rounded weights.
 
-Source: docs/format.md section 4 (steps and scales); straight-through gradients, Bengio et al. 2013, section 4.
+Source: docs/format.md section 4 (steps and scales); straight-through gradients, Bengio et al. 2013.
 """
 
 import math

@@ -60,7 +60,7 @@ class Sampler:
         return columns.astype(np.int32), rows.astype(np.int32), self.scale.to_normalized(self.samples[index])
 
     def _offsets(self) -> Iterator[NDArray[np.int64]]:
-        """Place of the pixel in each run, step by step: all follow one random order, each from its own start."""
+        """Place of the pixel in each run, step by step: one random order for all runs, each with a start of its own."""
         while True:
             first = self.random.integers(self.lengths)
             for place in self.random.permutation(int(self.lengths.max())):
