@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from pillow_inr.runtime import pool
-from pillow_inr.runtime.pool import MEGABYTES_MAX, borrowed
+from pillow_inr.runtime.pool import borrowed
+
+MEGABYTES_MAX = 300
 
 
 class Made:
@@ -21,6 +23,7 @@ class Made:
 @pytest.fixture(autouse=True)
 def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pool, "_entries", {})
+    monkeypatch.setattr(pool, "MEGABYTES_MAX", MEGABYTES_MAX)
     monkeypatch.setattr(Made, "count", 0)
     yield
 
