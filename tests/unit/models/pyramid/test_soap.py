@@ -6,7 +6,7 @@ from pillow_inr.models.pyramid.training.soap import Soap
 
 def test_the_first_step_of_a_vector_is_a_step_of_adam() -> None:
     weights = {"bias": np.zeros(3, np.float32)}
-    Soap(weights, clip=10.0).step(weights, {"bias": np.array([2.0, -0.5, 0.0], np.float32)}, rate=0.1)
+    Soap(weights, clip=10.0).step(weights, {"bias": np.array([2.0, -0.5, 0.0], np.float32)}, learning_rate=0.1)
     assert weights["bias"] == pytest.approx([-0.1, 0.1, 0.0], abs=1e-6)
 
 
