@@ -67,7 +67,7 @@ def picture(index: int, random: np.random.Generator) -> Image.Image:
 def network(index: int, random: np.random.Generator) -> dict[str, Any]:
     """Options of a short fit."""
     if index % PYRAMID_EVERY == PYRAMID_EVERY - 1:
-        return {"model": "pyramid", "steps": 5}
+        return {"model": "pyramid", "steps": 20}
     width, depth = int(random.choice(WIDTHS)), int(random.choice(DEPTHS))
     if index < FIRST:
         width, depth = 8, 2

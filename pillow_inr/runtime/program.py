@@ -5,6 +5,7 @@ them: some 80 MB for a small network. A session has devices and a compiler cache
 deleted; the eager context, which the host shares with us, is left alone. Knows no network.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +21,18 @@ class Function(NamedTuple):
     """Returns tensors, nested in any way, or an operation."""
     signature: tuple[Any, ...] = ()
     """A `tf.TensorSpec` for each tensor of the arguments, nested as the arguments are."""
+
+
+class _Session(tf.compat.v1.Session):  # type: ignore[misc]
+    """A session that processes forked from this one leave alone: its threads are not there, and deleting it crashes."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self._process = os.getpid()
+        super().__init__(**arguments)
+
+    def __del__(self) -> None:
+        if os.getpid() == self._process:
+            super().__del__()
 
 
 class _Endpoint(NamedTuple):
@@ -50,7 +63,7 @@ class Program:
         graph = tf.Graph()
         with graph.as_default():
             tf.import_graph_def(traced.as_graph_def(), name="")
-        self._session = tf.compat.v1.Session(graph=graph, config=_session_config())
+        self._session = _Session(graph=graph, config=_session_config())
         self.run("initialize")
 
     def run(self, name: str, *arguments: Any) -> Any:

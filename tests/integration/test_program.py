@@ -1,6 +1,9 @@
 """Programs: functions and variables in a session of their own, which leave nothing behind."""
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -66,3 +69,14 @@ def _functions() -> int:
 
     gc.collect()
     return len(context.context().list_function_names())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_process_ends_in_peace() -> None:
+    """It has the parent's session but not its threads: deleting the session would crash."""
+    code = (
+        "import os, sys, tensorflow as tf; from pillow_inr.runtime.program import Function, Program; "
+        f"program = Program(lambda: {{'one': Function(lambda: tf.constant(1.0))}}, {CPU!r}); program.run('one'); "
+        "child = os.fork(); child or sys.exit(); sys.exit(os.waitpid(child, 0)[1])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
