@@ -103,10 +103,12 @@ class Passes:
         image = Image(pixels, tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([2], tf.int32))
         offsets = tf.TensorSpec([None], tf.int32)
         step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), tf.TensorSpec([4]), scalar, offsets)
+        # No function has control flow of Python that depends on tensors.
+        plain = tf.autograph.experimental.do_not_convert
         return {
-            "train": Function(self._train, (latents, image, self.weights, step)),
-            "tune": Function(self._tune, (grids, image, self.weights, scalar)),
-            "judge": Function(self._judge, (grids, image, self.weights)),
+            "train": Function(plain(self._train), (latents, image, self.weights, step)),
+            "tune": Function(plain(self._tune), (grids, image, self.weights, scalar)),
+            "judge": Function(plain(self._judge), (grids, image, self.weights)),
         }
 
     def _train(
