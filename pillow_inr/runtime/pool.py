@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
-# What may be kept in all: a pyramid's trainer and a SIREN's, or five of small SIRENs. Less saves memory; more saves
-# compiling where images of many kinds take turns.
-MEGABYTES_MAX = 320
+# What may be kept in all: the trainers of a pyramid and of a SIREN of default depth, as `auto` uses them, or three such
+# SIRENs. Less saves memory; more saves compiling where images of many kinds take turns.
+MEGABYTES_MAX = 280
 
 _Kept = TypeVar("_Kept")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from ....runtime.program import Function
@@ -83,7 +82,6 @@ class Passes:
     def __init__(self, preset: int, channels: int) -> None:
         self.preset = PRESETS[preset]
         self.channels = channels
-        self.pool = tf.constant(np.random.default_rng(0).standard_normal(NOISE_OFFSETS + TILE_NOISE, np.float32))
         patches = [tf.TensorSpec([patch_cells(level)] * 2) for level in range(LEVELS)]
         self.weights = {name: tf.TensorSpec(shape) for name, shape in shapes(preset, channels).items()}
         scalar = tf.TensorSpec([])
@@ -105,19 +103,24 @@ class Passes:
         step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), tf.TensorSpec([4]), scalar, offsets)
         # No function has control flow of Python that depends on tensors.
         plain = tf.autograph.experimental.do_not_convert
+        pool = tf.TensorSpec([NOISE_OFFSETS + TILE_NOISE])
         return {
-            "train": Function(plain(self._train), (latents, image, self.weights, step)),
+            "train": Function(plain(self._train), (latents, image, self.weights, step, pool)),
             "tune": Function(plain(self._tune), (grids, image, self.weights, scalar)),
             "judge": Function(plain(self._judge), (grids, image, self.weights)),
         }
 
     def _train(
-        self, latents: Latents, image: Image, weights: dict[str, tf.Tensor], step: Step
+        self, latents: Latents, image: Image, weights: dict[str, tf.Tensor], step: Step, pool: tf.Tensor
     ) -> tuple[Latents, tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
-        """An optimizer step of the latents; and gradients of the weights, squared error and bits."""
+        """An optimizer step of the latents; and gradients of the weights, squared error and bits.
+
+        Args:
+            pool: standard normal noise, an argument because a constant would take memory in each copy of the graph.
+        """
 
         def gradients(tile: _Tile, offset: tf.Tensor) -> Any:
-            noise = tf.slice(self.pool, [offset], [TILE_NOISE]) * step.deviation
+            noise = tf.slice(pool, [offset], [TILE_NOISE]) * step.deviation
             return self._tile_gradients(tile, weights, step.lambda_per_bit, step.temperature, noise)
 
         patch_gradients, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)

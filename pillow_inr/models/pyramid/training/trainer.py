@@ -5,6 +5,7 @@ One trainer serves images of all sizes, and several fits at a time. Knows neithe
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +15,13 @@ from ....runtime.pool import borrowed
 from ....runtime.program import Program
 from ..structure import shapes
 from .graph import TILE
-from .passes import NOISE_OFFSETS, Grids, Image, Latents, Passes, Step
+from .passes import NOISE_OFFSETS, TILE_NOISE, Grids, Image, Latents, Passes, Step
 from .soap import Tensors
 
 __all__ = ["NOISE_OFFSETS", "Grids", "Image", "Latents", "Outcome", "Step", "Trainer", "shared_trainer"]
 
 # What a trainer's graphs and compiled code take, measured.
-MEGABYTES = 220
+MEGABYTES = 190
 
 
 class Outcome(NamedTuple):
@@ -60,7 +61,7 @@ class Trainer:
 
     def advance(self, latents: Latents, image: Image, weights: Tensors, step: Step) -> tuple[Latents, Outcome]:
         """Make an optimizer step of the latents; the outcome is that of the latents before it."""
-        moved, found = self.program.run("train", latents, image, self._ordered(weights), step)
+        moved, found = self.program.run("train", latents, image, self._ordered(weights), step, _noise_pool())
         return moved, _outcome(found)
 
     def gradients(self, grids: Grids, image: Image, weights: Tensors, lambda_per_bit: float) -> Outcome:
@@ -74,6 +75,11 @@ class Trainer:
 
     def _ordered(self, weights: Tensors) -> Tensors:
         return {name: weights[name] for name in self.names}
+
+
+@lru_cache(maxsize=1)
+def _noise_pool() -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(NOISE_OFFSETS + TILE_NOISE, np.float32)
 
 
 def _outcome(found: tuple[Tensors, np.float32, np.float32]) -> Outcome:
