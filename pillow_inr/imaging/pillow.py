@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from ..format.header import Header, ModelHeader, Size
 from ..format.metadata import Metadata
@@ -113,6 +113,8 @@ def exif_tags(data: bytes | None) -> Image.Exif:
 
 def upright(image: Image.Image) -> Image.Image:
     """The image turned upright by its EXIF orientation; if the EXIF data are damaged, they are dropped instead."""
+    from PIL import ImageOps  # here: opening a file needs none of it
+
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # as above

@@ -21,7 +21,6 @@ from ..format.signature import FORMAT, MAGIC
 from ..imaging.pillow import as_mode, check_pixels, mode_of
 from ..imaging.region import check_box, check_size
 from ..models import reader
-from ..options import EncodeOptions
 
 if TYPE_CHECKING:
     from PIL._imaging import PixelAccess
@@ -198,6 +197,7 @@ class InrImageFile(ImageFile.ImageFile):
 def save(image: Image.Image, fp: IO[bytes]) -> None:
     """Encode an image and write it, for `Image.save`, whose keywords are in `image.encoderinfo`."""
     from .. import api
+    from ..options import EncodeOptions
 
     options = EncodeOptions.from_keywords(image.encoderinfo)
     source = api.source_image(image, image.encoderinfo)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 # More threads hardly help, and each holds a few blocks in memory.
@@ -40,6 +39,9 @@ def share(blocks: Sequence[_Block], work: Callable[[Iterator[_Block]], None]) ->
     if threads <= 1:
         work(left)
         return
+    # Here: limits ask for the number of cores when a file is opened, which must stay cheap.
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
     with ThreadPoolExecutor(threads) as pool:
         tasks = [pool.submit(work, left) for _ in range(threads)]
         try:
