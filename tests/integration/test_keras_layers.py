@@ -18,6 +18,10 @@ from pillow_inr.models.siren.architecture import Architecture  # noqa: E402
 pytestmark = pytest.mark.keras
 
 
+def _model(architecture: Architecture, seed: int | None = None) -> keras.Model:
+    return keras.Sequential(keras_layers.build_layers(architecture, seed))
+
+
 def _positions(width: int, height: int) -> np.ndarray:
     axes = [Axis.of_pixels(length, max(width, height)).positions() for length in (width, height)]
     x, y = np.meshgrid(*axes)
@@ -36,7 +40,7 @@ def _positions(width: int, height: int) -> np.ndarray:
 )
 @pytest.mark.parametrize("size", [(61, 40), (3, 200)])
 def test_synthesis_agrees_with_keras_before_rounding(architecture: Architecture, size: tuple[int, int]) -> None:
-    model = keras_layers.build_model(architecture, seed=3)
+    model = _model(architecture, seed=3)
     weights = [np.asarray(weight).copy() for weight in model.trainable_variables]
     assert tuple(weight.shape for weight in weights) == architecture.shapes
     # Weights with which no value is clipped to 0 or 1.
@@ -71,9 +75,7 @@ def test_initializer_is_that_of_the_paper() -> None:
 
 
 def test_model_survives_serialization(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    model = keras_layers.build_model(
-        Architecture(width=6, depth=2, channels=3, frequencies=4, frequency_ratio=140), seed=1
-    )
+    model = _model(Architecture(width=6, depth=2, channels=3, frequencies=4, frequency_ratio=140), seed=1)
     path = tmp_path / "siren.keras"
     model.save(path)
     again = keras.models.load_model(path)
@@ -89,7 +91,7 @@ def test_seed_fixes_the_weights_and_no_seed_does_not() -> None:
     architecture = Architecture(width=6, depth=2, channels=3, frequencies=4, frequency_ratio=140)
 
     def first_kernel(seed: int | None) -> np.ndarray:
-        return np.asarray(keras_layers.build_model(architecture, seed).trainable_variables[0])
+        return np.asarray(_model(architecture, seed).trainable_variables[0])
 
     assert (first_kernel(1) == first_kernel(1)).all()
     assert (first_kernel(1) != first_kernel(2)).any()

@@ -205,20 +205,15 @@ def _spread(seed: int | None, count: int) -> list[int] | list[None]:
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
 
 
-def build_model(architecture: Architecture, seed: int | None = None) -> keras.Model:
-    """The Keras model from positions to normalized samples.
+def build_layers(architecture: Architecture, seed: int | None = None) -> list[Any]:
+    """The layers of the model from positions to normalized samples, beginning with the input.
+
+    Together they map positions (n, 2), float64, x before y, scaled as in `coordinates.Axis`, to normalized samples
+    (n, channels), float32: 0 for the lowest value, 1 for the highest, not clipped.
 
     Args:
         seed: makes the initial weights repeatable without touching Keras's global seed.
-    Returns:
-        A `keras.Sequential` that maps positions (n, 2), float64, x before y, scaled as in `coordinates.Axis`, to
-        normalized samples (n, channels), float32: 0 for the lowest value, 1 for the highest, not clipped.
     """
-    return keras.Sequential(build_layers(architecture, seed), name="siren")
-
-
-def build_layers(architecture: Architecture, seed: int | None = None) -> list[Any]:
-    """The layers of `build_model`, beginning with the input."""
     seeds = _spread(seed, architecture.depth + 1)
     layers: list[Any] = [
         keras.Input((2,), dtype="float64"),
