@@ -118,6 +118,12 @@ class EncodeOptions:
         return [name for name in names if getattr(self, name) is not None]
 
     @property
+    def given(self) -> dict[str, Any]:
+        """The options that differ from their defaults, by name, without `progress`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "progress"}
+        return {name: value for name, value in values.items() if value != getattr(EncodeOptions, name)}
+
+    @property
     def chosen_model(self) -> str:
         """Name of the model that the options ask for; "auto" if the image decides."""
         return next((entry.name for entry in MODELS if self._given(entry.own_options)), self.model)

@@ -64,7 +64,7 @@ def batch_command(
     """
     fitting.checked(keywords)
     # The manifest holds only options that differ from their defaults.
-    options = {name: value for name, value in keywords.items() if value != getattr(EncodeOptions, name)}
+    options = EncodeOptions.from_keywords(keywords).given
     started = time.perf_counter()
     with _Show(running.console(quiet)) as show:
         try:

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from dataclasses import fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +49,9 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
     whose file is not larger. Options of the fit are those of encode. Transparent images are compared on white.
     """
     options = fitting.checked(keywords)
-    if inr is not None and _settings(options):
-        raise click.UsageError(f"with --inr nothing is fitted, but there are options of a fit: {_settings(options)}")
+    setting = _settings(keywords)
+    if inr is not None and setting:
+        raise click.UsageError(f"with --inr nothing is fitted, but there are options of a fit: {setting}")
     item = Item.named(image)
     outputs = Outputs(out, ".compare.png", [item], force)
     console = running.console(quiet)
@@ -61,7 +62,7 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
         from ..report import compare as comparison
 
         original = comparison.comparable(sources.load(item.source))
-        stored = _inr_result(original, inr, options, console)
+        stored = _inr_result(original, inr, options, setting or f"quality={DEFAULT_QUALITY}", console)
         results = [stored]
         for codec in comparison.available():
             with console.status(f"{codec.label} …"):
@@ -81,14 +82,15 @@ def _stdout() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
 
 
-def _inr_result(original: Image.Image, inr: Path | None, options: EncodeOptions, console: Console) -> "Result":
+def _inr_result(
+    original: Image.Image, inr: Path | None, options: EncodeOptions, setting: str, console: Console
+) -> "Result":
     from ..report import compare as comparison
 
     if inr is None:
         start = time.perf_counter()
         data = fitting.fit(original, options, title="fitting", console=console, left_out=NAMES).data
         seconds = time.perf_counter() - start
-        setting = _settings(options) or f"quality={DEFAULT_QUALITY}"
         return comparison.measure(original, data, label=_LABEL, setting=setting, seconds=seconds)
     try:
         api.read_header(inr)  # `measure` would open other formats as well
@@ -97,13 +99,15 @@ def _inr_result(original: Image.Image, inr: Path | None, options: EncodeOptions,
         raise ValueError(f"{inr}: {reason(error)}") from error
 
 
-def _settings(options: EncodeOptions) -> str:
-    """The options given for a fit, written like the settings of the other formats; empty if there are none."""
-    given = {field.name: getattr(options, field.name) for field in fields(EncodeOptions) if field.name != "progress"}
+def _settings(keywords: Mapping[str, Any]) -> str:
+    """The options given for a fit, written like the settings of the other formats; empty if there are none.
+
+    Args:
+        keywords: as the user typed them: an initialization is its path.
+    """
     return " ".join(
         f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
-        for name, value in given.items()
-        if value != getattr(EncodeOptions, name)
+        for name, value in EncodeOptions.from_keywords(keywords).given.items()
     )
 
 
