@@ -71,7 +71,7 @@ def _siren_or(job: EncodeJob, failure: Exception) -> Encoded:
 
 
 def _cost(source: SourceImage, options: EncodeOptions) -> Callable[[Encoded], tuple[float, ...]]:
-    """Return what is least for the file that serves the options best."""
+    """A key for `min`: the file with the least value serves the options best."""
     goal = options.psnr
     if goal is not None:
         return lambda file: (0, len(file.data)) if file.psnr_db >= goal else (1, -file.psnr_db)
