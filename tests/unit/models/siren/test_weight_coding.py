@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pillow_inr import limits
 from pillow_inr.entropy import distributions, scale_search
 from pillow_inr.entropy.distributions import laplace, onesided, uniform
 from pillow_inr.entropy.range_coder import Decoder, Encoder
@@ -21,6 +19,7 @@ from pillow_inr.models.siren.canonical import normalize
 from pillow_inr.models.siren.weight_coders import DeltaCodedIndex, FirstKernel, GeneralizedNormal, Kernel, SineBias
 from pillow_inr.models.siren.weight_coding import CodedTensor, decode_tensors, encode_tensors
 from tests.support import any_choice, coding0
+from tests.support.checks import any_number_of_symbols
 
 WRITERS = {0: coding0.encode_tensors, 1: encode_tensors}
 CODINGS = pytest.mark.parametrize("coding", WRITERS)
@@ -277,9 +276,7 @@ def test_any_choice_of_a_writer_is_read(coding: int, tensors: list[CodedTensor],
     """Random scales, shapes, offsets, flags and magnitudes."""
     payload = any_choice.encode_tensors(np.random.default_rng(seed), tensors, coding)
     shapes = [tensor.symbols.shape for tensor in tensors]
-    with mock.patch.object(
-        limits, "SYMBOLS_PER_BYTE", 1 << 30
-    ):  # many tables of the largest magnitude in a tiny stream
+    with any_number_of_symbols():  # many tables of the largest magnitude in a tiny stream
         decoded = list(decode_tensors(payload, shapes, coding))
         measured = list(weight_coding.measure_tensors(payload, shapes, coding))
     for before, after in zip(tensors, decoded, strict=True):
