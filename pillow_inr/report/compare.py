@@ -4,7 +4,7 @@ import builtins
 import io
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..encoding.bisection import last_that_fits
 from ..imaging import metrics
 from ..imaging.pillow import upright as turned_upright
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Sizes rise with quality, but not at every step, so this number of settings above the one found is tried as well.
-LOOK_AHEAD = 3
 # Side of the enlarged crop as a fraction of the image's longer side, and its limits in pixels.
 CROP_PART = 0.2
 CROP_SIDES = (48, 240)
@@ -185,27 +184,6 @@ def save(image: Image.Image, codec: Codec, value: float) -> bytes:
     stream = io.BytesIO()
     image.save(stream, codec.format, **codec.keywords(value))
     return stream.getvalue()
-
-
-def last_that_fits(count: int, fits: Callable[[int], bool]) -> int:
-    """Bisection for the last index in 0 … count - 1 that fits, then a look at the next LOOK_AHEAD; -1 if none fits.
-
-    Args:
-        count: number of indices.
-        fits: nearly monotonic: true up to some index, then false.
-    """
-    low, high = -1, count
-    while high - low > 1:
-        middle = (low + high) // 2
-        if fits(middle):
-            low = middle
-        else:
-            high = middle
-    return next((index for index in _descending(low, count) if fits(index)), low)
-
-
-def _descending(low: int, count: int) -> Iterator[int]:
-    return iter(range(min(low + LOOK_AHEAD, count - 1), low, -1))
 
 
 def detailed_region(image: Image.Image) -> tuple[int, int, int, int]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...encoding.bisection import last_that_fits
 from ...encoding.deadline import Deadline
 from ...encoding.progress import reporting
 from ...encoding.source_image import Encoded, SourceImage
@@ -47,8 +48,6 @@ _CODINGS = [
     *((rounding / 100, 0) for rounding in range(50, 100, 2)),
     *((1.0, coarser) for coarser in range(quantization.STEP_INDEX_MAX + 1)),
 ]
-# Lengths fall from coding to coding, but not at every step: this many before the one found are looked at, too.
-_LOOK_BACK = 3
 
 
 def encode(job: EncodeJob) -> Encoded:
@@ -270,21 +269,12 @@ def _coded_within(fitted: Fitted, init: Initialization | None, limit: int) -> by
     def coded(index: int) -> bytes:
         return _coded(fitted, init, *_CODINGS[index])
 
-    return coded(_first_that_fits(len(_CODINGS), lambda index: len(coded(index)) <= limit))
-
-
-def _first_that_fits(count: int, fits: Callable[[int], bool]) -> int:
-    """Find by bisection the first of 0..count - 1 that fits, if all after it do; the last is not asked."""
-    low, high = -1, count - 1
-    middle = 0
-    while high - low > 1:
-        if fits(middle):
-            high = middle
-        else:
-            low = middle
-        middle = (low + high) // 2
-    earlier = range(max(high - _LOOK_BACK, 0), high)
-    return next((index for index in earlier if fits(index)), high)
+    if len(coded(0)) <= limit:
+        return coded(0)
+    # Counted from the shortest, the first coding that fits is the last.
+    shortest = len(_CODINGS) - 1
+    longest = last_that_fits(shortest, lambda index: len(coded(shortest - index)) <= limit)
+    return coded(shortest - max(longest, 0))
 
 
 def _blank(architecture: Architecture) -> Fitted:

@@ -10,6 +10,7 @@ from PIL import Image
 
 pytest.importorskip("matplotlib")
 
+from pillow_inr.encoding import bisection
 from pillow_inr.report import compare
 from pillow_inr.report.compare import CODECS, JPEG, Codec
 from tests.support.checks import SAMPLES, VECTORS, gradient, psnr
@@ -26,23 +27,6 @@ def _codecs() -> list[Codec]:
     return compare.available()
 
 
-@pytest.mark.parametrize("limit", [0, 1, 17, 99, 100])
-def test_search_finds_the_last_that_fits(limit: int) -> None:
-    tried: list[int] = []
-
-    def fits(index: int) -> bool:
-        tried.append(index)
-        return index < limit
-
-    assert compare.last_that_fits(100, fits) == limit - 1
-    assert len(set(tried)) < 14
-
-
-def test_search_looks_past_a_dent() -> None:
-    # Sizes do not rise at every step: 50 does not fit, but 51 does.
-    assert compare.last_that_fits(100, lambda index: index < 50 or index == 51) == 51
-
-
 @pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
 def test_best_within(photograph: Image.Image, codec: Codec) -> None:
     if codec not in _codecs():
@@ -53,7 +37,7 @@ def test_best_within(photograph: Image.Image, codec: Codec) -> None:
     value = next(value for value in codec.values if codec.setting(value) == found.setting)
     assert len(compare.save(photograph, codec, value)) == found.bytes
     # The next higher qualities do not fit.
-    after = [*codec.values[codec.values.index(value) + 1 :]][: compare.LOOK_AHEAD]
+    after = [*codec.values[codec.values.index(value) + 1 :]][: bisection.LOOK_AHEAD]
     assert after and all(len(compare.save(photograph, codec, better)) > 1500 for better in after)
     assert found.seconds is not None
 
