@@ -97,7 +97,11 @@ def decode(source: Source, *, size: Size | None = None, box: Box | None = None) 
             within the image.
     """
     data = _read(source)
-    header = reader.read_header(data)
+    return decode_bytes(data, reader.read_header(data), size, box)
+
+
+def decode_bytes(data: bytes, header: Header[ModelHeader], size: Size | None, box: Box | None) -> "Samples":
+    """As `decode`, of a whole file whose header is parsed."""
     region = check_box(box, header.size)
     chosen = check_size(size, region)
     try:
@@ -105,7 +109,7 @@ def decode(source: Source, *, size: Size | None = None, box: Box | None = None) 
     except ValueError as error:
         # The whole image: it is the file that asks for too much.
         raise (FormatError(f"header: {error}") if size is None and box is None else error) from error
-    samples = reader.decode(data, header, chosen, region)
+    samples = reader.evaluate(reader.open_for(data, header, chosen), chosen, region)
     return samples.reshape(samples.shape[:2] + header.shape[2:])
 
 

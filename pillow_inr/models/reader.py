@@ -54,24 +54,6 @@ def breakdown(file: File[ModelHeader]) -> "Breakdown":
     return _format(file.header).breakdown(file)
 
 
-def decode(data: bytes, header: Header[ModelHeader], size: Size | None = None, box: Box | None = None) -> "Samples":
-    """Pixels of a file, or of a region of it, as `StoredModel.pixels`.
-
-    Args:
-        data: the whole file.
-        header: what its first bytes were parsed to.
-        size: width and height of the result.
-        box: left, upper, right and lower edge of the region.
-    Raises:
-        FormatError, ValueError: as `ModelFormat.open` and `StoredModel.pixels`.
-        LimitError: also when there is not as much memory as it takes.
-    """
-    from ..imaging.region import check_box, check_size
-
-    chosen = check_size(size, check_box(box, header.size))
-    return evaluate(open_for(data, header, chosen), size, box)
-
-
 def open_for(data: bytes, header: Header[ModelHeader], size: Size, *, cut: bool = False) -> "StoredModel":
     """Open the model in a file for results of a size; limits come first.
 

@@ -76,7 +76,7 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
             pixels: Samples = self._read_with_pillow(**for_pillow)
         else:
             try:
-                pixels = api.decode(self._data, size=size, box=box)
+                pixels = api.decode_bytes(self._data, self._header, size, box)
             except FormatError as error:
                 self._refuse(error)
         return pixels[np.newaxis] if index is Ellipsis else pixels

@@ -305,7 +305,7 @@ def test_load_happens_once_and_closes_the_file(monkeypatch: pytest.MonkeyPatch) 
     assert file is not None
     first = image.tobytes()
     assert file.closed
-    monkeypatch.setattr("pillow_inr.models.reader.decode", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr("pillow_inr.models.reader.evaluate", lambda *_, **__: pytest.fail("decoded again"))
     assert image.tobytes() == first
 
 

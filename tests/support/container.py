@@ -19,6 +19,7 @@ from pillow_inr.format.header import CRC_BYTES, HEADER_MAX_BYTES, Header
 from pillow_inr.format.pixel_format import DTYPES, MODES, PIXEL_FORMAT_SAMPLES, SampleFormat
 from pillow_inr.format.ranges import SIDE_MAX
 from pillow_inr.format.signature import MAGIC
+from pillow_inr.imaging.region import check_box, check_size
 from pillow_inr.models import reader
 from pillow_inr.models.pyramid.header import (
     BASE_WEIGHTS_COUNT,
@@ -88,9 +89,10 @@ def take_apart(data: bytes) -> FileBreakdown:
     return of_file(reader.read_file(data))
 
 
-def decode(data: bytes, *arguments: Any, **named: Any) -> Any:
-    """Pixels of a whole file, as `reader.decode` returns them."""
-    return reader.decode(data, reader.read_header(data), *arguments, **named)
+def decode(data: bytes, size: Any = None, box: Any = None) -> Any:
+    """Pixels of a whole file, or of a region of it, as `StoredModel.pixels` returns them; limits come first."""
+    header = reader.read_header(data)
+    return reader.evaluate(reader.open_for(data, header, check_size(size, check_box(box, header.size))), size, box)
 
 
 __all__ = [
