@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..format.file import unpack
 from ..format.header import HEADER_MAX_BYTES, Header, ModelHeader
 from ..format.info import file_info
 from ..format.metadata import NAMES, Metadata, read_psnr
@@ -53,8 +54,8 @@ def _break_down(item: Item) -> FileBreakdown:
     with item.source.open("rb") as file:
         # A large file of another format is refused after its first bytes.
         prefix = file.read(HEADER_MAX_BYTES)
-        reader.read_header(prefix)
-        return of_file(reader.read_file(prefix + file.read()))
+        header = reader.read_header(prefix)
+        return of_file(unpack(prefix + file.read(), header))
 
 
 def describe(path: Path, file: FileBreakdown) -> dict[str, Any]:
