@@ -105,12 +105,12 @@ class Passes:
         plain = tf.autograph.experimental.do_not_convert
         pool = tf.TensorSpec([NOISE_OFFSETS + TILE_NOISE])
         return {
-            "train": Function(plain(self._train), (latents, image, self.weights, step, pool)),
-            "tune": Function(plain(self._tune), (grids, image, self.weights, scalar)),
-            "judge": Function(plain(self._judge), (grids, image, self.weights)),
+            "advance": Function(plain(self._advance), (latents, image, self.weights, step, pool)),
+            "gradients": Function(plain(self._gradients), (grids, image, self.weights, scalar)),
+            "quality": Function(plain(self._quality), (grids, image, self.weights)),
         }
 
-    def _train(
+    def _advance(
         self, latents: Latents, image: Image, weights: dict[str, tf.Tensor], step: Step, pool: tf.Tensor
     ) -> tuple[Latents, tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]]:
         """An optimizer step of the latents; and gradients of the weights, squared error and bits.
@@ -126,7 +126,7 @@ class Passes:
         patch_gradients, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
         return _adam(latents, patch_gradients, _tiles(image.size), step), _summed(*found)
 
-    def _tune(
+    def _gradients(
         self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], lambda_per_bit: tf.Tensor
     ) -> tuple[dict[str, tf.Tensor], tf.Tensor, tf.Tensor]:
         """Gradients of the weights, squared error and bits for symbols.
@@ -141,7 +141,7 @@ class Passes:
         _, *found = self._over_tiles(gradients, grids, image, self.results)
         return _summed(*found)
 
-    def _judge(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _quality(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         """Squared error and bits of what is decoded from symbols."""
 
         def quality(tile: _Tile) -> Any:

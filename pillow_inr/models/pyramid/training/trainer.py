@@ -61,16 +61,16 @@ class Trainer:
 
     def advance(self, latents: Latents, image: Image, weights: Tensors, step: Step) -> tuple[Latents, Outcome]:
         """Make an optimizer step of the latents; the outcome is that of the latents before it."""
-        moved, found = self.program.run("train", latents, image, self._ordered(weights), step, _noise_pool())
+        moved, found = self.program.run("advance", latents, image, self._ordered(weights), step, _noise_pool())
         return moved, _outcome(found)
 
     def gradients(self, grids: Grids, image: Image, weights: Tensors, lambda_per_bit: float) -> Outcome:
         """Gradients of the networks for symbols that stay."""
-        return _outcome(self.program.run("tune", grids, image, self._ordered(weights), np.float32(lambda_per_bit)))
+        return _outcome(self.program.run("gradients", grids, image, self._ordered(weights), np.float32(lambda_per_bit)))
 
     def quality(self, grids: Grids, image: Image, weights: Tensors) -> tuple[float, float]:
         """Squared error, summed over samples, of the decoded image clipped to 0..1; and the bits of the symbols."""
-        squared_error, bits = self.program.run("judge", grids, image, self._ordered(weights))
+        squared_error, bits = self.program.run("quality", grids, image, self._ordered(weights))
         return float(squared_error), float(bits)
 
     def _ordered(self, weights: Tensors) -> Tensors:
