@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("codec",),
     ("api",),
     ("plugins",),
-    ("inputs", "keras_model", "numcodecs_codec"),
+    ("inputs", "keras_model", "numcodecs_codec", "zarr_codec"),
     ("batch",),
     ("report",),
     ("cli",),
