@@ -1,1 +1,1 @@
-"""How other libraries meet .inr files: Pillow, imageio, numcodecs, and programs that never import this package."""
+"""How other libraries meet .inr files: Pillow, imageio, numcodecs, Zarr, programs that never import this package."""

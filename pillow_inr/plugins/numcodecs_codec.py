@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numcodecs.abc import Codec
 from numcodecs.compat import ensure_bytes, ensure_ndarray_like
+from numcodecs.registry import register_codec
 
 from .. import api
 from ..errors import FormatError
@@ -126,3 +127,7 @@ def _fill(target: Samples, samples: Samples) -> None:
 
 def _longer_axes(array: Samples) -> list[int]:
     return [length for length in array.shape if length != 1]
+
+
+# Also where no entry point is found, as in frozen programs.
+register_codec(InrCodec)

@@ -54,7 +54,7 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("short_fits")
 @pytest.mark.parametrize("page", ["docs/guide.md", "README.md"])
 def test_examples(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("imageio", "numcodecs"):
+    for module in ("imageio", "numcodecs", "zarr"):
         pytest.importorskip(module)
     with Image.open(SAMPLES / "kodim15.png") as image:
         image.crop((300, 100, 492, 244)).resize(LARGER_SIZE).save(tmp_path / "photo.png")

@@ -5,8 +5,10 @@ seconds; after that a short fit takes hundredths of a second. So images to be fi
 the shape in `checks.QUICK`, unless size or shape is what the test is about.
 """
 
+import math
+import zlib
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,6 +17,7 @@ from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.models.selection import encode_single_colour
 from pillow_inr.options import EncodeOptions
 from pillow_inr.runtime import pool
+from tests.support import pyramids
 
 SIZE = (12, 9)
 # For the few fits that need a larger image.
@@ -29,6 +32,21 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
         return encode_single_colour(source)
 
     monkeypatch.setattr(codec, "encode_source", encode_source)
+
+
+def encode_drawn(source: SourceImage, options: EncodeOptions) -> Encoded:
+    """A pyramid of random symbols drawn by the samples: equal images give equal files, others different pixels."""
+    seed = zlib.crc32(source.samples.tobytes(), source.samples.shape[1])
+    data = pyramids.draw_file(
+        source.size, seed, pixel_format=source.pixel_format, samples=source.sample_format, spread=3.0
+    )
+    return Encoded(data, math.nan, cast(Any, None))
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encode with `encode_drawn`: for tests that any change of the samples or their order must fail."""
+    monkeypatch.setattr(codec, "encode_source", encode_drawn)
 
 
 @pytest.fixture
