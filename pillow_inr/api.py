@@ -36,8 +36,8 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
     """Fit a model to an image and return the .inr file.
 
     Args:
-        image: a Pillow image, or an array of uint8, uint16 or float32 (float64 and float16 are stored as float32) of
-            shape (height, width) or (height, width, 1..64).
+        image: a Pillow image, or an array of integers of 8 or 16 bits, of 32 bits whose values differ by at most 65535,
+            or of floating point (stored as float32); shape (height, width) or (height, width, 1..64).
         options: the fields of `EncodeOptions`, such as quality=40 or model="siren"; and exif, icc_profile, xmp,
             comment, dpi, which are those of a Pillow image unless given; None leaves them out.
     Raises:
@@ -65,9 +65,11 @@ def source_image(image: "ImageLike", metadata: Mapping[str, Any]) -> "SourceImag
         raise TypeError(f"image must be a Pillow image or an array, got {image!r:.80}: open it first")
     from .encoding.source_image import SourceImage
     from .imaging.samples import as_samples
+    from .imaging.transparency import transparent_pixels
 
     if isinstance(image, Image.Image):
-        return SourceImage.of(as_samples(to_samples(image)), metadata_of(image, metadata))
+        samples = as_samples(to_samples(image))
+        return SourceImage.of(samples, metadata_of(image, metadata), transparent_pixels(samples))
     import numpy as np
 
     return SourceImage.of(as_samples(np.asarray(image)), Metadata.of(metadata, {}))
@@ -88,8 +90,8 @@ def decode(source: Source, *, size: Size | None = None, box: Box | None = None) 
         size: width and height of the result; by default one pixel for each of the image's in the box.
         box: left, upper, right and lower edge of the region in pixels of the image, fractions too; by default all.
     Returns:
-        uint8, uint16 or float32, as was stored; shape (height, width), or (height, width, channels) of an image of
-        several channels or an array that had this axis.
+        The type that was stored (`format.pixel_format.DTYPES`); shape (height, width), or (height, width, channels) of
+        an image of several channels or an array that had this axis.
     Raises:
         FormatError: the file is damaged, or not an .inr file that this release reads.
         LimitError: it takes more work or memory than `pillow_inr.limits` allow.

@@ -11,18 +11,23 @@ from numpy.typing import NDArray
 from .encoding.deadline import Deadline
 from .encoding.source_image import Encoded, SourceImage
 from .errors import FitError
+from .format.chunks import pack_chunks
 from .format.metadata import Metadata
 from .imaging import samples
 from .models import reader
 from .models.base import EncodeJob
 from .options import EncodeOptions, budget_bytes, image_rd_lambda
 
+# A file of a given size names its transparent pixels if that takes at most this part of it. With less, an image whose
+# outline is long would have no colours.
+TRANSPARENCY_SHARE = 0.25
+
 
 def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadata | None = None) -> bytes:
     """Fit a model to an image and pack it into an .inr file.
 
     Args:
-        array: uint8, uint16 or float32, shape (height, width) or (height, width, 1..64 channels); uint8 of two to
+        array: as for `samples.as_samples`, shape (height, width) or (height, width, 1..64 channels); uint8 of two to
             four channels is grey and alpha, RGB, RGBA. float16 and float64 become float32, truth values 0 and 255.
         options: of the encode.
         metadata: stored beside the image.
@@ -40,6 +45,9 @@ def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadat
 
 def encode_source(source: SourceImage, options: EncodeOptions) -> Encoded:
     """As `encode`, of an image whose samples are checked; the file comes with its PSNR and its model."""
+    budget = budget_bytes(options, source.size)
+    if budget is not None and len(pack_chunks(source.transparency_chunks)) > TRANSPARENCY_SHARE * budget:
+        source = source.without_chunk()
     encoder = reader.encoder(options.chosen_model)
     file = encoder(EncodeJob(source, options, Deadline.after(options.time_limit)))
     if source.is_failed_fit(file, image_rd_lambda(options, source.channels, source.pixels)):

@@ -16,7 +16,8 @@ from .runtime.threads import THREADS_MAX, cores
 _BASE_BYTES = 24 << 20
 _THREAD_BYTES = 8 << 20
 _CHANNEL_BYTES = 1 << 20
-_SAMPLE_BYTES = {"uint8": 1, "uint16": 2, "float32": 4}
+# Standard library only, so not NumPy's itemsize.
+_SAMPLE_BYTES = {"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "float32": 4, "int32": 4, "uint32": 4}
 
 
 @dataclass(frozen=True)

@@ -142,8 +142,8 @@ def _figures(source: "SourceImage", encoded: "Encoded") -> dict[str, Any]:
     from ..imaging import metrics
     from ..imaging.ms_ssim import ms_ssim
 
-    decoded = encoded.model.pixels()
-    mse = metrics.mse(source.samples, decoded, source.scale.to_normalized)
+    decoded, shown = encoded.model.pixels(), source.shown()
+    mse = metrics.mse(shown, decoded, source.scale.to_normalized)
     return {
         "width": source.size[0],
         "height": source.size[1],
@@ -152,7 +152,7 @@ def _figures(source: "SourceImage", encoded: "Encoded") -> dict[str, Any]:
         "bpp": metrics.bits_per_pixel(len(encoded.data), *source.size),
         "psnr": round(metrics.psnr_db(mse), 4) if mse else None,
         "exact": not mse,
-        "ms_ssim": ms_ssim(source.samples, decoded, source.scale),
+        "ms_ssim": ms_ssim(shown, decoded, source.scale),
     }
 
 

@@ -15,9 +15,10 @@ from ..format.file import File
 from ..format.header import CRC_BYTES, Box, F, Header, Size
 from ..format.metadata import Metadata, psnr_chunk
 from ..format.pixel_format import SampleFormat
-from ..imaging import metrics, samples
+from ..imaging import metrics, samples, transparency
 from ..imaging.resampling import Resampling
 from ..imaging.samples import Samples, Scale
+from ..imaging.transparency import Mask
 
 # Side of the regions in which a large image is compared with its source.
 _REGION_SIDE = 1024
@@ -60,16 +61,43 @@ class SourceImage:
     """The image to be stored."""
 
     samples: Samples
-    """Shape (height, width, channels)."""
+    """Shape (height, width, channels); transparent pixels continue those around them."""
     pixel_format: int
     sample_format: SampleFormat | None
     metadata: Metadata
+    transparent: Mask | None = None
+    """The pixels that the file names as fully transparent, shape (height, width); None if it names none. A model may
+    show anything there."""
 
     @classmethod
-    def of(cls, array: Samples, metadata: Metadata) -> "SourceImage":
-        """The image in an array from `samples.as_samples`."""
+    def of(cls, array: Samples, metadata: Metadata, transparent: Mask | None = None) -> "SourceImage":
+        """The image in an array from `samples.as_samples`, some of whose pixels may be fully transparent."""
         pixel_format, sample_format = samples.format_of(array)
-        return cls(array.reshape(*array.shape[:2], -1), pixel_format, sample_format, metadata)
+        plain = cls(array.reshape(*array.shape[:2], -1), pixel_format, sample_format, metadata)
+        if transparent is None:
+            return plain
+        smooth = transparency.filled(plain.samples, transparent, plain.scale)
+        return replace(plain, samples=smooth, transparent=transparent)
+
+    def without_chunk(self) -> "SourceImage":
+        """The image for a file that has no room to name transparent pixels: a model approximates their alpha."""
+        samples = self.samples.copy()
+        samples[..., -1][self.transparent] = 0
+        return replace(self, samples=samples, transparent=None)
+
+    def shown(self, rows: slice = slice(None), columns: slice = slice(None)) -> Samples:
+        """Samples as a reader sees them: 0 where the file names transparent pixels."""
+        part = self.samples[rows, columns]
+        if self.transparent is None:
+            return part
+        part = part.copy()
+        part[self.transparent[rows, columns]] = 0
+        return part
+
+    @cached_property
+    def transparency_chunks(self) -> list[Chunk]:
+        """The chunk that names transparent pixels, if there are any."""
+        return [] if self.transparent is None else [transparency.to_chunk(self.transparent)]
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,6 +113,11 @@ class SourceImage:
     def channels(self) -> int:
         """Samples per pixel."""
         return int(self.samples.shape[2])
+
+    @property
+    def hidden(self) -> Mask | None:
+        """`transparent`, unless these are all pixels: a fit needs some to reach."""
+        return None if self.transparent is None or self.transparent.all() else self.transparent
 
     @property
     def is_flat(self) -> bool:
@@ -120,15 +153,16 @@ class SourceImage:
             chunks: what the payload needs beside it.
             open_model: opens the model again, as a reader will.
         """
-        stored = open_model(File(self.header(model, len(payload)), payload, tuple(chunks)))
+        needed = [*chunks, *self.transparency_chunks]
+        stored = open_model(File(self.header(model, len(payload)), payload, tuple(needed)))
         psnr_db = metrics.psnr_db(stored.sampled_mse(self))
-        beside = [*chunks, *self.metadata.to_chunks(), psnr_chunk(psnr_db)]
+        beside = [*needed, *self.metadata.to_chunks(), psnr_chunk(psnr_db)]
         header = self.header(model, len(payload), len(pack_chunks(beside)))
         return Encoded(file_format.pack(header, payload, beside), psnr_db, stored)
 
     def frame_bytes(self, model: F, chunks: Sequence[Chunk], longest: int) -> int:
         """Upper bound of what its file holds beside a payload of at most `longest` bytes."""
-        beside = pack_chunks([*chunks, *self.metadata.to_chunks(), psnr_chunk(0.0)])
+        beside = pack_chunks([*chunks, *self.transparency_chunks, *self.metadata.to_chunks(), psnr_chunk(0.0)])
         header = self.header(model, longest // 4 * 4, len(beside))
         return header.header_bytes + len(beside) + CRC_BYTES
 
@@ -143,7 +177,7 @@ class SourceImage:
         total = 0.0
         for left, top, right, bottom in self.tile_boxes(_REGION_SIDE):
             decoded = stored.pixels(box=(left, top, right, bottom))
-            part = self.samples[top:bottom, left:right]
+            part = self.shown(slice(top, bottom), slice(left, right))
             total += metrics.mse(part, decoded, self.scale.to_normalized) * part.size
         return total / self.samples.size
 
@@ -163,9 +197,11 @@ class SourceImage:
         for row in range(size[1]):
             first, last = down.needed(row, row + 1)
             rows = self.scale.to_normalized(self.samples[first:last])
+            if self.transparent is not None:
+                rows[..., -1][self.transparent[first:last]] = 0
             mean = down.weights((row, row + 1), (first, last))[0]
             values[row] = horizontal @ np.einsum("r,rxc->xc", mean, rows)
-        return replace(self, samples=self.scale.to_samples(values), metadata=Metadata())
+        return replace(self, samples=self.scale.to_samples(values), metadata=Metadata(), transparent=None)
 
     def is_failed_fit(self, file: Encoded, rd_lambda: float) -> bool:
         """Whether a file shows the image worse than a single colour would, fitted with this lambda."""

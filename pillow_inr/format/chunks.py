@@ -15,6 +15,8 @@ CHUNK_COMMENT = 5
 CHUNK_DPI = 6
 CHUNK_PSNR = 7
 CHUNK_PREVIEW = 8
+CHUNK_TRANSPARENCY = 9
+"""Which pixels are fully transparent; required: the samples do not show it."""
 CHUNK_NAMES = {
     CHUNK_INITIALIZATION: "initialization",
     CHUNK_EXIF: "exif",
@@ -24,10 +26,11 @@ CHUNK_NAMES = {
     CHUNK_DPI: "dpi",
     CHUNK_PSNR: "psnr",
     CHUNK_PREVIEW: "preview",
+    CHUNK_TRANSPARENCY: "transparency",
 }
 CHUNKS_MAX = 1024
 _REQUIRED = 0x80
-_KNOWN_REQUIRED = frozenset({CHUNK_INITIALIZATION})
+_KNOWN_REQUIRED = frozenset({CHUNK_INITIALIZATION, CHUNK_TRANSPARENCY})
 
 
 @dataclass(frozen=True)

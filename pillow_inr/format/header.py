@@ -15,7 +15,8 @@ from .pixel_format import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat, read_sample
 from .ranges import PART_BYTES_MAX, SIDE_MAX
 from .signature import INRIMAGE, INRIMAGE_COMPLAINT, MAGIC
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest version that this release reads. It writes version 1 unless the sample type is of version 2."""
 # How much of a file is read for its header: the longest one has 549 bytes, most have 24.
 HEADER_MAX_BYTES = 1024
 CRC_BYTES = 4
@@ -72,7 +73,7 @@ F = TypeVar("F", bound=ModelHeader)
 
 @dataclass(frozen=True, kw_only=True)
 class Header(Generic[M]):
-    """The fields of a version 1 header, each within its range.
+    """The fields of a header, each within its range.
 
     Raises:
         FormatError: a field is outside its range.
@@ -108,8 +109,13 @@ class Header(Generic[M]):
         return len(MODES[self.pixel_format]) if self.samples is None else self.samples.channels or 1
 
     @property
+    def format_version(self) -> int:
+        """The format version: the lowest one that has the file's sample type."""
+        return 1 if self.samples is None else self.samples.format_version
+
+    @property
     def dtype(self) -> str:
-        """NumPy's name of a sample's type: "uint8", "uint16" or "float32"."""
+        """NumPy's name of a sample's type, one of `pixel_format.DTYPES`."""
         return "uint8" if self.samples is None else self.samples.dtype
 
     @property
@@ -149,7 +155,7 @@ class Header(Generic[M]):
         return b"".join(
             (
                 MAGIC,
-                bytes([FORMAT_VERSION, self.model.number]),
+                bytes([self.format_version, self.model.number]),
                 pack_varint(self.size[0]),
                 pack_varint(self.size[1]),
                 bytes([self.pixel_format]),
@@ -182,13 +188,14 @@ def read_header(prefix: bytes, model_reader: Callable[[int], Callable[[FieldRead
         raise FormatError("not an .inr file: it does not start with the .inr signature")
     reader = FieldReader(prefix, "header")
     reader.take(len(MAGIC), "signature")
-    _check_version(reader.byte("format version"))
+    version = reader.byte("format version")
+    _check_version(version)
     read_model = model_reader(reader.byte("model"))
     size = reader.varint("image width"), reader.varint("image height")
     pixel_format = reader.byte("pixel format")
     check_field("pixel format", pixel_format, 0, PIXEL_FORMAT_SAMPLES)
     samples = read_sample_format(reader) if pixel_format == PIXEL_FORMAT_SAMPLES else None
-    return Header(
+    header = Header(
         size=size,
         pixel_format=pixel_format,
         samples=samples,
@@ -196,12 +203,17 @@ def read_header(prefix: bytes, model_reader: Callable[[int], Callable[[FieldRead
         payload_bytes=reader.varint("payload length"),
         chunks_bytes=reader.varint("chunks length"),
     )
+    if version != header.format_version:
+        raise FormatError(
+            f"header: format version is {version}, but its samples are of version {header.format_version}"
+        )
+    return header
 
 
 def _check_version(version: int) -> None:
     if version > FORMAT_VERSION:
         raise UnsupportedFileError(
-            f"the file has format version {version}, this release of pillow_inr reads version {FORMAT_VERSION}: "
+            f"the file has format version {version}, this release of pillow_inr reads versions up to {FORMAT_VERSION}: "
             "upgrade with 'pip install --upgrade pillow_inr'"
         )
     check_field("format version", version, 1, FORMAT_VERSION)

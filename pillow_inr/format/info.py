@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .chunks import Chunk
-from .header import FORMAT_VERSION, Header, ModelHeader
+from .header import Header, ModelHeader
 from .metadata import read_psnr
 
 
@@ -17,7 +17,7 @@ def file_info(header: Header[ModelHeader], chunks: Sequence[Chunk]) -> dict[str,
     known = {
         **header.model.info(header.channels),
         "bits_per_pixel": header.bits_per_pixel,
-        "format_version": FORMAT_VERSION,
+        "format_version": header.format_version,
         "dtype": header.dtype,
         "channels": header.channels,
     }

@@ -12,9 +12,14 @@ MODES = ("L", "LA", "RGB", "RGBA")
 """Pillow's modes of pixel formats 0..3, 8 bits a sample; the length of a name is the number of channels."""
 PIXEL_FORMAT_SAMPLES = 4
 """The pixel format that a `SampleFormat` describes."""
-DTYPES = ("uint8", "uint16", "float32")
-"""NumPy's names of sample types 0..2."""
-_STRUCTS = ("<B", "<H", "<f")
+DTYPES = ("uint8", "uint16", "float32", "int8", "int16", "int32", "uint32")
+"""NumPy's names of sample types 0..6."""
+VERSION_1_DTYPES = DTYPES[:3]
+"""What files of format version 1 hold; a file with another type has version 2."""
+SPAN_MAX = 0xFFFF
+"""Largest difference of the highest and the lowest value of a range of WIDE_DTYPES."""
+WIDE_DTYPES = ("int32", "uint32")
+_STRUCTS = ("<B", "<H", "<f", "<b", "<h", "<i", "<I")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,13 @@ class SampleFormat:
         for low, high in self.ranges:
             if not -math.inf < low <= high < math.inf:
                 raise FormatError(f"header: the samples range from {low} to {high}, expected finite and rising numbers")
+            if self.dtype in WIDE_DTYPES and high - low > SPAN_MAX:
+                raise FormatError(f"header: samples of {self.dtype} range from {low} to {high}, more than {SPAN_MAX}")
+
+    @property
+    def format_version(self) -> int:
+        """The format version that has this sample type, 1 or 2."""
+        return 1 if self.dtype in VERSION_1_DTYPES else 2
 
     def pack(self) -> bytes:
         """Write the fields as bytes."""

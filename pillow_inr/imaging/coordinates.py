@@ -48,6 +48,12 @@ class Axis:
         in_pixels = self.start + (cells + 0.5) * ((self.stop - self.start) / self.count)
         return (2.0 * in_pixels - self.length) / self.longer
 
+    def pixels(self) -> NDArray[np.intp]:
+        """The pixel of the image in which each cell's centre lies, shape (count,)."""
+        centres = self.start + (np.arange(self.count) + 0.5) * ((self.stop - self.start) / self.count)
+        pixels: NDArray[np.intp] = np.floor(centres).astype(np.intp).clip(0, self.length - 1)
+        return pixels
+
     def every(self, step: int) -> "Axis":
         """Every `step`-th cell, beginning with the first, with unchanged centres."""
         count = -(-self.count // step)

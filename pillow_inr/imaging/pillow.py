@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from .samples import Samples
 
-# Modes that are stored as they are, and the modes that others are converted to. A mode in neither, such as I, does not
-# stand for colours of 8 or 16 bits and is refused: a conversion would lose most of it.
-_STORED = (*MODES, "I;16", "F")
+# Modes that are stored as they are, and the modes that others are converted to. A mode in neither is one that this
+# release does not know, and is refused.
+_STORED = (*MODES, "I;16", "I", "F")
 _CONVERTED = {
     "P": "RGB",
     "1": "L",
@@ -37,33 +37,48 @@ _CONVERTED = {
     "LAB": "RGB",
     "HSV": "RGB",
 }
+# NumPy's types of the modes of more than 8 bits.
+_EXACT_TYPES = {"I;16": "uint16", "I": "int32", "F": "float32"}
 _WITH_ALPHA = {"L": "LA", "RGB": "RGBA"}
+# The largest value of Pillow's mode I.
+_I_MAX = 2**31 - 1
 # Number of samples converted to 8 bits at a time.
 _BLOCK_SAMPLES = 1 << 20
 
 
 def mode_of(header: Header[ModelHeader]) -> str:
-    """Pillow's mode for a file. It has none for colours of 16 bits or floating point, which are shown with 8 bits.
+    """Pillow's mode for a file. It has none for colours of more than 8 bits, which are shown with 8 bits.
 
     Raises:
-        UnidentifiedImageError: the file has more channels than any mode of Pillow.
+        UnidentifiedImageError: the file has more channels, or larger values, than any mode of Pillow.
     """
-    if header.channels > len(MODES):
+    mode = _mode_or_none(header)
+    if mode is None:
         # On this error imageio goes on to our own plugin.
         raise UnidentifiedImageError(
             f"the file holds {header.channels} channels of {header.dtype}, for which Pillow has no mode: "
             "pillow_inr.decode and imageio give them as an array"
         )
-    if header.channels == 1:
-        return {"uint8": "L", "uint16": "I;16", "float32": "F"}[header.dtype]
-    return MODES[header.channels - 1]
+    return mode
+
+
+def _mode_or_none(header: Header[ModelHeader]) -> str | None:
+    if header.channels > len(MODES):
+        return None
+    if header.channels > 1:
+        return MODES[header.channels - 1]
+    if header.dtype == "uint32" and header.ranges[0][1] > _I_MAX:
+        return None
+    return {"uint8": "L", "uint16": "I;16", "float32": "F"}.get(header.dtype, "I")
 
 
 def as_mode(samples: "Samples", mode: str, header: Header[ModelHeader]) -> "Samples":
     """Convert samples of a file to those of its mode, contiguous, same shape."""
     import numpy as np
 
-    if samples.dtype == np.uint8 or mode in ("I;16", "F"):
+    if mode in _EXACT_TYPES:
+        return samples.astype(_EXACT_TYPES[mode], copy=False)
+    if samples.dtype == np.uint8:
         return samples
     levels = np.empty(samples.shape, np.uint8)
     rows = max(1, _BLOCK_SAMPLES // samples[0].size)
@@ -73,16 +88,15 @@ def as_mode(samples: "Samples", mode: str, header: Header[ModelHeader]) -> "Samp
 
 
 def _levels(samples: "Samples", header: Header[ModelHeader]) -> "Samples":
-    """Convert samples of 16 bits or floating point to 8 bits."""
+    """Convert samples of more than 8 bits to 8 bits."""
     import numpy as np
 
     if samples.dtype == np.uint16:
         return (samples // 257).astype(np.uint8)  # black to black, white to white
-    assert header.samples is not None
-    # Floating point is 0..1 by custom; a wider range is shown from its lowest to its highest value.
-    low = min(0.0, *(low for low, _ in header.samples.ranges))
-    high = max(1.0, *(high for _, high in header.samples.ranges))
-    factor = 255.0 / (high - low)
+    low, high = (pick(bounds) for pick, bounds in zip((min, max), zip(*header.ranges, strict=True), strict=True))
+    if samples.dtype == np.float32:  # 0..1 by custom; a wider range is shown from its lowest to its highest value
+        low, high = min(0.0, low), max(1.0, high)
+    factor = 255.0 / ((high - low) or 1.0)
     # Multiplied first, because samples - low may overflow float32.
     levels: Samples = np.rint(samples * factor - low * factor).astype(np.uint8)
     return levels
@@ -153,12 +167,17 @@ def to_samples(image: Image.Image) -> "NDArray[np.generic]":
     mode = _stored_mode(image)
     if mode not in _STORED:
         raise OSError(f"cannot write mode {image.mode} as INR")
-    return np.asarray(image if mode in (image.mode, "I;16") else image.convert(mode))
+    samples = np.asarray(image if mode in (image.mode, "I;16") else image.convert(mode))
+    key = image.info.get("transparency")
+    if mode == "I;16" and isinstance(key, int):
+        opaque = np.where(samples == key, 0, 0xFFFF)
+        return np.stack([samples, opaque], axis=-1).astype(np.uint16)
+    return samples
 
 
 def _stored_mode(image: Image.Image) -> str:
     mode = _CONVERTED.get(image.mode, image.mode)
-    if mode in _WITH_ALPHA and "transparency" in image.info:
+    if mode in _WITH_ALPHA and image.has_transparency_data:
         mode = _WITH_ALPHA[mode]  # one colour, or some entries of the palette, are transparent
     return mode
 

@@ -129,7 +129,7 @@ def test_symbols_and_pixels_of_a_pyramid(vector: Vector) -> None:
 @vectors(inventory.VECTORS)
 def test_pillow_opens_it(vector: Vector) -> None:
     pixels = pillow_inr.decode(vector.data)
-    if vector.file.channels > 4:
+    if vector.file.channels > 4 or name_of(vector.path) == "siren/uint32_one":  # values above those of mode I
         with pytest.raises(UnidentifiedImageError, match="no mode"):
             Image.open(io.BytesIO(vector.data))
         return

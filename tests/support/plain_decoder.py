@@ -17,7 +17,7 @@ from operator import mul
 from pathlib import Path
 from typing import NamedTuple
 
-from .plain_file import File, checked, parse, reference, refuse, samples_of, single
+from .plain_file import File, checked, parse, pixels_of, reference, refuse, single
 
 MASK = 2**64 - 1
 FIRST, KERNEL, BIAS, LAST = range(4)  # coding 1 predicts the scale indices of each separately
@@ -290,7 +290,7 @@ def decode(data: bytes, initializations: list[Initialization] | None = None) -> 
     exact = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
     weights = [list(map(single, tensor)) for tensor in added(file, exact, initializations or [])]
     values = evaluate(file, weights)
-    return Decoded(file, tensors, decoder.decoded, values, [samples_of(file, value) for value in values])
+    return Decoded(file, tensors, decoder.decoded, values, pixels_of(file, values))
 
 
 def added(file: File, weights: list[list[float]], initializations: list[Initialization]) -> list[list[float]]:

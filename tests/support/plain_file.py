@@ -1,4 +1,4 @@
-"""The second reader: the parts of a file. Written from docs/format.md sections 1 to 3 and 6 to 9 alone.
+"""The second reader: the parts of a file. Written from docs/format.md sections 1 to 3 and 6 to 10 alone.
 
 Plain Python: no NumPy, no constriction, nothing of the package. It refuses whatever the document calls invalid or
 tells a reader to refuse. plain_decoder.py decodes the weights of a SIREN, plain_pyramid.py decodes pyramids.
@@ -88,7 +88,7 @@ def parse(data: bytes) -> File:
     reader = Reader(data)
     if reader.take(6) != b"\x89INR\r\n":
         refuse("signature")
-    reader.byte("format version", 1, 1)
+    version = reader.byte("format version", 1, 2)
     model = reader.byte("model", 0, 1)
     width = reader.varint("image width", 1, 16777215)
     height = reader.varint("image height", 1, 16777215)
@@ -98,6 +98,8 @@ def parse(data: bytes) -> File:
     axis = channels > 1
     if pixel_format == 4:
         channels, code, ranges, axis = sample_format(reader)
+    if version != (2 if code in "bhiI" else 1):
+        refuse("format version of the sample type")
     samples_fields = data[start : reader.at]
     fields = pyramid_fields(reader, max(width, height)) if model else siren_fields(reader)
     payload_length = reader.varint("payload length", 0, PART_MAX)
@@ -114,7 +116,7 @@ def parse(data: bytes) -> File:
 
 
 def sample_format(reader: Reader) -> tuple[int, str, list[tuple[float, float]], bool]:
-    code = "BHf"[reader.byte("sample type", 0, 2)]
+    code = "BHfbhiI"[reader.byte("sample type", 0, 6)]
     stored = reader.byte("channels", 0, 64)
     channels = stored or 1
     several = reader.byte("ranges", 0, 1 if channels >= 2 else 0)
@@ -123,6 +125,8 @@ def sample_format(reader: Reader) -> tuple[int, str, list[tuple[float, float]], 
         low, high = struct.unpack(f"<2{code}", reader.take(2 * struct.calcsize(code)))
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             refuse("range")
+        if code in "iI" and high - low > 65535:
+            refuse("range of more than 16 bits")
         ranges.append((low, high))
     return channels, code, ranges * (channels // len(ranges)), stored > 0
 
@@ -152,7 +156,7 @@ def read_chunks(data: bytes) -> list[tuple[int, bytes]]:
         first = reader.byte("kind", 0, 255)
         if first in (0, 128):
             refuse("chunk of kind 0")
-        if first > 128 and first != 0x81:
+        if first > 128 and first not in (0x81, 0x89):
             refuse("a chunk that must be understood")
         chunks.append((first, reader.take(reader.varint("chunk length", 0, 2**35 - 1))))
         checked("chunks", len(chunks), 1, 1024)
@@ -217,6 +221,53 @@ def preview(file: File) -> File | None:
     if inner.width > file.width or inner.height > file.height:
         refuse("preview is larger than the image")
     return inner
+
+
+def transparent(file: File) -> list[list[bool]] | None:
+    """Which pixels of each row are transparent (section 10)."""
+    found = [data for first, data in file.chunks if first == 0x89]
+    if not found:
+        return None
+    if len(found) > 1 or file.channels not in (2, 4) or file.code not in "BH":
+        refuse("transparency")
+    stream = zlib.decompressobj()
+    try:
+        text = stream.decompress(found[0], 67108865)
+    except zlib.error:
+        refuse("transparency")
+    if len(text) > 67108864 or not stream.eof or stream.unused_data:
+        refuse("transparency")
+    reader = Reader(text)
+    rows: list[list[bool]] = []
+    changes: list[int] = []
+    for _ in range(file.height):
+        changes = row_changes(reader, changes)
+        if any(not 0 <= column < file.width for column in changes) or sorted(set(changes)) != changes:
+            refuse("changes of a row")
+        rows.append([sum(change <= column for change in changes) % 2 == 1 for column in range(file.width)])
+    if reader.at < len(text):
+        refuse("bytes behind the last row")
+    return rows
+
+
+def row_changes(reader: Reader, above: list[int]) -> list[int]:
+    count = reader.varint("changes", 0, 2**35)
+    if count == 0:
+        moves = [reader.varint("move", 0, 2**35) for _ in above]
+        return [column + (m // 2 if m % 2 == 0 else -(m + 1) // 2) for column, m in zip(above, moves, strict=True)]
+    changes: list[int] = []
+    for _ in range(count - 1):
+        changes.append((changes[-1] if changes else 0) + reader.varint("difference", 0, 2**35))
+    return changes
+
+
+def pixels_of(file: File, values: list[list[float]]) -> list[list[float]]:
+    """The samples of all pixels from the outputs of the network, row by row."""
+    rows = transparent(file)
+    hidden = [pixel for row in rows for pixel in row] if rows else [False] * len(values)
+    return [
+        [0.0] * len(value) if hides else samples_of(file, value) for value, hides in zip(values, hidden, strict=True)
+    ]
 
 
 def samples_of(file: File, values: list[float]) -> list[float]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from . import plain_file
 from .plain_decoder import RangeDecoder, cumulative, table
-from .plain_file import File, checked, parse, reference, refuse, samples_of
+from .plain_file import File, checked, parse, pixels_of, reference, refuse
 
 SCALES = table("B[0] … B[72]", "### 9.7")
 NEIGHBOURS = [
@@ -272,7 +272,7 @@ def decode_tiles(file: File, priors: bytes) -> Decoded:
         for y, row in enumerate(synthesize(pyramids[-1].tensors, preset, file.channels, pyramids[-1].grids)):
             values[top + y][left : left + size[0]] = row
     flat = [value for row in values for value in row]
-    return Decoded(file, pyramids, flat, [samples_of(file, value) for value in flat])
+    return Decoded(file, pyramids, flat, pixels_of(file, flat))
 
 
 def streams(file: File, tiles: int) -> list[bytes]:

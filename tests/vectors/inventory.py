@@ -3,6 +3,7 @@
 A class is a value of a field, or several values that one rule treats alike. `test_vectors.py` demands a vector of each.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -77,7 +78,15 @@ def _both() -> Iterator[tuple[str, Check]]:
     for number, mode in enumerate(("L", "LA", "RGB", "RGBA")):
         yield f"pixel format {number}, {mode}", lambda v, n=number: v.file.samples_fields == bytes([n])
     stored = {"none": range(1), "1": [1], "2": [2], "3": [3], "4": [4], "5 to 64": range(5, 65), "64": [64]}
-    for code, dtype in {"B": "uint8", "H": "uint16", "f": "float32"}.items():
+    for code, dtype in {
+        "B": "uint8",
+        "H": "uint16",
+        "f": "float32",
+        "b": "int8",
+        "h": "int16",
+        "i": "int32",
+        "I": "uint32",
+    }.items():
         yield f"samples of {dtype}", lambda v, c=code: v.file.code == c and len(v.file.samples_fields) > 1
     for text, numbers in stored.items():
         yield f"channels: {text}", lambda v, n=numbers: len(v.file.samples_fields) > 1 and v.file.samples_fields[2] in n
@@ -92,11 +101,29 @@ def _both() -> Iterator[tuple[str, Check]]:
     for kind in (2, 3, 4, 5, 6, 7):
         yield f"chunk of kind {kind}", lambda v, k=kind: v.file.chunk(k) is not None
     yield "chunks of unknown kinds", lambda v: any(8 < kind < 128 for kind, _ in v.file.chunks)
+    yield "transparent pixels", lambda v: v.file.chunk(0x89) is not None
+    yield "transparent pixels of 16 bits", lambda v: v.file.chunk(0x89) is not None and v.file.code == "H"
+    for way, first in {"by its own changes": True, "by those of the row above": False}.items():
+        yield f"a row of transparent pixels {way}", lambda v, f=first: f in _rows_coded_alone(v)
     yield "a chunk of kind 127", lambda v: v.file.chunk(127) is not None
     yield "an empty chunk", lambda v: any(not data for _, data in v.file.chunks)
     yield "a chunk whose length has two bytes", lambda v: any(len(data) > 127 for _, data in v.file.chunks)
     yield "several chunks of one kind", lambda v: len({kind for kind, _ in v.file.chunks}) < len(v.file.chunks)
     yield "PSNR: no error", lambda v: v.file.chunk(7) == b"\xff\xff"
+
+
+def _rows_coded_alone(vector: Vector) -> set[bool]:
+    """For the rows that have changes, whether they are coded by themselves."""
+    data = vector.file.chunk(0x89)
+    if data is None:
+        return set()
+    reader, changes, alone = plain_file.Reader(zlib.decompress(data)), [], set()
+    for _ in range(vector.file.height):
+        own = reader.data[reader.at] != 0
+        changes = plain_file.row_changes(reader, changes)
+        if changes:
+            alone.add(own)
+    return alone
 
 
 def _siren() -> Iterator[tuple[str, Check]]:

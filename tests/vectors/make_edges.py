@@ -21,6 +21,7 @@ import pillow_inr
 from pillow_inr.entropy.quantization import step_index
 from pillow_inr.format.header import Header
 from pillow_inr.format.metadata import Metadata, psnr_chunk
+from pillow_inr.imaging import transparency
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
@@ -156,6 +157,13 @@ def all_chunks(inner: bytes) -> list[Chunk]:
     ]
 
 
+def holes(rows: int, columns: int) -> list[Chunk]:
+    """A transparent disc whose right part has stripes: rows with as many changes as the one above, and with others."""
+    y, x = np.mgrid[:rows, :columns]
+    disc = (y - rows / 2) ** 2 + (x - columns / 3) ** 2 < rows**2 / 5
+    return [transparency.to_chunk(disc | (x % 4 == 3) & (y > rows // 2))]
+
+
 def moderate_residuals(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
     """Weight residuals that still leave an image: small ones, and none for some tensors."""
     drawn = draw_weight_residuals(rng, channels)
@@ -201,7 +209,8 @@ def drawn_pyramid(
 
     def draw(rng: np.random.Generator) -> bytes:
         header = header_of(size, **fields)
-        empty = Tiles(header, bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0))
+        table = bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0)
+        empty = Tiles(replace(header, payload_bytes=len(table)), table)
         streams = []
         for tile in empty.all():
             grids = [grid * (level in coded) for level, grid in enumerate(draw_grids(rng, tile.size, spread))]
@@ -222,6 +231,7 @@ def nothing_at_all(rng: np.random.Generator) -> bytes:
 def sirens() -> dict[str, Draw]:
     one, wide = {"width": 1, "depth": 1}, {"width": 1024, "depth": 1}
     bands = tuple((-(2.0**index), 2.0**index) for index in range(3))
+    far = ((70000.0, 70009.0), (-2147483648.0, -2147418113.0), (0.0, 0.0))
     chunks = all_chunks(b"of a SIREN: skipped")
     deep = {"width": 3, "depth": 15}
     plain = {"width": 3, "depth": 7, "pixel_format": 0}
@@ -257,6 +267,13 @@ def sirens() -> dict[str, Draw]:
         "difference_last": siren((7, 8), chunks=differences(small_init(), [5]), **small),
         "difference_plain": siren((6, 9), chunks=differences(plain_init(), [0, 3, 8, 14]), **plain),
         "chunks": siren((8, 8), chunks=chunks),
+        "int8_plane": siren((8, 7), **samples("int8", 0, (-128.0, 127.0))),
+        "int16_plane": siren((9, 7), **samples("int16", 0, (-1024.0, 3071.0))),
+        "int32_bands": siren((6, 7), **samples("int32", 3, *far)),
+        "uint32_one": siren((7, 6), **samples("uint32", 1, (4294901760.0, 4294967295.0))),
+        "transparent": siren((11, 9), pixel_format=3, chunks=holes(9, 11)),
+        "transparent_grey": siren((1, 6), pixel_format=1, chunks=holes(6, 1)),
+        "transparent_16": siren((9, 8), chunks=holes(8, 9), **samples("uint16", 2, (0.0, 65535.0))),
         "chunks_1024": siren((4, 4), chunks=[Chunk(10 + index % 118, b"") for index in range(1024)], **one),
     }
 
@@ -291,6 +308,16 @@ def pyramids() -> dict[str, Draw]:
         "float_one": drawn_pyramid((6, 6), base_index=3, **samples("float32", 1, (0.25, 0.25))),
         "float_four": drawn_pyramid((4, 5), **samples("float32", 4, *bands)),
         "float_64": drawn_pyramid((2, 1), weight_residuals=no_residuals, **samples("float32", 64, (0.0, 1.0))),
+        "int8_four": drawn_pyramid((5, 4), **samples("int8", 4, (-100.0, 100.0))),
+        "int16_plane": drawn_pyramid((9, 7), base_index=1, **samples("int16", 0, (-1024.0, 3071.0))),
+        "int32_one": drawn_pyramid((6, 7), **samples("int32", 1, (-2147483648.0, -2147418113.0))),
+        "uint32_bands": drawn_pyramid(
+            (6, 5), base_index=2, **samples("uint32", 3, (4294900000.0, 4294960000.0), (0.0, 9.0), (0.0, 9.0))
+        ),
+        "transparent": drawn_pyramid((13, 10), pixel_format=3, chunks=holes(10, 13)),
+        "transparent_tiles": drawn_pyramid(
+            (259, 5), tile=8, chunks=holes(5, 259), **samples("uint16", 2, (0.0, 65535.0))
+        ),
         "chunks": drawn_pyramid((11, 8), chunks=chunks, **samples("uint8", 1, (5.0, 250.0))),
     }
 

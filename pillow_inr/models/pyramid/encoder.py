@@ -191,6 +191,7 @@ def _fit_tiles(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, d
             fitted = fit(
                 source.samples[top:bottom, left:right],
                 scale=source.scale,
+                hidden=None if source.transparent is None else source.transparent[top:bottom, left:right],
                 preset=header.preset,
                 base_index=header.base_index,
                 rd_lambda=plan.rd_lambda,

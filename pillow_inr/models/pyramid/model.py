@@ -21,6 +21,7 @@ from ...format.header import read_header as parse_header
 from ...imaging.region import check_box, check_size
 from ...imaging.resampling import Resampling, mix
 from ...imaging.samples import Samples, Scale
+from ...imaging.transparency import Mask, Transparency
 from ..base import Breakdown
 from .header import TILE_NONE, PyramidHeader, read
 from .synthesis import Region
@@ -43,6 +44,7 @@ class StoredPyramid:
     header: Header[PyramidHeader]
     tiles: Tiles
     chunks: tuple[Chunk, ...]
+    transparency: Transparency | None = None
 
     def pixels(self, size: Size | None = None, box: Box | None = None) -> Samples:
         """Evaluate a region at a resolution, as `StoredModel.pixels`."""
@@ -79,6 +81,8 @@ class StoredPyramid:
         for part, values in self.tiles.decode_region(region):
             rows, columns = part.within(region)
             pixels[rows, columns] = scale.to_samples(values)
+            if self.transparency is not None:
+                pixels[rows, columns][self._mask(part)] = 0
         return pixels
 
     def _resampled_pixels(self, down: Resampling, across: Resampling) -> Samples:
@@ -94,13 +98,27 @@ class StoredPyramid:
     def _resampled(
         self, down: Resampling, across: Resampling, rows: tuple[int, int], columns: tuple[int, int]
     ) -> NDArray[np.float32]:
-        """Normalized samples of a block of the result, shape (rows, columns, channels)."""
+        """Normalized samples of a block of the result, shape (rows, columns, channels).
+
+        Where the file names transparent pixels, each pixel's colour counts as much as its alpha (premultiplied alpha).
+        """
         total = np.zeros((rows[1] - rows[0], columns[1] - columns[0], self.header.channels), np.float32)
         for part, values in self.tiles.decode_region(Region(*down.needed(*rows), *across.needed(*columns))):
+            if self.transparency is not None:
+                values[self._mask(part), -1] = 0.0
+                values[..., :-1] *= values[..., -1:]
             lines = mix(down.weights(rows, (part.top, part.bottom)), values)
             horizontal = across.weights(columns, (part.left, part.right))
             total += mix(horizontal, lines.swapaxes(0, 1)).swapaxes(0, 1)
+        if self.transparency is not None:
+            alpha = total[..., -1:]
+            np.divide(total[..., :-1], alpha, out=total[..., :-1], where=alpha > 0)
         return np.clip(total, 0.0, 1.0, out=total)
+
+    def _mask(self, part: Region) -> Mask:
+        """Which pixels of a region are transparent."""
+        assert self.transparency is not None
+        return self.transparency.mask(slice(part.top, part.bottom), slice(part.left, part.right))
 
     def _preview_pixels(self, size: Size, box: Box) -> Samples | None:
         """What `pixels` is asked for, if the preview has as many pixels in the box; else None."""
@@ -141,7 +159,8 @@ class PyramidFormat:
         """Read the table of tiles."""
         if first_chunk(file.chunks, CHUNK_INITIALIZATION) is not None:
             raise FormatError("chunks: a pyramid has no initialization")
-        return StoredPyramid(file.header, Tiles(file.header, file.payload), file.chunks)
+        transparency = Transparency.of(file.header, file.chunks)
+        return StoredPyramid(file.header, Tiles(file.header, file.payload), file.chunks, transparency)
 
     def open_truncated(self, header: Header[PyramidHeader], payload: bytes) -> StoredPyramid:
         """Open the tiles that are there as a whole; the others are black."""

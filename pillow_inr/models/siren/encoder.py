@@ -192,6 +192,7 @@ def _encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadli
             seed=options.seed,
             deadline=deadline.earlier(architecture.weight_count * min(source.pixels, PSNR_PIXELS) / PSNR_SPEED).at,
             initial=init.weights if init else None,
+            hidden=source.hidden,
             device=options.device,
             overhead_bytes=frame_bytes + weight_coding.side_information_bytes(architecture.shapes),
             budget=budget,

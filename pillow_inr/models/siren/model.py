@@ -22,6 +22,7 @@ from ...imaging import metrics
 from ...imaging.coordinates import Axis
 from ...imaging.region import check_box, check_size
 from ...imaging.samples import Samples, Scale
+from ...imaging.transparency import Transparency
 from ...runtime.tensorflow import needs_keras
 from ..base import Breakdown
 from . import weight_coding
@@ -56,6 +57,7 @@ class StoredSiren:
     architecture: Architecture
     weights: Weights
     chunks: tuple[Chunk, ...]
+    transparency: Transparency | None
 
     def pixels(self, size: Size | None = None, box: Box | None = None) -> Samples:
         """Evaluate a region at a resolution, as `StoredModel.pixels`.
@@ -79,14 +81,18 @@ class StoredSiren:
         points = grid.across.count, grid.down.count
         size = points[0] // grid.points, points[1] // grid.points
         evaluation_cost(self.architecture, self.header.dtype, self.header.payload_bytes, points, size).check()
-        return synthesize(self.architecture, self.weights, grid, Scale.of(self.header))
+        samples = synthesize(self.architecture, self.weights, grid, Scale.of(self.header))
+        if self.transparency is not None:
+            _cut_out(samples, self.transparency, grid)
+        return samples
 
     def sampled_mse(self, source: SourceImage) -> float:
         """Mean squared error on at most PSNR_PIXELS pixels: every n-th row and column of a larger image."""
         every = math.ceil(math.sqrt(source.pixels / PSNR_PIXELS))
         across, down = (Axis.of_pixels(length, max(source.size)).every(every) for length in source.size)
         decoded = self.evaluate(Grid(across, down))
-        return metrics.mse(source.samples[::every, ::every], decoded, source.scale.to_normalized)
+        shown = source.shown(slice(None, None, every), slice(None, None, every))
+        return metrics.mse(shown, decoded, source.scale.to_normalized)
 
     def to_keras(self) -> "ImageModel":
         """The network as a Keras model from positions to colours.
@@ -123,7 +129,7 @@ class SirenFormat:
             dequantize(tensor.symbols, step_size(tensor.step_index), reference)
             for tensor, reference in zip(tensors, references, strict=True)
         ]
-        return StoredSiren(header, architecture, weights, file.chunks)
+        return StoredSiren(header, architecture, weights, file.chunks, Transparency.of(header, file.chunks))
 
     def open_truncated(self, header: Header[SirenHeader], payload: bytes) -> NoReturn:
         """Refuse: a SIREN needs all of its weights."""
@@ -137,6 +143,17 @@ class SirenFormat:
 
 
 FORMAT = SirenFormat()
+
+
+def _cut_out(samples: Samples, transparency: Transparency, grid: Grid) -> None:
+    """Multiply alpha, the last channel, by the share of a pixel's points that show; pixels without any become 0."""
+    across, down = grid.across.pixels(), grid.down.pixels()
+    for row in range(len(samples)):
+        lines = down[row * grid.points : (row + 1) * grid.points]
+        shows = ~transparency.mask(lines, across).reshape(grid.points, -1, grid.points)
+        share = shows.mean(axis=(0, 2))
+        samples[row, :, -1] = np.rint(samples[row, :, -1] * share)
+        samples[row, share == 0] = 0
 
 
 def _reference_weights(

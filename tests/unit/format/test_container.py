@@ -19,11 +19,15 @@ NUMBERS = {
     "uint8": st.integers(0, 255),
     "uint16": st.integers(0, 65535),
     "float32": st.floats(allow_nan=False, allow_infinity=False, width=32),
+    "int8": st.integers(-128, 127),
+    "int16": st.integers(-32768, 32767),
+    "int32": st.integers(-(2**31), 2**31 - 1),
+    "uint32": st.integers(0, 2**32 - 1),
 }
 
 
 def _sample_formats(dtype: str) -> st.SearchStrategy[container.SampleFormat]:
-    bounds = st.tuples(NUMBERS[dtype], NUMBERS[dtype]).map(lambda pair: tuple(map(float, sorted(pair))))
+    bounds = st.tuples(NUMBERS[dtype], NUMBERS[dtype]).map(lambda pair: _range(dtype, *sorted(pair)))
     ranges = st.integers(0, 64).flatmap(
         lambda channels: st.tuples(
             st.just(channels),
@@ -32,6 +36,10 @@ def _sample_formats(dtype: str) -> st.SearchStrategy[container.SampleFormat]:
         )
     )
     return ranges.map(lambda drawn: container.SampleFormat(dtype, drawn[0], tuple(drawn[1])))
+
+
+def _range(dtype: str, low: float, high: float) -> tuple[float, float]:
+    return float(low), float(min(high, low + 65535) if dtype in ("int32", "uint32") else high)
 
 
 headers = st.builds(
@@ -110,7 +118,10 @@ def test_header_of_a_stack_byte_by_byte() -> None:
     ("position", "value", "match"),
     [
         (10, 5, r"pixel format is 5, expected 0\.\.4"),
-        (11, 3, r"sample type is 3, expected 0\.\.2"),
+        (6, 2, "format version is 2, but its samples are of version 1"),
+        (11, 5, "format version is 1, but its samples are of version 2"),
+        (11, 7, r"sample type is 7, expected 0\.\.6"),
+        (11, 6, "samples of uint32 range from .* more than 65535"),
         (12, 65, r"channels is 65, expected 0\.\.64"),
         (13, 1, r"ranges is 1, expected 0\.\.0"),
         (16, 0xC0, "range from -1.0 to -2.0"),  # highest -2
@@ -123,7 +134,9 @@ def test_malformed_sample_formats_are_refused(position: int, value: int, match: 
         data[18:22] = bytes.fromhex("000000c0")
     elif position == 21:
         data[18:22] = bytes.fromhex("0000807f")
-    else:
+    elif position == 11:
+        data[14:22] = bytes(8) if value == 5 else bytes.fromhex("00000000 00000100")
+    if position not in (16, 21):
         data[position] = value
     with pytest.raises(FormatError, match=match):
         container.read_header(bytes(data))
@@ -134,6 +147,12 @@ def test_header_round_trip(original: Header[Any]) -> None:
     data = original.pack()
     assert len(data) <= container.HEADER_MAX_BYTES
     assert container.read_header(data) == (original, len(data))
+
+
+@pytest.mark.parametrize("dtype", container.DTYPES)
+def test_the_format_version_is_the_lowest_that_has_the_samples(dtype: str) -> None:
+    made = header(pixel_format=4, samples=container.SampleFormat(dtype, 0, ((0.0, 1.0),)))
+    assert made.format_version == made.pack()[6] == (1 if dtype in ("uint8", "uint16", "float32") else 2)
 
 
 def test_overhead_of_a_plain_rgb_photograph() -> None:
@@ -174,8 +193,8 @@ def test_payload_is_whole_words() -> None:
 
 def test_newer_version_is_named() -> None:
     data = bytearray(container.pack(header(), bytes(8)))
-    data[6] = 2
-    with pytest.raises(UnsupportedFileError, match=r"version 2.*upgrade"):
+    data[6] = 3
+    with pytest.raises(UnsupportedFileError, match=r"version 3.*versions up to 2.*upgrade"):
         container.read_header(bytes(data))
     data[6] = 0
     with pytest.raises(FormatError, match="format version is 0"):
@@ -236,8 +255,8 @@ def test_optional_chunks_are_kept_and_required_ones_refused() -> None:
     assert packed[:2] == b"\x01\x00"
     data = container.pack(header(chunks_bytes=len(packed)), bytes(8), packed)
     assert container.unpack(data)[2] == chunks
-    packed = container.pack_chunks((Chunk(9, b"x", required=True),))
-    check_rejects(container.pack(header(chunks_bytes=len(packed)), bytes(8), packed), "chunk of kind 9")
+    packed = container.pack_chunks((Chunk(10, b"x", required=True),))
+    check_rejects(container.pack(header(chunks_bytes=len(packed)), bytes(8), packed), "chunk of kind 10")
 
 
 @pytest.mark.parametrize("packed", [b"\x05", b"\x05\x04abc", b"\x00\x00", b"\x80\x00"])

@@ -1,16 +1,19 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pillow_inr.format.pixel_format import DTYPES
 from pillow_inr.imaging.samples import Scale, as_samples, format_of
 from tests.support.checks import header
 from tests.support.container import PIXEL_FORMAT_SAMPLES, SampleFormat, read_header
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
-@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1), (2, 3, 4), (2, 3, 64)])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1), (2, 3, 4), (64, 3, 64)])
 def test_arrays_that_a_file_can_hold_are_not_copied(dtype: str, shape: tuple[int, ...]) -> None:
     array = np.ones(shape, dtype)
     assert as_samples(array) is array
@@ -55,12 +58,19 @@ def test_channels_of_like_ranges_share_one_and_others_have_their_own() -> None:
     assert format_of(constant)[1] == SampleFormat("uint16", 2, ((0.0, 100.0),))
 
 
-@given(st.lists(st.integers(0, 65535), min_size=2, max_size=9))
-def test_every_16_bit_sample_survives_normalization(values: list[int]) -> None:
-    array = np.array([values], np.uint16)
+@given(
+    st.sampled_from(["uint16", "int8", "int16", "int32", "uint32"]),
+    st.lists(st.integers(0, 65535), min_size=2, max_size=9),
+    st.floats(0, 1),
+)
+def test_every_sample_within_16_bits_survives_normalization(dtype: str, values: list[int], position: float) -> None:
+    limits = np.iinfo(dtype)
+    span = min(65535, limits.max - limits.min)
+    lowest = limits.min + round(position * (limits.max - limits.min - span))
+    array = np.array([[lowest + value * span // 65535 for value in values]], dtype)
     sample_format = format_of(array)[1]
     assert sample_format is not None
-    scale = Scale("uint16", 1, sample_format.ranges)
+    scale = Scale(dtype, 1, sample_format.ranges)
     network = scale.to_normalized(array[..., np.newaxis])
     assert network.dtype == np.float32
     assert 0 <= network.min() <= network.max() <= 1
@@ -82,6 +92,36 @@ def test_floats_keep_their_range(a: float, b: float) -> None:
     assert back == ([0.0, 1.0] if low < high else [0.0, 0.0])
 
 
+@pytest.mark.parametrize("dtype", ["int32", "uint32"])
+def test_integers_of_32_bits_may_span_16(dtype: str) -> None:
+    lowest = np.iinfo(dtype).min
+    widest = np.array([[lowest, lowest + 65535]], dtype)
+    assert format_of(as_samples(widest))[1] == SampleFormat(dtype, 0, ((float(lowest), lowest + 65535.0),))
+    with pytest.raises(ValueError, match=r"differ by 65535 at most, these differ by 65536: divide them, or convert"):
+        as_samples(widest + np.array([[0, 1]], dtype))
+    bands = np.stack([widest, widest + np.array(70000, dtype)], axis=-1)
+    assert format_of(as_samples(bands))[1] == SampleFormat(
+        dtype, 2, ((float(lowest), lowest + 65535.0), (lowest + 70000.0, lowest + 135535.0))
+    )
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint64", "complex64", "S2"])
+def test_types_that_a_file_has_not_are_refused_with_what_to_do(dtype: str) -> None:
+    with pytest.raises(ValueError, match=r"int16.*got .*: convert it with astype"):
+        as_samples(np.zeros((2, 2), dtype))
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (5, 32, 32), (1, 8, 40)])
+def test_axes_in_another_order_than_images_have_are_named(shape: tuple[int, ...]) -> None:
+    with pytest.warns(UserWarning, match=r"channels of an image of .*: if its channels come first, use numpy.moveaxis"):
+        as_samples(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 32), (5, 32, 4), (64, 3, 64)])
+def test_axes_as_images_have_them_go_without_a_word(shape: tuple[int, ...]) -> None:
+    as_samples(np.zeros(shape, np.uint8))
+
+
 def test_8_bit_levels_are_rounded_once_ties_to_even() -> None:
     scale = Scale("uint8", 1, ((0.0, 255.0),))
     values = np.array([[0.0], [0.5 / 255], [1.5 / 255], [1.0]], np.float32)
@@ -101,12 +141,15 @@ def test_what_is_not_finite_is_refused(values: list[float], dtype: str) -> None:
         as_samples(np.array([values], dtype))
 
 
-arrays = st.sampled_from([np.uint8, np.uint16, np.float32]).flatmap(
-    lambda dtype: hnp.arrays(
-        dtype,
-        hnp.array_shapes(min_dims=2, max_dims=3, max_side=5),
-        elements={"allow_nan": False, "allow_infinity": False} if dtype is np.float32 else None,
-    )
+def _elements(dtype: str) -> dict[str, Any] | None:
+    if dtype == "float32":
+        return {"allow_nan": False, "allow_infinity": False}
+    lowest = {"int32": -(2**31), "uint32": 2**32 - 65536}.get(dtype)
+    return None if lowest is None else {"min_value": lowest, "max_value": lowest + 65535}
+
+
+arrays = st.sampled_from(DTYPES).flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=2, max_dims=3, max_side=5), elements=_elements(dtype))
 )
 
 
@@ -153,5 +196,5 @@ def test_any_array_is_samples_or_refused(array: np.ndarray) -> None:
     except ValueError as error:
         assert "image" in str(error)
     else:
-        assert samples.dtype.name in ("uint8", "uint16", "float32")
+        assert samples.dtype.name in DTYPES
         assert samples.shape == array.shape

@@ -111,7 +111,7 @@ def test_a_buffer_of_another_kind_gets_the_memory(chunk: Chunk, kind: str) -> No
     dtype = np.dtype("u1") if kind == "bytes" else chunk.given.dtype
     array = np.zeros(len(memory) // dtype.itemsize, dtype).reshape(shape)
     InrCodec().decode(data, out=array)
-    if shape == (-1,) or array.shape != expected.shape:
+    if array.shape != expected.shape[-array.ndim :]:  # with the image's own shape it is filled by position
         assert array.tobytes() == memory
 
 

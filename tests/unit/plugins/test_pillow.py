@@ -14,6 +14,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 import pillow_inr
 from pillow_inr import codec
 from pillow_inr.errors import BackendError
+from pillow_inr.imaging import pillow as pillow_modes
 from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.models import reader
 from pillow_inr.plugins import pillow, registration
@@ -172,8 +173,8 @@ def test_every_flipped_bit_is_refused_by_open_or_load() -> None:
 
 def test_newer_versions_and_bad_headers_are_named() -> None:
     data = bytearray(RGB.read_bytes())
-    data[6] = 2
-    with pytest.raises(OSError, match=r"version 2.*upgrade"):
+    data[6] = 3
+    with pytest.raises(OSError, match=r"version 3.*upgrade"):
         Image.open(io.BytesIO(bytes(data)))
     data[6] = 1
     data[10] = 9
@@ -193,10 +194,23 @@ def test_other_files_named_inr(tmp_path: Path) -> None:
         pillow.InrImageFile(io.BytesIO(b"text"))
 
 
-def test_modes_without_meaning_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="cannot write mode I as INR"):
-        Image.new("I", (4, 4)).save(tmp_path / "x.inr")
+def test_modes_without_meaning_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(pillow_modes._CONVERTED, "CMYK")
+    with pytest.raises(OSError, match="cannot write mode CMYK as INR"):
+        Image.new("CMYK", (4, 4)).save(tmp_path / "x.inr")
     assert not (tmp_path / "x.inr").exists()
+
+
+def test_mode_i_is_kept_within_16_bits(tmp_path: Path) -> None:
+    for value in (-(2**31), -1000, 70000, 2**31 - 1):
+        Image.new("I", (4, 3), value).save(tmp_path / "x.inr")
+        with Image.open(tmp_path / "x.inr") as image:
+            assert (image.mode, image.info["dtype"], image.info["format_version"]) == ("I", "int32", 2)
+            assert image.getextrema() == (value, value)
+    wide = Image.new("I", (2, 1))
+    wide.putpixel((0, 0), 65536)
+    with pytest.raises(ValueError, match="differ by 65535 at most, these differ by 65536: divide them, or convert"):
+        wide.save(tmp_path / "y.inr")
 
 
 def test_empty_images_are_refused() -> None:

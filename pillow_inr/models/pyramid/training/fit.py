@@ -18,6 +18,7 @@ from ....encoding.schedule import StepSchedule
 from ....errors import FitError
 from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
+from ....imaging.transparency import Mask
 from ....runtime.tensorflow import device_name
 from .. import latent_coding, structure
 from ..context import SYMBOL_MAX
@@ -84,6 +85,7 @@ def fit(
     rd_lambda: float,
     steps: int,
     seed: int = 0,
+    hidden: Mask | None = None,
     deadline: float | None = None,
     device: str | None = None,
     report: Report | None = None,
@@ -98,6 +100,7 @@ def fit(
         rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
         steps: optimizer steps, each a pass over the image, >= 1; fewer are made when the deadline comes first.
         seed: makes the noise repeatable.
+        hidden: pixels where anything will do, shape (height, width).
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         device: a TensorFlow device name such as "CPU:0"; by default TensorFlow's choice.
         report: called about five times a second, and once with what the file will hold.
@@ -110,8 +113,10 @@ def fit(
     with shared_trainer(preset, channels, device_name(device)) as trainer:
         values = scale.to_normalized(image)
         first = trainer.latents(_first_latents(values, base_index, steps))
-        target = trainer.image(values)
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
+        if hidden is not None:
+            values[hidden] = np.nan
+        target = trainer.image(values)
         base = structure.base_weights(preset, base_index, channels)
         for learning_rate_factor in LEARNING_RATE_FACTORS:
             run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_factor)

@@ -40,7 +40,8 @@ class Image(NamedTuple):
     """An image cut into tiles; tensors within a function, arrays outside."""
 
     values: Any
-    """Normalized samples to reach, shape (tiles, channels, TILE * TILE), float32; the last tiles are filled up."""
+    """Normalized samples to reach, shape (tiles, channels, TILE * TILE), float32; the last tiles are filled up. Where
+    it is NaN, anything will do."""
     places: Any
     """Row and column of each tile's first pixel, shape (tiles, 2), int32."""
     size: Any
@@ -190,14 +191,13 @@ class Passes:
             ]
             bits = self._bits(tile, patches, weights)
             # Values are not clamped: clamped pixels would have no gradient.
-            error = synthesize(self.preset, weights, patches) - tile.values
-            squared_error = _inside_sum(tile, tf.square(error))
+            squared_error = _squared_error(tile, synthesize(self.preset, weights, patches))
             loss = squared_error + lambda_per_bit * bits
         return *tape.gradient(loss, (tile.patches, weights)), squared_error, bits
 
     def _quality_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         decoded = tf.clip_by_value(synthesize(self.preset, weights, tile.patches), 0.0, 1.0)
-        return _inside_sum(tile, tf.square(decoded - tile.values)), self._bits(tile, tile.patches, weights)
+        return _squared_error(tile, decoded), self._bits(tile, tile.patches, weights)
 
     def _bits(self, tile: _Tile, patches: list[tf.Tensor], weights: dict[str, tf.Tensor]) -> tf.Tensor:
         within = [inside(tile.place, tile.size, level) for level in range(LEVELS)]
@@ -239,6 +239,7 @@ def _adam(latents: Latents, patch_gradients: list[tf.Tensor], tiles: tf.Tensor, 
     return Latents(*map(list, zip(*moved, strict=True)))
 
 
-def _inside_sum(tile: _Tile, values: tf.Tensor) -> tf.Tensor:
-    """Sum of a tile's values, shape (channels, TILE * TILE), over those of its pixels that the image has."""
-    return tf.reduce_sum(values * tf.reshape(inside(tile.place, tile.size, 0, 0), [1, -1]))
+def _squared_error(tile: _Tile, decoded: tf.Tensor) -> tf.Tensor:
+    """Sum over a tile's samples, shape (channels, TILE * TILE), that the image has and whose value is not NaN."""
+    errors = tf.where(tf.math.is_nan(tile.values), 0.0, decoded - tile.values)
+    return tf.reduce_sum(tf.square(errors) * tf.reshape(inside(tile.place, tile.size, 0, 0), [1, -1]))

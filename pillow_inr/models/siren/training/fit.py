@@ -18,6 +18,7 @@ from ....encoding.schedule import CallSchedule
 from ....errors import FitError
 from ....imaging.metrics import psnr_db
 from ....imaging.samples import Samples, Scale
+from ....imaging.transparency import Mask
 from ....runtime.pool import borrowed
 from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
@@ -51,6 +52,7 @@ def fit(
     seed: int = 0,
     deadline: float | None = None,
     initial: Sequence[NDArray[np.float32]] | None = None,
+    hidden: Mask | None = None,
     device: str | None = None,
     overhead_bytes: float = 0,
     budget: Budget | None = None,
@@ -65,6 +67,7 @@ def fit(
         rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         initial: weights to start from, as `Architecture.shapes` lists them; by default drawn by `seed`.
+        hidden: pixels where anything will do, shape (height, width), not all of them.
         device: a TensorFlow device name such as "CPU:0" or "GPU:1"; by default TensorFlow's choice, the first GPU
             when there is one.
         overhead_bytes: what the file will hold beside coded weights; only the reported bits per pixel need it.
@@ -82,7 +85,7 @@ def fit(
             learning_rate = peak_learning_rate(architecture.width) / math.sqrt(divisor)
             weight_decay = WEIGHT_DECAY * divisor
             ratio = architecture.frequency_ratio
-            trainer.start(image, scale, ratio, rd_lambda, seed, learning_rate, weight_decay, initial)
+            trainer.start(image, scale, ratio, rd_lambda, seed, learning_rate, weight_decay, initial, hidden)
             call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // BUDGET_CALLS + 1)
             schedule = CallSchedule(steps, call_steps, deadline)
             is_last = attempt == ATTEMPTS - 1

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....imaging.samples import Samples, Scale
+from ....imaging.transparency import Mask
 
 Draw = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
@@ -17,10 +18,12 @@ class Sampler:
     Each run gives its pixels without replacement, so that the optimizer steps within the memory of the optimizer's
     momentum see about the whole image once: that halves the batch which a fit needs (docs/experiments.md section 9).
     Independent draws learn less, and in a large image each is a cache miss. A batch of at least as many pixels as the
-    image has takes all of them, some twice.
+    image has takes all of them, some twice. Hidden pixels are never drawn.
     """
 
-    def __init__(self, image: Samples, scale: Scale, batch: int, steps: int, seed: int) -> None:
+    def __init__(
+        self, image: Samples, scale: Scale, batch: int, steps: int, seed: int, hidden: Mask | None = None
+    ) -> None:
         """Start drawing.
 
         Args:
@@ -29,11 +32,14 @@ class Sampler:
             batch: pixels of an optimizer step.
             steps: optimizer steps of a draw.
             seed: makes the draws repeatable.
+            hidden: pixels to leave out, shape (height, width), not all of them.
         """
         height, self.width, channels = image.shape
         self.samples = image.reshape(-1, channels)
         self.scale = scale
-        runs = np.arange(batch + 1) * (height * self.width) // batch
+        self.shown = None if hidden is None else np.flatnonzero(~hidden)
+        count = height * self.width if self.shown is None else len(self.shown)
+        runs = np.arange(batch + 1) * count // batch
         self.starts = runs[:-1]
         self.lengths = np.maximum(np.diff(runs), 1)
         self.steps = steps
@@ -56,6 +62,8 @@ class Sampler:
 
     def _draw(self) -> Draw:
         index = self.starts + np.stack([next(self.offsets) for _ in range(self.steps)])
+        if self.shown is not None:
+            index = self.shown[index]
         rows, columns = np.divmod(index, self.width)
         return columns.astype(np.int32), rows.astype(np.int32), self.scale.to_normalized(self.samples[index])
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ....imaging.coordinates import Axis, encode_axis
 from ....imaging.metrics import psnr_db
 from ....imaging.samples import Samples, Scale
+from ....imaging.transparency import Mask
 from ....runtime.program import Program
 from ..architecture import Architecture
 from ..fitted import Fitted
@@ -75,6 +76,7 @@ class Trainer:
         learning_rate: float,
         weight_decay: float,
         initial: Sequence[NDArray[np.float32]] | None = None,
+        hidden: Mask | None = None,
     ) -> None:
         """Take up an image, with new optimizers.
 
@@ -87,17 +89,20 @@ class Trainer:
             learning_rate: Muon's peak learning rate.
             weight_decay: decoupled weight decay of Muon's matrices.
             initial: weights to start from, except for the output bias, which starts at the image's mean colour.
+            hidden: pixels where anything will do, shape (height, width), not all of them.
         """
         height, width, channels = image.shape
         self.pixels = width * height
+        shown = image.reshape(-1, channels) if hidden is None else image[~hidden]
+        self.shown_pixels = len(shown)
         self.release()
-        self.sampler = Sampler(image, scale, self.batch, self.call_steps, seed)
+        self.sampler = Sampler(image, scale, self.batch, self.call_steps, seed, hidden)
         self.tables = [self._feature_table(length, max(width, height), frequency_ratio) for length in (width, height)]
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.rd_lambda = rd_lambda
         self.program.run("initialize")
-        sample = scale.to_normalized(image.reshape(-1, channels)[:: max(1, self.pixels // 65536)])
+        sample = scale.to_normalized(shown[:: max(1, self.shown_pixels // 65536)])
         self.variance = float(sample.var(axis=0).mean())
         weights = initial_weights(self.architecture, seed) if initial is None else list(initial)
         self.program.run("set weights", *weights[:-1], sample.mean(axis=0))
@@ -181,7 +186,7 @@ class Trainer:
             values=values,
             across=across,
             down=down,
-            lambda_per_bit=np.float32(self.rd_lambda / self.pixels),
+            lambda_per_bit=np.float32(self.rd_lambda / self.shown_pixels),
             learning_rate=np.float32(self.learning_rate),
             weight_decay=np.float32(self.weight_decay),
             step=np.int32(step),

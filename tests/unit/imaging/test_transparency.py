@@ -1,0 +1,184 @@
+"""Which pixels are fully transparent: the chunk by hand, drawn masks, damage, and what readers see of them."""
+
+import io
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+import pillow_inr
+from pillow_inr.encoding.source_image import SourceImage
+from pillow_inr.errors import FormatError
+from pillow_inr.format.chunks import CHUNK_TRANSPARENCY, Chunk
+from pillow_inr.format.metadata import Metadata
+from pillow_inr.imaging.samples import Scale
+from pillow_inr.imaging.transparency import Transparency, filled, to_chunk, transparent_pixels
+from tests.support.checks import VECTORS, header, with_chunks
+from tests.support.container import SampleFormat, open_model
+
+pytestmark = pytest.mark.decoding
+
+WHOLE = slice(None)
+RGBA = Scale("uint8", 4, ((0.0, 255.0),))
+masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=12))
+
+
+def _parsed(chunks: list[Chunk], size: tuple[int, int], **fields: Any) -> Transparency | None:
+    return Transparency.of(header(size=size, **{"pixel_format": 3, **fields}), chunks)
+
+
+def test_the_chunk_by_hand() -> None:
+    mask = np.array([[0, 1, 1, 0], [0, 0, 1, 1], [1, 1, 1, 1], [0, 0, 0, 0]], bool)
+    chunk = to_chunk(mask)
+    assert (chunk.kind, chunk.required) == (CHUNK_TRANSPARENCY, True)
+    assert zlib.decompress(chunk.data) == bytes.fromhex(
+        "03 01 02"  # two changes, at column 1 and 2 columns on
+        "02 02"  # one, at column 2
+        "00 03"  # as many as above: 2 columns to the left, 2 * 2 - 1
+        "01"  # none
+    )
+    read = _parsed([chunk], (4, 4))
+    assert read is not None
+    np.testing.assert_array_equal(read.mask(WHOLE, WHOLE), mask)
+
+
+@given(masks)
+def test_any_mask_comes_back(mask: np.ndarray) -> None:
+    read = _parsed([to_chunk(mask)], mask.shape[::-1])
+    assert read is not None
+    np.testing.assert_array_equal(read.mask(WHOLE, WHOLE), mask)
+    rows, columns = slice(1, None), slice(None, 3)
+    np.testing.assert_array_equal(read.mask(rows, columns), mask[rows, columns])
+
+
+@given(st.binary(max_size=20), st.tuples(st.integers(1, 4), st.integers(1, 4)))
+def test_any_data_are_read_or_refused(data: bytes, size: tuple[int, int]) -> None:
+    for content in (data, zlib.compress(data)):
+        try:
+            read = _parsed([Chunk(CHUNK_TRANSPARENCY, content, required=True)], size)
+        except FormatError as error:
+            assert "transparency is malformed" in str(error)
+        else:
+            assert read is not None
+            assert read.mask(WHOLE, WHOLE).shape == size[::-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "count"),
+    [
+        ({"pixel_format": 2}, 1),  # no alpha
+        ({"pixel_format": 0}, 1),
+        ({"pixel_format": 4, "samples": SampleFormat("float32", 2, ((0.0, 1.0),))}, 1),
+        ({"pixel_format": 4, "samples": SampleFormat("int16", 4, ((0.0, 1.0),))}, 1),
+        ({"pixel_format": 3}, 2),  # twice
+    ],
+)
+def test_the_chunk_where_it_has_no_meaning_is_refused(fields: dict[str, Any], count: int) -> None:
+    with pytest.raises(FormatError, match="transparency is malformed"):
+        _parsed([to_chunk(np.ones((1, 2), bool))] * count, (2, 1), **fields)
+
+
+def test_a_chunk_that_need_not_be_understood_is_another() -> None:
+    assert _parsed([Chunk(CHUNK_TRANSPARENCY, b"?")], (2, 2), pixel_format=2) is None
+
+
+@pytest.mark.parametrize("name", ["siren/transparent", "pyramid/transparent", "pyramid/transparent_tiles"])
+def test_transparent_pixels_stay_transparent_at_any_size(name: str) -> None:
+    data = (VECTORS / f"{name}.inr").read_bytes()
+    model = open_model(data)
+    width, height = model.header.size
+    whole = model.pixels()
+    hidden = (whole == 0).all(axis=-1)
+    assert hidden.any()
+    assert not hidden.all()
+    box = (1, 1, min(width, 9), height)
+    np.testing.assert_array_equal(model.pixels(box=box), whole[1:, 1 : box[2]])
+    one = model.pixels(size=(1, 1))[0, 0, -1]
+    top = np.iinfo(whole.dtype).max
+    assert abs(one / top - whole[..., -1].mean() / top) < 0.1
+    twice = model.pixels(size=(2 * width, 2 * height))
+    if name.startswith("siren"):
+        assert (twice[hidden.repeat(2, axis=0).repeat(2, axis=1)] == 0).all()
+    else:
+        assert twice[..., -1].min() == 0
+
+
+def test_invisible_colours_do_not_darken_what_is_reduced() -> None:
+    """The one pixel that shows gives the colour of them all: alpha is premultiplied while pixels are mixed."""
+    data = (VECTORS / "pyramid" / "transparent.inr").read_bytes()
+    mask = np.ones((10, 13), bool)
+    mask[4, 6] = False
+    data = with_chunks(data, to_chunk(mask))
+    model = open_model(data)
+    shown = model.pixels()[4, 6]
+    assert shown[-1] > 20
+    mixed = model.pixels(size=(1, 1))[0, 0]
+    assert np.abs(mixed[:3].astype(int) - shown[:3]).max() <= 1
+    assert mixed[-1] == round(shown[-1] / 130)
+
+
+def test_filled_pixels_continue_those_around_them() -> None:
+    samples = np.zeros((9, 7, 4), np.uint8)
+    samples[:, :3] = (200, 100, 50, 255)
+    samples[4, 6] = (10, 20, 30, 255)
+    mask = transparent_pixels(samples)
+    assert mask is not None
+    smooth = filled(samples, mask, RGBA)
+    np.testing.assert_array_equal(smooth[~mask], samples[~mask])
+    assert (smooth[..., 3] == 255).all()
+    low, high = np.array([10, 20, 30]), np.array([200, 100, 50])
+    assert ((smooth[..., :3] >= low) & (smooth[..., :3] <= high)).all()
+    assert (filled(np.full((3, 5, 4), 9, np.uint8), np.ones((3, 5), bool), RGBA) == 0).all()
+
+
+def test_only_images_with_alpha_have_transparent_pixels() -> None:
+    assert transparent_pixels(np.zeros((2, 2), np.uint8)) is None
+    assert transparent_pixels(np.zeros((2, 2, 3), np.uint8)) is None
+    assert transparent_pixels(np.ones((2, 2, 4), np.uint8)) is None
+
+
+def _sticker(mode: str, garbage: int) -> Image.Image:
+    """One colour with a hole; the pixels in the hole have the value `garbage`."""
+    colour = {"RGBA": (30, 60, 90, 255), "LA": (70, 255)}[mode]
+    image = Image.new(mode, (20, 14), colour)
+    image.paste((*([garbage] * (len(colour) - 1)), 0), (5, 3, 12, 10))
+    return image
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_invisible_colours_cost_nothing(mode: str) -> None:
+    """One colour that shows is stored without a fit, whatever hides under the transparent pixels."""
+    data = pillow_inr.encode(_sticker(mode, 0))
+    assert data == pillow_inr.encode(_sticker(mode, 200))
+    assert len(data) < 110
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.mode == mode
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(_sticker(mode, 0)))
+        assert image.info["psnr"] == float("inf")
+
+
+def test_an_image_of_nothing_visible() -> None:
+    data = pillow_inr.encode(Image.new("RGBA", (5, 4), (1, 2, 3, 0)))
+    assert (pillow_inr.decode(data) == 0).all()
+
+
+def test_channels_of_an_array_are_kept_where_the_last_is_zero() -> None:
+    """Nobody says that the fourth channel of an array is alpha."""
+    array = np.full((6, 5, 4), (9, 8, 7, 0), np.uint8)
+    np.testing.assert_array_equal(pillow_inr.decode(pillow_inr.encode(array)), array)
+
+
+def test_a_file_without_room_for_the_outline_approximates_it() -> None:
+    image = np.asarray(_sticker("RGBA", 0))
+    source = SourceImage.of(image, Metadata(), transparent_pixels(image))
+    assert len(source.transparency_chunks) == 1
+    plain = source.without_chunk()
+    assert plain.transparency_chunks == []
+    np.testing.assert_array_equal(plain.samples[..., -1], image[..., -1])
+    np.testing.assert_array_equal(plain.shown(), plain.samples)
+    np.testing.assert_array_equal(source.shown(), image)
