@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import BackendError, FitError
 from ..format.signature import EXTENSION
-from ..imaging.pillow import upright as turned_upright
+from ..imaging.orientation import upright as turned_upright
 from ..storage import remote
 
 if TYPE_CHECKING:
