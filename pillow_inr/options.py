@@ -152,11 +152,11 @@ def wishes(keywords: Mapping[str, Any], info: Mapping[Any, Any]) -> dict[str, An
     names = {field.name for field in fields(EncodeOptions)}
     ours = names.union(METADATA_NAMES)
     passed_back = {name for name in keywords if name in info and _same(keywords[name], info[name])}
-    dropped: set[str] = passed_back - ours
-    if dropped:
-        dropped = passed_back - set(METADATA_NAMES)
-    elif keywords.keys() >= MARKERS:
+    dropped: set[str] = set()
+    if keywords.keys() >= MARKERS and not passed_back >= MARKERS:
         dropped = {*FACTS, *(keywords.keys() - ours)}
+    elif passed_back - ours:
+        dropped = passed_back - set(METADATA_NAMES)
     dropped |= {name for name in passed_back & names - set(_TEXT_OPTIONS) if isinstance(keywords[name], str)}
     return {name: value for name, value in keywords.items() if name not in dropped}
 
