@@ -241,6 +241,11 @@ class ExifData:
         return None, None
 
 
+def wide_text(value: bytes | None) -> str:
+    """The text in the value of a tag of Windows, which is in UTF-16."""
+    return (value or b"").decode("utf-16-le", "replace").rstrip("\0")
+
+
 def without_prefix(data: bytes) -> bytes:
     """EXIF data without `PREFIX`, which some files have twice."""
     return data[_prefix_bytes(data) :]

@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from ..format.metadata import NAMES, Metadata
-from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, without_prefix
+from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, wide_text, without_prefix
 from .exif_tags import copied
 from .orientation import raw_profile
 
@@ -61,6 +61,7 @@ def metadata_of(image: Image.Image, keywords: Mapping[str, Any], *, has_colours:
     else:
         found["exif"] = _exif_of(image, info)
     found["dpi"] = _dpi_of(info, found.get("exif"))
+    found["comment"] = found["comment"] or _comment_in_exif(found.get("exif"))
     return Metadata.of(given, found)
 
 
@@ -171,6 +172,13 @@ def _comment_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes | None:
     lines = [_as_bytes(info.get(name)) for name in ("comment", *_COMMENTS)]
     first = next((line for line in lines if line), b"")
     return b"\n".join(filter(None, [first, *_other_texts(image)])) or None
+
+
+def _comment_in_exif(exif: bytes | None) -> bytes | None:
+    """The comment of Windows, which is where `decode` puts a comment if EXIF data have a description as well."""
+    with contextlib.suppress(ValueError):
+        return wide_text(ExifData(exif or b"").value(Base.XPComment)).encode() or None
+    return None
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -5,12 +5,12 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from PIL import Image
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from ..format.metadata import Metadata
-from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, without_prefix
+from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, wide_text, without_prefix
 from .exif_tags import copied, exif_tags
 from .orientation import without_properties
 from .source_metadata import TEXT_TAGS, TITLE_TAG
@@ -113,7 +113,7 @@ def _png_texts(metadata: Metadata) -> PngInfo:
             text = decoded((data.value(tag) or b"").rstrip(b"\0"))
             if text:
                 texts.add_itxt(name, text)
-        title = (data.value(TITLE_TAG) or b"").decode("utf-16-le", "replace").rstrip("\0")
+        title = wide_text(data.value(TITLE_TAG))
         if title:
             texts.add_itxt("Title", title)
     return texts
@@ -130,8 +130,10 @@ def _xmp_text(xmp: bytes) -> str:
     return xmp.decode(encoding)
 
 
-def _tiff_tags(exif: bytes, xmp: bytes | None) -> Image.Exif:
-    tags = copied(exif_tags(exif), _NOT_FOR_TIFF)
+def _tiff_tags(exif: bytes, xmp: bytes | None) -> ImageFileDirectory_v2:
+    tags = ImageFileDirectory_v2()
+    for tag, value in copied(exif_tags(exif), _NOT_FOR_TIFF).items():
+        tags[tag] = value
     if xmp:
         tags[TAG_XMP] = xmp
     return tags
