@@ -16,6 +16,7 @@ from .target_metadata import keywords_of
 _DEEP = ("I;16", "I", "F")
 # Formats that keep every sample, where metadata taken for structure would show.
 _LOSSLESS = ("TIFF", "PNG")
+_WITH_PROFILE = ("TIFF", "PNG", "JPEG", "MPO", "WEBP", "AVIF")
 # Formats that Pillow opens but leaves the pixels of to other programs.
 _NOT_LOADED = ("EPS", "WMF")
 # Longest side of an icon.
@@ -111,14 +112,23 @@ def _written(image: Image.Image, metadata: Metadata, file_format: str) -> tuple[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image.save(stream, file_format, **keywords)
-        return stream.getvalue(), _checked(image, stream, file_format) if file_format in Image.OPEN else ()
+        return stream.getvalue(), _checked(image, metadata, stream, file_format)
 
 
-def _checked(image: Image.Image, stream: io.BytesIO, file_format: str) -> tuple[str, ...]:
-    """Compare a written file with its image; returns notes about what it lacks."""
+def _checked(image: Image.Image, metadata: Metadata, stream: io.BytesIO, file_format: str) -> tuple[str, ...]:
+    """Compare a written file with its image; returns notes about what it lacks.
+
+    Raises:
+        OSError: it holds another picture.
+        ValueError: it lacks the colour profile. A JPEG file has room for 255 segments of one; Pillow writes more.
+    """
+    if file_format not in Image.OPEN:
+        return ()
     stream.seek(0)
     with Image.open(stream) as written:
-        sizes = {written.size} | {size[:2] for size in written.info.get("sizes", ()) if file_format == "ICNS"}
+        sizes = [written.size]
+        if file_format == "ICNS":  # an icon in several sizes, each with a factor for finer screens
+            sizes += [(width * factor, height * factor) for width, height, factor in written.info["sizes"]]
         if image.size not in sizes:
             raise OSError(f"{file_format} would give it {_size(written)} pixels instead of {_size(image)}")
         if file_format in _NOT_LOADED or written.size != image.size:
@@ -126,6 +136,8 @@ def _checked(image: Image.Image, stream: io.BytesIO, file_format: str) -> tuple[
         written.load()
         if not _holds(written, image):
             raise OSError(_unsupported_mode(image.mode, file_format))
+        if file_format in _WITH_PROFILE and written.info.get("icc_profile") != metadata.icc_profile:
+            raise ValueError("the colour profile is too long")
         if (image.mode in _DEEP or file_format in _LOSSLESS) and not _is_equal(written, image):
             if image.mode in _DEEP:
                 raise OSError(_unsupported_mode(image.mode, file_format))
