@@ -18,6 +18,14 @@ def exif_tags(data: bytes | None) -> Image.Exif:
     return tags
 
 
+def read_directories(image: Image.Image) -> None:
+    """Read the EXIF tags that an image would read from its file only when they are asked for, before it is closed."""
+    with contextlib.suppress(Exception):  # as above
+        tags = image.getexif()
+        for tag in (*_DIRECTORIES, IFD.Interop):
+            tags.get_ifd(tag)
+
+
 def copied(tags: Image.Exif, left_out: Container[int]) -> Image.Exif:
     """The tags without some of the main directory, and without those that Pillow cannot write."""
     kept = Image.Exif()

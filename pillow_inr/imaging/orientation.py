@@ -1,5 +1,6 @@
 """How a picture is turned: by its EXIF data, or else by its XMP packet, as Pillow's `Image.getexif` has it."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -38,23 +39,23 @@ def orientation_of(exif: bytes | None, xmp: bytes | None) -> int:
 def upright(image: Image.Image) -> Image.Image:
     """The image turned upright, its metadata without an orientation; damaged EXIF data do not count and are dropped."""
     image.load()
-    try:
-        orientation: Any = image.getexif().get(Base.Orientation, 1)
-    except Exception:  # on damaged data Pillow raises all kinds of exceptions
+    orientation: Any = None
+    with contextlib.suppress(Exception):  # on damaged data Pillow raises all kinds of exceptions
+        orientation = image.getexif().get(Base.Orientation)
+    if orientation is None:  # after damaged EXIF data Pillow does not look into XMP
         orientation = orientation_of(None, _bytes(image.info.get("XML:com.adobe.xmp") or image.info.get("xmp")))
-        image = image.copy()
-        image.info.pop("exif", None)
-        image.info.pop(_RAW_PROFILE, None)
     turned = image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image.copy()
     _forget_orientation(turned.info)
     return turned
 
 
 def _forget_orientation(info: dict[Any, Any]) -> None:
-    if info.get("exif"):
-        info["exif"] = without_orientation(_bytes(info["exif"]))
-    if isinstance(info.get(_RAW_PROFILE), str) and "exif" not in info:
-        info["exif"] = without_orientation(raw_profile(info.pop(_RAW_PROFILE)))
+    raw = info.pop(_RAW_PROFILE, None)
+    with contextlib.suppress(Exception):  # as above
+        exif = info.pop("exif", None) or (raw and raw_profile(raw))
+        if exif:
+            Image.Exif().load(_bytes(exif))
+            info["exif"] = without_orientation(_bytes(exif))
     for name in ("xmp", "XML:com.adobe.xmp"):
         value = info.get(name)
         if value:
@@ -65,7 +66,9 @@ def _forget_orientation(info: dict[Any, Any]) -> None:
 def _bytes(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode()
-    return bytes(value.tobytes() if isinstance(value, Image.Exif) else value or b"")
+    if isinstance(value, Image.Exif):
+        return value.tobytes()
+    return bytes(value) if isinstance(value, bytes | bytearray) else b""
 
 
 def raw_profile(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,8 @@ from .exif_tags import copied, exif_tags
 from .orientation import without_properties
 from .source_metadata import TEXT_TAGS, TITLE_TAG
 
-# Formats that have EXIF data but no comment, and those that have a comment but no EXIF data.
+# Formats that have EXIF data but no comment.
 _WITHOUT_COMMENT = ("TIFF", "WEBP", "AVIF")
-_COMMENT_ALONE = ("GIF", "JPEG2000")
 # Formats that Pillow writes EXIF data to but no resolution.
 _DPI_IN_EXIF = ("WEBP", "AVIF")
 # Tags of EXIF data that a TIFF file of other samples must not have, besides structural ones; the last two it has apart.
@@ -30,9 +30,15 @@ _DPI_LIMITS = {
     **dict.fromkeys(("TIFF", *_DPI_IN_EXIF), _FRACTIONS),
     **dict.fromkeys(("JPEG", "MPO", "PDF"), _INTEGERS),
 }
-# What a comment segment of JPEG 2000 can hold: its length of 16 bits counts itself and the registration, 2 bytes each.
-_JPEG2000_COMMENT_BYTES = 65531
-# Properties of XMP that are wrong once a picture has been turned, cropped or scaled.
+# Longest comments: a segment of JPEG 2000, whose length of 16 bits counts itself and the registration, 2 bytes each; an
+# identification of TGA, whose length has 8 bits.
+_COMMENT_BYTES = {"JPEG2000": 2**16 - 5, "TGA": 255}
+# Names of texts in PDF, and in PNG.
+_PDF_TEXTS = {"title": "Title", "author": "Author", "subject": "Description", "creator": "Software"}
+# Tags of GeoTIFF that tell where on the map pixels are, thumbnails and properties of XMP: wrong once a picture has been
+# turned, cropped or scaled.
+_ON_THE_MAP = (33550, 33922, 34264)
+_XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>", re.DOTALL)
 _XMP_SIZE = ("tiff:ImageWidth", "tiff:ImageLength", "exif:PixelXDimension", "exif:PixelYDimension")
 
 
@@ -47,11 +53,12 @@ def adapted(metadata: Metadata, size: tuple[int, int], changed: bool) -> Metadat
     xmp = metadata.xmp
     if xmp is not None:
         xmp = without_properties(xmp, ("tiff:Orientation", *(_XMP_SIZE if changed else ())))
+        xmp = _XMP_THUMBNAILS.sub(b"", xmp) if changed else xmp
     exif = metadata.exif
     if exif is not None:
         with contextlib.suppress(ValueError):  # damaged data are reported when they are to be written
             data = ExifData(exif)
-            data.drop(STRUCTURAL | {Base.Orientation})
+            data.drop(STRUCTURAL | {Base.Orientation, *(_ON_THE_MAP if changed else ())})
             data.drop_size(size)
             if changed:
                 data.drop_thumbnail()
@@ -65,20 +72,26 @@ def keywords_of(metadata: Metadata, file_format: str) -> dict[str, Any]:
     Raises:
         ValueError: the format can hold such metadata, but not these values.
     """
-    keywords: dict[str, Any] = metadata.info()
     low, high = _DPI_LIMITS.get(file_format, (0.0, math.inf))
     if not all(low <= number < high for number in metadata.dpi or ()):
         raise ValueError(f"dpi must be in {low:g}..{high:g}")
-    keywords["exif"] = _exif(metadata, file_format)
-    if file_format == "PNG":
-        keywords["pnginfo"] = _png_texts(metadata)
-    if file_format == "TIFF":
-        keywords["tiffinfo"] = _tiff_tags(keywords["exif"], metadata.xmp)
-        del keywords["exif"]
-    if file_format in _COMMENT_ALONE:
-        keywords["comment"] = metadata.comment or _described(metadata).encode()
-        if file_format == "JPEG2000" and len(keywords["comment"]) > _JPEG2000_COMMENT_BYTES:
-            raise ValueError("the comment is too long")
+    exif = _exif(metadata, file_format)
+    keywords: dict[str, Any] = {**metadata.info(), "exif": exif}
+    match file_format:
+        case "PNG":
+            keywords["pnginfo"] = _png_texts(metadata)
+        case "TIFF":
+            del keywords["exif"]
+            keywords["tiffinfo"] = _tiff_tags(exif, metadata.xmp)
+        case "GIF" | "JPEG2000" if not metadata.comment:
+            keywords["comment"] = _texts(metadata).get("Description", "").encode()
+        case "TGA":
+            keywords["id_section"] = metadata.comment
+        case "PDF":
+            texts = _texts(metadata)
+            keywords |= {keyword: texts.get(name) for keyword, name in _PDF_TEXTS.items()}
+    if len(keywords.get("comment", b"")) > _COMMENT_BYTES.get(file_format, math.inf):
+        raise ValueError("the comment is too long")
     return {name: value for name, value in keywords.items() if value}
 
 
@@ -101,22 +114,22 @@ def _exif(metadata: Metadata, file_format: str) -> bytes:
     return (PREFIX if file_format in ("JPEG", "MPO") else b"") + data.tobytes()
 
 
+def _texts(metadata: Metadata) -> dict[str, str]:
+    """The texts in EXIF data that PNG and PDF have names for, by the name in PNG."""
+    data = ExifData(metadata.exif or b"")
+    texts = {name: decoded((data.value(tag) or b"").rstrip(b"\0")) for name, tag in TEXT_TAGS.items()}
+    return {name: text for name, text in {**texts, "Title": wide_text(data.value(TITLE_TAG))}.items() if text}
+
+
 def _png_texts(metadata: Metadata) -> PngInfo:
-    texts = PngInfo()
+    info = PngInfo()
     if metadata.xmp:
-        texts.add_itxt("XML:com.adobe.xmp", _xmp_text(metadata.xmp))
+        info.add_itxt("XML:com.adobe.xmp", _xmp_text(metadata.xmp))
     if metadata.comment:
-        texts.add_itxt("Comment", decoded(metadata.comment))
-    if metadata.exif:
-        data = ExifData(metadata.exif)
-        for name, tag in TEXT_TAGS.items():
-            text = decoded((data.value(tag) or b"").rstrip(b"\0"))
-            if text:
-                texts.add_itxt(name, text)
-        title = wide_text(data.value(TITLE_TAG))
-        if title:
-            texts.add_itxt("Title", title)
-    return texts
+        info.add_itxt("Comment", decoded(metadata.comment))
+    for name, text in _texts(metadata).items():
+        info.add_itxt(name, text)
+    return info
 
 
 def _xmp_text(xmp: bytes) -> str:
@@ -137,13 +150,6 @@ def _tiff_tags(exif: bytes, xmp: bytes | None) -> ImageFileDirectory_v2:
     if xmp:
         tags[TAG_XMP] = xmp
     return tags
-
-
-def _described(metadata: Metadata) -> str:
-    """The description in EXIF data, for formats that have only a comment."""
-    if not metadata.exif:
-        return ""
-    return decoded((ExifData(metadata.exif).value(Base.ImageDescription) or b"").rstrip(b"\0"))
 
 
 def decoded(text: bytes) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PdfParser import PdfParser
 
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.imaging import export as exporting
+from pillow_inr.imaging.exif import ExifData
 from pillow_inr.imaging.export import can_write, export
 from pillow_inr.imaging.target_metadata import adapted
 from tests.support.checks import VECTORS, gradient
@@ -167,3 +169,24 @@ def test_texts_of_other_alphabets_keep_their_bytes(tmp_path: Path) -> None:
             assert image.getexif()[315] == "Jürgen"
             if ending == "png":
                 assert (image.info["Description"], image.info["Author"]) == ("Größe", "Jürgen")
+
+
+def test_texts_that_other_formats_have_names_for() -> None:
+    data = ExifData(exif_data([text(270, b"a face"), text(315, b"someone")]))
+    data.add_wide_text(0x9C9B, "Titel")
+    metadata = Metadata(exif=data.tobytes())
+    pdf = PdfParser(buf=export(Image.new("RGB", (8, 6)), metadata, "PDF").data)
+    assert (pdf.info.Subject, pdf.info.Author, pdf.info.Title) == ("a face", "someone", "Titel")
+    for file_format in ("GIF", "JPEG2000"):
+        assert _opened(export(Image.new("RGB", (8, 6)), metadata, file_format).data).info["comment"] == b"a face"
+    note = export(Image.new("RGB", (8, 6)), Metadata(comment=b"x" * 256), "TGA").notes[0]
+    assert "comment, left out" in note
+
+
+def test_places_on_the_map_are_left_out_of_a_part() -> None:
+    data = exif_data([(33550, 12, 3, bytes(24)), text(271, b"Maker")])
+    xmp = b"<x><xmp:Thumbnails><a>SECRET</a></xmp:Thumbnails></x>"
+    whole, part = (adapted(Metadata(exif=data, xmp=xmp), (3, 2), changed=changed) for changed in (False, True))
+    assert whole == Metadata(exif=data, xmp=xmp)
+    assert part.xmp == b"<x></x>"
+    assert ExifData(part.exif or b"").tags() == {271}

@@ -1,6 +1,7 @@
 """Metadata from each format that Pillow writes, through an .inr file, to each: a table against the real Pillow."""
 
 import io
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ HELD = {
     "gif": {"comment"},
     "jp2": {"comment"},
     "bmp": {"dpi"},
+    "tga": {"comment"},
 }
 # A second spelling of PNG's, that of ImageMagick.
 RAW_PNG = "raw.png"
@@ -76,6 +78,8 @@ def _keywords(ending: str) -> dict[str, Any]:
     if ending == "png":
         texts.add_itxt("XML:com.adobe.xmp", XMP.decode())
         keywords["pnginfo"] = texts
+    if ending == "tga":
+        return {"id_section": b"hello"}
     if ending == "tif":
         tags = _exif()
         tags[700] = XMP
@@ -84,10 +88,14 @@ def _keywords(ending: str) -> dict[str, Any]:
     return {**keywords, "exif": _exif().tobytes()}
 
 
-def _source(path: Path, ending: str) -> Path:
-    source = path / f"source.{ending}"
-    Image.new("RGB", SIZE, (200, 30, 40)).save(source, **_keywords(ending))
-    return source
+@cache
+def _stored(ending: str) -> bytes:
+    """The .inr file of an image of one colour in a format."""
+    stream = io.BytesIO()
+    file_format = Image.registered_extensions()[f".{ending.split('.')[-1]}"]
+    Image.new("RGB", SIZE, (200, 30, 40)).save(stream, file_format, **_keywords(ending))
+    with Image.open(stream) as source:
+        return pillow_inr.encode(source)
 
 
 def _check_tags(tags: Image.Exif) -> None:
@@ -96,29 +104,26 @@ def _check_tags(tags: Image.Exif) -> None:
 
 
 @pytest.mark.parametrize("ending", [ending for ending in SOURCES if ending.split(".")[-1] not in UNAVAILABLE])
-def test_metadata_find_their_way_in(tmp_path: Path, ending: str) -> None:
+def test_metadata_find_their_way_in(ending: str) -> None:
     held = HELD.get(ending, ALL) - ({"comment", "dpi"} if ending in ("webp", "avif") else set())
-    with Image.open(_source(tmp_path, ending)) as source:
-        data = pillow_inr.encode(source)
-        with Image.open(io.BytesIO(data)) as stored:
-            assert stored.info.keys() & set(NAMES) == held
-            if "exif" in held:
-                _check_tags(stored.getexif())
-                # Pillow turns TIFF images when it loads them.
-                assert stored.getexif().get(ORIENTATION) == (None if ending == "tif" else 6)
-                assert b"made here" in stored.info["xmp"]
-                assert stored.info["icc_profile"] == PROFILE
-            if "comment" in held:
-                assert stored.info["comment"] == b"hello"
-            if "dpi" in held:
-                assert stored.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    with Image.open(io.BytesIO(_stored(ending))) as stored:
+        assert stored.info.keys() & set(NAMES) == held
+        if "exif" in held:
+            _check_tags(stored.getexif())
+            # Pillow turns TIFF images when it loads them.
+            assert stored.getexif().get(ORIENTATION) == (None if ending == "tif" else 6)
+            assert b"made here" in stored.info["xmp"]
+            assert stored.info["icc_profile"] == PROFILE
+        if "comment" in held:
+            assert stored.info["comment"] == b"hello"
+        if "dpi" in held:
+            assert stored.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
 @pytest.mark.parametrize("target", [ending for ending in HELD if ending not in UNAVAILABLE])
 @pytest.mark.parametrize("source", [ending for ending in SOURCES if ending.split(".")[-1] not in UNAVAILABLE])
 def test_metadata_find_their_way_out(tmp_path: Path, source: str, target: str) -> None:
-    with Image.open(_source(tmp_path, source)) as image:
-        (tmp_path / "a.inr").write_bytes(pillow_inr.encode(image))
+    (tmp_path / "a.inr").write_bytes(_stored(source))
     result = run("decode", tmp_path / "a.inr", "-o", tmp_path / f"copy.{target}")
     assert result.exit_code == 0, result.output
     assert "left out" not in result.output
@@ -143,7 +148,7 @@ def _comment(image: Image.Image, ending: str) -> Any:
         tags = image.getexif()
         wide = tags.get(WINDOWS_COMMENT)
         return wide.decode("utf-16-le").rstrip("\0") if wide else tags[DESCRIPTION]
-    comment = image.info["Comment" if ending == "png" else "comment"]
+    comment = image.info[{"png": "Comment", "tga": "id_section"}.get(ending, "comment")]
     return comment.decode() if isinstance(comment, bytes) else comment
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps, PsdImagePlugin
 from PIL.PngImagePlugin import PngInfo
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 import pillow_inr
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.imaging.orientation import orientation_of, samples_upright, upright
 from pillow_inr.imaging.source_metadata import metadata_of
-from pillow_inr.inputs import originals
+from pillow_inr.inputs import originals, sources
 from tests.support import container
 from tests.support.checks import gradient
 from tests.support.cli_checks import RGB, exif, run, with_chunks
@@ -84,6 +85,33 @@ def test_exif_data_win_over_texts() -> None:
     image.info["exif"] = exif_data([text(315, b"someone")])
     tags = _stored(image).getexif()
     assert (tags[315], tags[305]) == ("someone", "program")
+
+
+@pytest.mark.parametrize(
+    "keywords", [{}, {"big_tiff": True}, {"save_all": True, "append_images": [Image.new("L", (3, 2))]}], ids=str
+)
+def test_every_directory_of_a_tiff_file_is_read(tmp_path: Path, keywords: dict[str, Any]) -> None:
+    tags = Image.Exif()
+    tags[315], tags[306], tags[282], tags[296] = "someone", "2020:01:02 03:04:05", 3.0, 1
+    below = {34665: {36867: "then", 37386: 50.0}, 34853: {1: "N", 2: (1.0, 2.0, 3.0)}}
+    for tag, values in below.items():
+        tags.get_ifd(tag).update(values)
+        tags[tag] = tags.get_ifd(tag)
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.tif", exif=tags, **keywords)
+    for image in (sources.load(tmp_path / "a.tif"), sources.load(io.BytesIO((tmp_path / "a.tif").read_bytes()))):
+        stored = _stored(image).getexif()
+        assert {tag: stored[tag] for tag in (315, 306, 282, 296)} == {tag: tags[tag] for tag in (315, 306, 282, 296)}
+        assert {tag: stored.get_ifd(tag) for tag in below} == below
+
+
+def test_a_tiff_file_of_either_byte_order_keeps_other_alphabets() -> None:
+    for prefix in (b"II", b"MM"):
+        tags = ImageFileDirectory_v2(prefix=prefix)
+        tags[315] = "Jürgen".encode()
+        image = _reopened(Image.new("I;16B" if prefix == b"MM" else "I;16", (8, 6)), "TIFF", tiffinfo=tags)
+        assert image.tag_v2.prefix == prefix  # type: ignore[attr-defined]
+        exif_bytes = metadata_of(image, {}, has_colours=False).exif
+        assert exif_bytes is not None and "Jürgen".encode() in exif_bytes
 
 
 def test_app1_profiles_are_exif_or_xmp() -> None:
