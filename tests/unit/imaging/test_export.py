@@ -95,7 +95,8 @@ def test_formats_that_other_programs_would_write_are_refused_at_once(tmp_path: P
 def test_every_format_holds_the_picture_or_refuses_it() -> None:
     """Each mode to each format of this Pillow: the same size, no lost colours, no lost transparency, or an OSError."""
     Image.init()
-    for file_format in filter(can_write, sorted(Image.SAVE)):
+    # SPIDER has no ending; saving one without a name registers "" as its ending in older versions of Pillow.
+    for file_format in filter(can_write, sorted(Image.SAVE.keys() - {"SPIDER"})):
         for mode in ("L", "LA", "RGB", "RGBA", "I;16", "F"):
             samples = gradient(16, 16, 1 if mode in ("L", "I;16", "F") else len(mode)).squeeze()
             dtype = {"I;16": np.uint16, "F": np.float32}.get(mode, np.uint8)

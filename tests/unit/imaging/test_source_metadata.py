@@ -118,7 +118,7 @@ def test_app1_profiles_are_exif_or_xmp() -> None:
     for kind, data in (("exif", exif(6)), ("xmp", b"http://ns.adobe.com/xap/1.0/\0" + _xmp(6))):
         stored = _stored(_png({"Raw profile type APP1": f"\ngeneric profile\n{len(data):8}\n{data.hex()}\n"}))
         assert stored.info.keys() & {"exif", "xmp"} == {kind}
-        assert stored.getexif()[ORIENTATION] == 6
+        assert orientation_of(stored.info.get("exif"), stored.info.get("xmp")) == 6
 
 
 def test_a_photoshop_file_has_its_metadata_in_resources() -> None:
@@ -199,6 +199,15 @@ def test_resolution_stands_in_exif_data_where_a_format_has_no_other_place() -> N
 # Orientation
 
 
+def _pillow_reads_xmp() -> bool:
+    image = Image.new("L", (1, 1))
+    image.info["xmp"] = _xmp(6)
+    return image.getexif().get(ORIENTATION) == 6
+
+
+PILLOW_READS_XMP = _pillow_reads_xmp()
+
+
 def _turned(file_format: str, xmp: bytes, exif_bytes: bytes) -> Image.Image:
     image = Image.fromarray(gradient(8, 6))
     if file_format == "PNG":
@@ -220,6 +229,8 @@ def _turned(file_format: str, xmp: bytes, exif_bytes: bytes) -> Image.Image:
 def test_what_is_stored_turns_the_picture_as_pillow_does(
     file_format: str, orientation: int, with_exif: bool, element: bool
 ) -> None:
+    if not (with_exif or file_format == "PNG" or PILLOW_READS_XMP):
+        pytest.skip("this version of Pillow looks for an orientation in the XMP of PNG alone")
     # EXIF data without an orientation leave it to XMP; an orientation in both is that of the EXIF data.
     exif_bytes = exif(orientation) if with_exif else exif_data([text(271, b"Maker")])
     image = _turned(file_format, _xmp(1 if with_exif else orientation, element), exif_bytes)
