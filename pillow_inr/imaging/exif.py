@@ -86,7 +86,7 @@ class ExifData:
 
     def tags(self) -> set[int]:
         """The tags of the main directory."""
-        return {entry.tag for entry in self._entries(self._first)}
+        return {entry.tag for entry in self._all()}
 
     def value(self, tag: int) -> bytes | None:
         """The bytes of a tag's value in the main directory; None if it has no such tag or they are cut off."""

@@ -83,8 +83,10 @@ def keywords_of(metadata: Metadata, file_format: str) -> dict[str, Any]:
         case "TIFF":
             del keywords["exif"]
             keywords["tiffinfo"] = _tiff_tags(exif, metadata.xmp)
-        case "GIF" | "JPEG2000" if not metadata.comment:
-            keywords["comment"] = _texts(metadata).get("Description", "").encode()
+        case "GIF" | "JPEG2000":
+            comment = metadata.comment or _texts(metadata).get("Description", "").encode()
+            # JPEG 2000's library ends a comment at a zero byte.
+            keywords["comment"] = comment.replace(b"\0", b" ") if file_format == "JPEG2000" else comment
         case "TGA":
             keywords["id_section"] = metadata.comment
         case "PDF":

@@ -149,6 +149,15 @@ def test_what_an_image_knows_of_another_format_is_not_used() -> None:
     assert image.info["comment"] == b"other"
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "JPEG2000", "TGA", "TIFF"])
+def test_comments_are_not_cut_off(file_format: str) -> None:
+    written = _opened(export(Image.new("RGB", (3, 2)), Metadata(comment=b"one\0two" + b"x" * 200), file_format).data)
+    info = written.info
+    comment = info.get("comment") or info.get("Comment") or info.get("id_section") or written.getexif()[270]
+    text = comment.decode() if isinstance(comment, bytes) else comment
+    assert text.replace("\0", " ") == "one two" + "x" * 200
+
+
 @pytest.mark.parametrize("comment", ["naïve".encode(), "naïve".encode("latin-1")])
 def test_comments_are_texts_in_utf_8_or_latin_1(comment: bytes) -> None:
     metadata = adapted(Metadata(comment=comment), (3, 2), changed=False)
