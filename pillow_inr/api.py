@@ -11,10 +11,10 @@ from PIL import Image
 from .errors import FormatError
 from .format.header import HEADER_MAX_BYTES, Box, Header, ModelHeader, Size
 from .format.metadata import NAMES, Metadata
-from .imaging.pillow import check_pixels, metadata_of, to_samples
+from .imaging.pillow import check_pixels, to_samples
 from .imaging.region import check_box, check_size
 from .models import reader
-from .options import EncodeOptions
+from .options import EncodeOptions, wishes
 from .storage import atomic
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
         BackendError: TensorFlow is missing or not usable.
         FitError: the fit diverged.
     """
+    options = wishes(options, image.info if isinstance(image, Image.Image) else {})
     metadata = {name: options.pop(name) for name in NAMES if name in options}
     checked = EncodeOptions(**{name: value for name, value in options.items() if value is not None})
     return encode_source(source_image(image, metadata), checked).data
@@ -68,8 +69,12 @@ def source_image(image: "ImageLike", metadata: Mapping[str, Any]) -> "SourceImag
     from .imaging.transparency import transparent_pixels
 
     if isinstance(image, Image.Image):
+        from .imaging.source_metadata import metadata_of
+
         samples = as_samples(to_samples(image))
-        return SourceImage.of(samples, metadata_of(image, metadata), transparent_pixels(samples))
+        has_colours = samples.ndim == 3 and samples.shape[2] >= 3
+        kept = metadata_of(image, metadata, has_colours=has_colours)
+        return SourceImage.of(samples, kept, transparent_pixels(samples))
     import numpy as np
 
     return SourceImage.of(as_samples(np.asarray(image)), Metadata.of(metadata, {}))

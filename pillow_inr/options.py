@@ -11,10 +11,13 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Protocol
 
+from .format.info import FACTS, MARKERS
+from .format.metadata import NAMES as METADATA_NAMES
 from .format.ranges import DEPTH_MAX, WIDTH_MAX
 from .models.registry import AUTO, MODELS, model_names
 
 ENCODINGS = ("fourier", "none")
+_TEXT_OPTIONS = ("model", "encoding", "init", "device")
 EFFORT_MAX = 9
 DEFAULT_EFFORT = 5
 DEFAULT_QUALITY = 50
@@ -133,6 +136,36 @@ class EncodeOptions:
         """Take the options out of the keywords of a save; other keywords, and those that are None, are ignored."""
         names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in keywords.items() if name in names and value is not None})
+
+
+def wishes(keywords: Mapping[str, Any], info: Mapping[Any, Any]) -> dict[str, Any]:
+    """The keywords of a save without what an opened file's `info` says of that file (`image.save(path, **image.info)`).
+
+    Such a keyword has the image's own value of that name. It does not count as an option if others, which are no
+    options, were passed back as well, or if it is a text where an option is none (any text of a PNG stands in `info`).
+    Where the keywords hold the facts of an .inr file that is not this image, none of these is an option.
+
+    Args:
+        keywords: of the save; metadata stay.
+        info: the image's.
+    """
+    names = {field.name for field in fields(EncodeOptions)}
+    ours = names.union(METADATA_NAMES)
+    passed_back = {name for name in keywords if name in info and _same(keywords[name], info[name])}
+    dropped: set[str] = set()
+    if keywords.keys() >= MARKERS and not passed_back >= MARKERS:
+        dropped = {*FACTS, *(keywords.keys() - ours)}
+    elif passed_back - ours:
+        dropped = passed_back - set(METADATA_NAMES)
+    dropped |= {name for name in passed_back & names - set(_TEXT_OPTIONS) if isinstance(keywords[name], str)}
+    return {name: value for name, value in keywords.items() if name not in dropped}
+
+
+def _same(value: Any, other: Any) -> bool:
+    try:
+        return value is other or bool(value == other)
+    except Exception:  # arrays, and whatever else cannot be compared
+        return False
 
 
 def _integer(options: EncodeOptions, name: str, low: int, high: int) -> None:

@@ -109,11 +109,11 @@ def recorded_options(task: Task) -> dict[str, Any]:
 def _done(task: Task) -> Record:
     data = read(task.source)
     image = sources.read(io.BytesIO(data), PurePosixPath(task.source).suffix, upright=task.strip)
-    source = api.source_image(image, dict.fromkeys(metadata.STRIPPED) if task.strip else {})
-    started = time.perf_counter()
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
+        source = api.source_image(image, dict.fromkeys(metadata.STRIPPED) if task.strip else {})
+        started = time.perf_counter()
         encoded = api.encode_source(source, EncodeOptions(**task.options))
     seconds = time.perf_counter() - started
     figures = _figures(source, encoded)

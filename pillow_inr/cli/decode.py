@@ -1,19 +1,21 @@
 """`pillow-inr decode`."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from rich.markup import escape
 
 from .. import api
-from ..format.metadata import NAMES
+from ..format.metadata import NAMES, Metadata
 from ..format.pixel_format import DTYPES, MODES
 from ..format.signature import EXTENSION, FORMAT
-from ..imaging.pillow import upright
+from ..imaging.export import can_write, export
+from ..imaging.orientation import orientation_of, upright
+from ..imaging.target_metadata import adapted
 from ..inputs import sources
 from ..inputs.sources import ARRAY_SUFFIXES, Item
 from ..plugins.pillow import InrImageFile
@@ -23,13 +25,7 @@ from .files import Outputs
 from .running import Run
 
 if TYPE_CHECKING:
-    from ..format.header import Box, Size
-
-# TIFF tags for metadata that Pillow's other formats take as keywords.
-_TIFF_XMP = 700
-_TIFF_COMMENT = 270
-# Modes of more than 8 bits per sample.
-_DEEP = ("I;16", "F")
+    from ..format.header import Box, Header, ModelHeader, Size
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> "Size | None":
@@ -102,15 +98,13 @@ def decode(
             raise OSError(f"{target} would need a new fit: use encode instead")
         if not _can_write(target.suffix):
             raise OSError(_unknown_format(target.suffix))
-        is_array = target.suffix.lower() in ARRAY_SUFFIXES
-        convert = _as_array if is_array else _as_image
-        data, description = convert(item.source, target, size, box)
+        convert = _as_array if target.suffix.lower() in ARRAY_SUFFIXES else _as_image
+        data, description, notes = convert(item.source, target, size, box)
         atomic.write_atomically(target, data)
         outputs.made(target, item)
         console.print(f"{run.count}{escape(str(target))}  {description}")
-        warning = "" if is_array else _lost_precision(item.source)
-        if warning:
-            console.print(f"{escape(str(target))}: {warning}", style="yellow")
+        for note in notes:
+            console.print(f"{escape(str(target))}: {escape(note)}", style="yellow")
 
     run.each(decode_one)
     if len(items) > 1:
@@ -120,14 +114,15 @@ def decode(
 
 def _can_write(suffix: str) -> bool:
     suffix = suffix.lower()
-    return suffix in ARRAY_SUFFIXES or Image.registered_extensions().get(suffix) in Image.SAVE
+    file_format = Image.registered_extensions().get(suffix)
+    return suffix in ARRAY_SUFFIXES or (file_format in Image.SAVE and can_write(file_format))
 
 
 def _unknown_format(suffix: str) -> str:
     return f"no format with the ending {suffix!r} can be written; try png, jpg, webp, tif or npy"
 
 
-def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str]:
+def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
     import numpy as np
 
     array = api.decode(source, size=size, box=box)
@@ -136,68 +131,26 @@ def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None"
         np.save(stream, array, allow_pickle=False)
     else:
         np.savez_compressed(stream, pixels=array)
-    return stream.getvalue(), f"{'×'.join(map(str, array.shape))} {array.dtype}"
+    return stream.getvalue(), f"{'×'.join(map(str, array.shape))} {array.dtype}", ()
 
 
-def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str]:
+def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
     header = api.read_header(source)
     if header.channels > len(MODES):
         raise OSError(f"{header.channels} channels of {header.dtype}, for which Pillow has no mode: use --format npy")
     with Image.open(source, formats=[FORMAT]) as opened:
         assert isinstance(opened, InrImageFile)
         image = opened.render(size, box)
+    metadata = Metadata.of({}, {name: image.info.get(name) for name in NAMES})
+    changed = box is not None or image.size != header.size or orientation_of(metadata.exif, metadata.xmp) != 1
     image = upright(image)
-    data = _save(image, Image.registered_extensions()[target.suffix.lower()])
-    return data, f"{image.width}×{image.height} {image.mode}"
+    metadata = adapted(metadata, image.size, changed)
+    data, notes = export(image, metadata, Image.registered_extensions()[target.suffix.lower()])
+    return data, f"{image.width}×{image.height} {image.mode}", [*notes, *_lost_precision(header)]
 
 
-def _save(image: Image.Image, file_format: str) -> bytes:
-    stream = io.BytesIO()
-    try:
-        image.save(stream, file_format, **_metadata(image, file_format))
-    except OSError as error:
-        if "cannot write mode" in str(error):
-            raise OSError(_unsupported_mode(image.mode, file_format)) from error
-        raise
-    except Exception as error:  # on unusual metadata Pillow's plugins raise all kinds
-        raise OSError(f"cannot be written as {file_format}, with its metadata: {error}") from error
-    if image.mode in _DEEP and file_format in Image.OPEN:
-        # Some formats silently reduce such samples to 8 bits, which leaves nothing to be seen.
-        with Image.open(stream) as written:
-            if written.mode in ("L", "RGB"):
-                raise OSError(_unsupported_mode(image.mode, file_format))
-    return stream.getvalue()
-
-
-def _unsupported_mode(mode: str, file_format: str) -> str:
-    others = ".tif and .npy hold such samples" if mode in _DEEP else ".png, .webp and .tif hold transparency"
-    return f"cannot write mode {mode} as {file_format}: {others}"
-
-
-def _metadata(image: Image.Image, file_format: str) -> dict[str, Any]:
-    """Keywords of `Image.save` that keep an image's metadata; a format ignores those that it cannot hold."""
-    keywords = {name: image.info[name] for name in NAMES if name in image.info}
-    xmp, comment = keywords.get("xmp"), keywords.get("comment", b"").decode(errors="replace")
-    if file_format == "PNG":
-        text = PngInfo()
-        if xmp:
-            text.add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
-        if comment:
-            text.add_itxt("Comment", comment)
-        keywords["pnginfo"] = text
-    if file_format == "TIFF":
-        tags = image.getexif()
-        if xmp:
-            tags[_TIFF_XMP] = xmp
-        if comment:
-            tags[_TIFF_COMMENT] = comment
-        keywords["tiffinfo"] = tags
-    return keywords
-
-
-def _lost_precision(source: Path) -> str:
-    """Warning that Pillow's modes hold fewer bits than the file; empty if they hold all."""
-    header = api.read_header(source)
+def _lost_precision(header: "Header[ModelHeader]") -> list[str]:
+    """Warning that Pillow's modes hold fewer bits than the file, if they do."""
     if header.dtype == DTYPES[0] or header.channels == 1:
-        return ""
-    return f"8 bits a sample are left of its {header.dtype}, for which Pillow has no mode: --format npy keeps all"
+        return []
+    return [f"8 bits a sample are left of its {header.dtype}, for which Pillow has no mode: --format npy keeps all"]

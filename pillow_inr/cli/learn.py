@@ -15,7 +15,7 @@ from rich.markup import escape
 
 from ..encoding import progress
 from ..errors import BackendError
-from ..imaging.pillow import upright
+from ..imaging.orientation import upright
 from ..inputs import sources
 from ..inputs.sources import Item
 from ..models.siren.plan import DEFAULT_DEPTH, make_plan

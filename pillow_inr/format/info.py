@@ -7,6 +7,15 @@ from .chunks import Chunk
 from .header import Header, ModelHeader
 from .metadata import read_psnr
 
+MARKERS = frozenset({"bits_per_pixel", "format_version"})
+"""Names that `Image.info` of any .inr file has, and no other."""
+FACTS = MARKERS | {
+    *("model", "dtype", "channels", "range", "psnr"),
+    *("width", "depth", "encoding", "weights"),  # of a SIREN
+    *("preset", "prior", "tile"),  # of a pyramid
+}
+"""All names that `Image.info` of an .inr file may have besides those of metadata."""
+
 
 def file_info(header: Header[ModelHeader], chunks: Sequence[Chunk]) -> dict[str, Any]:
     """What header and chunks tell, metadata aside, as it stands in `Image.info`.

@@ -1,16 +1,13 @@
-"""Pillow image <-> samples and metadata: modes, EXIF orientation, Pillow's limit on pixels.
+"""Pillow image <-> samples: modes, Pillow's limit on pixels.
 
 NumPy is imported inside functions only, because opening a file must take milliseconds.
 """
 
-import contextlib
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ..format.header import Header, ModelHeader, Size
-from ..format.metadata import Metadata
 from ..format.pixel_format import MODES
 
 if TYPE_CHECKING:
@@ -117,42 +114,6 @@ def check_pixels(size: Size, channels: int) -> None:
         )
 
 
-def exif_tags(data: bytes | None) -> Image.Exif:
-    """The tags in EXIF data; none if the data are damaged."""
-    tags = Image.Exif()
-    with contextlib.suppress(Exception):  # on damaged data Pillow raises all kinds of exceptions
-        tags.load(data or b"")
-    return tags
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The image turned upright by its EXIF orientation; if the EXIF data are damaged, they are dropped instead."""
-    from PIL import ImageOps  # here: opening a file needs none of it
-
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # as above
-        image.info.pop("exif")
-        return image
-
-
-def samples_upright(samples: "Samples", exif: bytes | None) -> "Samples":
-    """Samples, shape (height, width, channels), turned upright by the orientation in EXIF data, as `upright` does."""
-    import numpy as np
-
-    turns: dict[Any, Callable[[Samples], Samples]] = {
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: np.swapaxes(a, 0, 1),
-        6: lambda a: np.rot90(a, -1),
-        7: lambda a: np.swapaxes(a[::-1, ::-1], 0, 1),
-        8: lambda a: np.rot90(a, 1),
-    }
-    turn = turns.get(exif_tags(exif).get(ExifTags.Base.Orientation))
-    return samples if turn is None else turn(samples)
-
-
 def to_samples(image: Image.Image) -> "NDArray[np.generic]":
     """The samples of an image, shape (height, width) or (height, width, 2..4), converted to a mode that can be stored.
 
@@ -180,14 +141,3 @@ def _stored_mode(image: Image.Image) -> str:
     if mode in _WITH_ALPHA and image.has_transparency_data:
         mode = _WITH_ALPHA[mode]  # one colour, or some entries of the palette, are transparent
     return mode
-
-
-def metadata_of(image: Image.Image, keywords: Mapping[str, Any]) -> Metadata:
-    """The metadata to store with an image: those in the keywords of a save, otherwise those of the image."""
-    info: dict[Any, Any] = dict(image.info)
-    profile = info.get("icc_profile")
-    # A conversion does not change the profile. One for CMYK would spoil the colours of an RGB image.
-    space = b"RGB " if _stored_mode(image).startswith("RGB") else b"GRAY"
-    if isinstance(profile, bytes) and profile[16:20] != space:
-        del info["icc_profile"]
-    return Metadata.of(keywords, info)

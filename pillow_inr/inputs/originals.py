@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..format.metadata import Metadata
-from ..imaging.pillow import check_pixels, samples_upright, to_samples
+from ..imaging.orientation import orientation_of, samples_upright
+from ..imaging.pillow import check_pixels, to_samples
 from . import sources
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def upright_pixels(model: "StoredModel", whole: bool) -> "Samples":
         scale = min(1.0, VIEW_SIDE / max(size))
         size = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
     check_pixels(size, model.header.channels)
-    return samples_upright(model.pixels(size), Metadata.from_chunks(model.chunks).exif)
+    metadata = Metadata.from_chunks(model.chunks)
+    return samples_upright(model.pixels(size), orientation_of(metadata.exif, metadata.xmp))
 
 
 def read_original(path: Path, shape: tuple[int, ...] | None = None) -> "NDArray[np.generic]":

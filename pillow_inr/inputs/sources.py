@@ -11,7 +11,8 @@ from PIL import Image, UnidentifiedImageError
 
 from ..errors import BackendError, FitError
 from ..format.signature import EXTENSION
-from ..imaging.pillow import upright as turned_upright
+from ..imaging.exif_tags import read_directories
+from ..imaging.orientation import upright as turned_upright
 from ..storage import remote
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def load(source: Path | IO[bytes]) -> Image.Image:
     try:
         with Image.open(source) as image:
             image.load()
+            read_directories(image)
             return image
     except (OSError, Image.DecompressionBombError):
         raise

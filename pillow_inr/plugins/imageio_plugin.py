@@ -22,7 +22,8 @@ from ..format.info import file_info
 from ..format.metadata import Metadata
 from ..format.pixel_format import MODES
 from ..format.signature import EXTENSION, MAGIC
-from ..imaging.pillow import exif_tags, mode_of
+from ..imaging.exif_tags import exif_tags
+from ..imaging.pillow import mode_of
 from ..imaging.samples import Samples
 from ..models import reader
 from ..storage import atomic

@@ -197,9 +197,9 @@ class InrImageFile(ImageFile.ImageFile):
 def save(image: Image.Image, fp: IO[bytes]) -> None:
     """Encode an image and write it, for `Image.save`, whose keywords are in `image.encoderinfo`."""
     from .. import api
-    from ..options import EncodeOptions
+    from ..options import EncodeOptions, wishes
 
-    options = EncodeOptions.from_keywords(image.encoderinfo)
+    options = EncodeOptions.from_keywords(wishes(image.encoderinfo, image.info))
     source = api.source_image(image, image.encoderinfo)
     try:
         data = api.encode_source(source, options).data

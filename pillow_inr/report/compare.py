@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..encoding.bisection import last_that_fits
 from ..imaging import metrics
-from ..imaging.pillow import upright as turned_upright
+from ..imaging.orientation import upright as turned_upright
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -41,7 +41,8 @@ from PIL import Image, ImageFile, ImageOps
 
 import pillow_inr
 from pillow_inr.format.metadata import Metadata
-from pillow_inr.imaging.pillow import metadata_of, to_samples
+from pillow_inr.imaging.pillow import to_samples
+from pillow_inr.imaging.source_metadata import metadata_of
 from pillow_inr.plugins import pillow
 from tests.support.checks import QUICK, SAMPLES, VECTORS, as_samples, gradient, psnr, with_chunks
 from tests.support.container import Chunk, SampleFormat
@@ -154,13 +155,13 @@ def test_metadata_goes_on_to_other_formats(described: Path) -> None:
 def test_the_profile_of_other_colours_is_not_kept() -> None:
     image = Image.new("CMYK", (4, 4))
     image.info["icc_profile"] = bytes(16) + b"CMYK" + bytes(108)
-    assert metadata_of(image, {}).icc_profile is None
-    assert metadata_of(image, {"icc_profile": PROFILE}).icc_profile == PROFILE
+    assert metadata_of(image, {}, has_colours=True).icc_profile is None
+    assert metadata_of(image, {"icc_profile": PROFILE}, has_colours=True).icc_profile == PROFILE
     grey = Image.new("L", (4, 4))
     grey.info["icc_profile"] = PROFILE
-    assert metadata_of(grey, {}).icc_profile is None
+    assert metadata_of(grey, {}, has_colours=False).icc_profile is None
     grey.info["icc_profile"] = bytes(16) + b"GRAY" + bytes(108)
-    assert metadata_of(grey, {}).icc_profile is not None
+    assert metadata_of(grey, {}, has_colours=False).icc_profile is not None
 
 
 def test_orientation_is_a_tag_and_exif_transpose_acts_on_it(described: Path) -> None:

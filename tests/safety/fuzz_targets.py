@@ -20,7 +20,7 @@ from pillow_inr.errors import FormatError
 from pillow_inr.format.header import Header
 from pillow_inr.format.info import file_info
 from pillow_inr.format.metadata import Metadata, read_psnr
-from pillow_inr.imaging.pillow import exif_tags
+from pillow_inr.imaging.exif_tags import exif_tags
 from pillow_inr.models.pyramid import latent_coding
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
 from pillow_inr.models.siren import initialization, weight_coding

@@ -178,5 +178,5 @@ def test_metadata_that_a_format_cannot_hold_are_reported(tmp_path: Path) -> None
     path = tmp_path / "a.inr"
     path.write_bytes(with_chunks(RGB.read_bytes(), Metadata(dpi=(3e38, 3e38))))
     result = run("decode", path)
-    assert result.exit_code == 1
-    assert "cannot be written as PNG, with its metadata" in result.output
+    assert result.exit_code == 0
+    assert "PNG cannot hold its resolution, left out" in " ".join(result.output.split())

@@ -1,0 +1,116 @@
+"""How a picture is turned: by its EXIF data, or else by its XMP packet, as Pillow's `Image.getexif` has it."""
+
+import contextlib
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+from PIL.ExifTags import Base
+
+from .exif import ExifData
+from .exif_tags import exif_tags
+
+if TYPE_CHECKING:
+    from .samples import Samples
+
+_RAW_PROFILE = "Raw profile type exif"
+_XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def orientation_of(exif: bytes | None, xmp: bytes | None) -> int:
+    """The orientation in EXIF data or, if they have none, in an XMP packet: 1..8, 1 for an upright picture."""
+    found: Any = exif_tags(exif).get(Base.Orientation)
+    if found is None:
+        match = _XMP_ORIENTATION.search(xmp or b"")
+        found = int(match[1]) if match else 1
+    return int(found) if found in _TRANSPOSITIONS else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The image turned upright, its metadata without an orientation; damaged EXIF data do not count and are dropped."""
+    image.load()
+    orientation: Any = None
+    with contextlib.suppress(Exception):  # on damaged data Pillow raises all kinds of exceptions
+        orientation = image.getexif().get(Base.Orientation)
+    if orientation is None:  # after damaged EXIF data Pillow does not look into XMP
+        orientation = orientation_of(None, _bytes(image.info.get("XML:com.adobe.xmp") or image.info.get("xmp")))
+    turned = image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image.copy()
+    _forget_orientation(turned.info)
+    return turned
+
+
+def _forget_orientation(info: dict[Any, Any]) -> None:
+    raw = info.pop(_RAW_PROFILE, None)
+    with contextlib.suppress(Exception):  # as above
+        exif = info.pop("exif", None) or (raw and raw_profile(raw))
+        if exif:
+            Image.Exif().load(_bytes(exif))
+            info["exif"] = without_orientation(_bytes(exif))
+    for name in ("xmp", "XML:com.adobe.xmp"):
+        value = info.get(name)
+        if value:
+            changed = without_properties(_bytes(value), ("tiff:Orientation",))
+            info[name] = changed.decode(errors="replace") if isinstance(value, str) else changed
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, Image.Exif):
+        return value.tobytes()
+    return bytes(value) if isinstance(value, bytes | bytearray) else b""
+
+
+def raw_profile(text: str) -> bytes:
+    r"""The bytes of a profile as ImageMagick writes it into a text of PNG: "\nexif\n      20\n4578…".
+
+    Raises:
+        ValueError: the text is damaged.
+    """
+    return bytes.fromhex("".join(text.split("\n")[3:]))
+
+
+def without_orientation(exif: bytes) -> bytes:
+    """EXIF data without their orientation; unchanged if they are damaged."""
+    try:
+        data = ExifData(exif)
+    except ValueError:
+        return exif
+    data.drop((Base.Orientation,))
+    return data.tobytes()
+
+
+def without_properties(xmp: bytes, names: tuple[str, ...]) -> bytes:
+    """An XMP packet without some simple properties, such as "tiff:Orientation", in either of their spellings."""
+    for name in names:
+        key = re.escape(name.encode())
+        xmp = re.sub(rb"\s*\b" + key + rb"\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*')", b"", xmp)
+        xmp = re.sub(rb"<" + key + rb">[^<>]*</" + key + rb"\s*>", b"", xmp)
+    return xmp
+
+
+def samples_upright(samples: "Samples", orientation: int) -> "Samples":
+    """Samples, shape (height, width, channels), turned upright from an orientation, as `upright` does."""
+    import numpy as np
+
+    turns: dict[int, Callable[[Samples], Samples]] = {
+        2: lambda a: a[:, ::-1],
+        3: lambda a: a[::-1, ::-1],
+        4: lambda a: a[::-1],
+        5: lambda a: np.swapaxes(a, 0, 1),
+        6: lambda a: np.rot90(a, -1),
+        7: lambda a: np.swapaxes(a[::-1, ::-1], 0, 1),
+        8: lambda a: np.rot90(a, 1),
+    }
+    turn = turns.get(orientation)
+    return samples if turn is None else turn(samples)
