@@ -10,7 +10,7 @@ from types import EllipsisType
 from typing import Any, NoReturn
 
 import numpy as np
-from imageio.core.request import URI_BYTES, URI_FILENAME, InitializationError, IOMode, Request
+from imageio.core.request import URI_BYTES, URI_FILENAME, ImageMode, InitializationError, IOMode, Request
 from imageio.core.v3_plugin_api import ImageProperties, PluginV3
 from imageio.plugins.pillow import PillowPlugin
 from PIL import ExifTags
@@ -27,6 +27,8 @@ from ..imaging.pillow import mode_of
 from ..imaging.samples import Samples
 from ..models import reader
 from ..storage import atomic
+
+_VOLUMES = (ImageMode.single_volume, ImageMode.multi_volume)
 
 
 class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
@@ -107,6 +109,8 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         """
         if self._written:
             raise ValueError("an .inr file holds one image, and this one has been written")
+        if self.request.mode.image_mode in _VOLUMES:
+            raise ValueError("an .inr file holds an image and no volume: write each plane by itself with imwrite")
         path = Path(self.request.get_local_filename()) if self.request._uri_type == URI_FILENAME else None
         if path:
             atomic.check_writable(path)

@@ -6,8 +6,13 @@ Imports it inside functions only.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..errors import BackendError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @contextmanager
@@ -21,6 +26,22 @@ def needs_keras(what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise BackendError(f"{what} needs Keras on TensorFlow, which cannot be imported here: {error}") from error
+
+
+def decode_png(data: bytes) -> "NDArray[np.uint16]":
+    """Decode a PNG file with 16 bits a sample, of which Pillow keeps 8: shape (height, width, channels).
+
+    Raises:
+        BackendError: TensorFlow is missing.
+        OSError: the file is damaged.
+    """
+    with needs_keras("reading 16 bits a sample from a PNG file"):
+        import tensorflow as tf
+    try:
+        samples: NDArray[np.uint16] = tf.io.decode_png(data, dtype=tf.uint16).numpy()
+    except tf.errors.InvalidArgumentError as error:
+        raise OSError("the PNG file is damaged") from error
+    return samples
 
 
 def check_backend() -> None:

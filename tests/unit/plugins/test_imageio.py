@@ -84,3 +84,11 @@ def test_grey_arrays(tmp_path: Path) -> None:
 def test_bad_options_reach_the_caller(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="width must be in"):
         iio.imwrite(tmp_path / "x.inr", gradient(9, 7), width=0)
+
+
+@pytest.mark.parametrize("write", [v2.volwrite, v2.mvolwrite])
+def test_a_volume_is_not_taken_for_channels(tmp_path: Path, write) -> None:  # type: ignore[no-untyped-def]
+    volume = np.zeros((5, 32, 32), np.uint8)
+    with pytest.raises(ValueError, match="holds an image and no volume: write each plane"):
+        write(tmp_path / "x.inr", volume if write is v2.volwrite else [volume])
+    assert not (tmp_path / "x.inr").exists()
