@@ -7,7 +7,7 @@ import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import ImageFile
 from PIL.ExifTags import Base
 
 from ..runtime.tensorflow import decode_png
@@ -24,12 +24,12 @@ _SHALLOW = ("L", "LA", "RGB", "RGBA", "RGBX")
 _GREY_OR_RGB = (0, 1, 2)
 
 
-def is_reduced(image: Image.Image) -> bool:
+def is_reduced(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow shows samples of another type than an opened file, not yet loaded, has."""
     if image.format == "TIFF":
         return _is_reduced_tiff(image)
     tile = getattr(image, "tile", None) or [None]
-    arguments = getattr(tile[0], "args", None)
+    arguments = image.tile[0].args if image.tile else None
     if image.format == "PNG":
         return image.mode in _SHALLOW and isinstance(arguments, str) and arguments.endswith(";16B")
     if image.format == "PPM":
@@ -37,7 +37,7 @@ def is_reduced(image: Image.Image) -> bool:
     return image.format == "JPEG2000" and image.mode in _SHALLOW and _jpeg2000_bits(image) > 8
 
 
-def samples_of(image: Image.Image, data: bytes) -> "NDArray[np.generic] | None":
+def samples_of(image: ImageFile.ImageFile, data: bytes) -> "NDArray[np.generic] | None":
     """The samples of a file of which `is_reduced`, shape (height, width) or (height, width, channels).
 
     Returns:
@@ -89,10 +89,10 @@ def tiff_samples(data: bytes) -> "NDArray[np.generic] | None":
     return np.moveaxis(samples, 0, -1) if axes == "SYX" else samples
 
 
-def _is_reduced_tiff(image: Image.Image) -> bool:
+def _is_reduced_tiff(image: ImageFile.ImageFile) -> bool:
     tags: Any = getattr(image, "tag_v2", {})
-    bits = max(tags.get(Base.BitsPerSample, (1,)))
-    kind = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
+    bits: int = max(tags.get(Base.BitsPerSample, (1,)))
+    kind: int = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
     if image.mode == "I":
         return bits == 32 and kind == _UNSIGNED
     return image.mode in _SHALLOW and (bits > 8 or (kind == _SIGNED and image.mode == "L"))
@@ -103,7 +103,7 @@ def _maximum(arguments: Any) -> int:
     return next((argument for argument in arguments if isinstance(argument, int)), 0)
 
 
-def _jpeg2000_bits(image: Image.Image) -> int:
+def _jpeg2000_bits(image: ImageFile.ImageFile) -> int:
     """Bits of a sample: in the box ihdr, of which 1 is subtracted (ISO 15444-1, annex I.5.3.1)."""
     assert image.fp is not None
     position = image.fp.tell()
