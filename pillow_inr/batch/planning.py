@@ -3,16 +3,17 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain, count
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from .._version import __version__
 from ..format.signature import EXTENSION
 from ..inputs import sources
+from ..inputs.finding import Skipped, output_names
 from ..options import EncodeOptions
 from ..storage import atomic, remote
 from . import manifest, worker
@@ -33,6 +34,10 @@ class Plan:
     """Records of images that earlier runs have encoded."""
     failed: Sequence[Record]
     """Records of images that cannot be encoded: the source cannot be read, or the output cannot be written."""
+    skipped: Skipped = field(default_factory=Skipped)
+    """Files in the folders and patterns that are not images."""
+    empty: int = 0
+    """How many records in `failed` stand for a folder or a pattern that leads to no image."""
 
 
 def encode_many(
@@ -89,8 +94,9 @@ def encode_many(
     continued = book_path.exists()
     with manifest.Manifest(book_path) as book:
         known = {record.output: record for record in book.earlier}
-        tasks = _tasks(find(paths), target, given, threads, strip)
-        plan = _plan(tasks, _Folder(target, known, continued, force))
+        found = find(paths)
+        tasks = _tasks(found.sources, target, given, threads, strip)
+        plan = replace(_plan(tasks, _Folder(target, known, continued, force)), skipped=found.skipped)
         if on_plan is not None:
             on_plan(plan)
         ended = {record.output: record for record in plan.finished}
@@ -136,18 +142,12 @@ def _tasks(
     taken: set[str] = set()
     tasks = []
     for source in found:
-        below = next(name for name in _names(source.below) if name not in taken)
+        names = map(str, output_names(source.below, EXTENSION))
+        below = next(name for name in names if name not in taken)
         taken.add(below)
         output = remote.join(folder, below) if remote.is_url(folder) else str(Path(folder, below))
         tasks.append((source, Task(source.path, output, below, options, threads, strip)))
     return tasks
-
-
-def _names(below: PurePosixPath) -> Iterator[str]:
-    """Names for an output, best first: photo.inr, photo.jpg.inr, photo.jpg.2.inr, …"""
-    yield str(below.with_suffix(EXTENSION))
-    yield f"{below}{EXTENSION}"
-    yield from (f"{below}.{number}{EXTENSION}" for number in count(2))
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,8 @@ def _plan(tasks: Sequence[tuple[Source, Task]], folder: _Folder) -> Plan:
         else:
             to_do.append((source.size, task))
     to_do.sort(key=lambda entry: -entry[0])
-    return Plan([task for _, task in to_do], finished, failed)
+    empty = sum(not source.is_file for source, _ in tasks)
+    return Plan([task for _, task in to_do], finished, failed, empty=empty)
 
 
 def _unchanged(tasks: Sequence[Task], folder: _Folder) -> list[Task]:

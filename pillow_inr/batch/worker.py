@@ -108,7 +108,7 @@ def recorded_options(task: Task) -> dict[str, Any]:
 
 def _done(task: Task) -> Record:
     data = read(task.source)
-    image = sources.read(io.BytesIO(data), PurePosixPath(task.source).suffix, upright=task.strip)
+    image, note = sources.read_to_encode(io.BytesIO(data), PurePosixPath(task.source).suffix, upright=task.strip)
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
@@ -131,7 +131,7 @@ def _done(task: Task) -> Record:
         bytes=len(encoded.data),
         seconds=round(seconds, 3),
         output_sha256=hashlib.sha256(encoded.data).hexdigest(),
-        warning="; ".join(str(note.message) for note in notes) or None,
+        warning="; ".join(filter(None, (note, *(str(warned.message) for warned in notes)))) or None,
         **figures,
         **_named(task),
     )

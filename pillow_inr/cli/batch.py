@@ -90,7 +90,8 @@ def batch_command(
             show.error(f"{where}{reason(error)}")
             sys.exit(1)
     if not quiet:
-        show.say(summary(records, show.done - show.skipped, time.perf_counter() - started))
+        show.say(summary(records, show.written, time.perf_counter() - started))
+        show.say(show.counts())
     sys.exit(int(any(not record.done for record in records)))
 
 
@@ -98,8 +99,10 @@ class _Show:
     """What is printed while a batch runs: one line per image, and on a terminal a bar below them."""
 
     def __init__(self, console: Console) -> None:
-        self.total = self.done = self.skipped = 0
-        self._failed = self._bytes = 0
+        self.total = 0
+        self.written = 0
+        self._earlier = self._failed = self._bytes = 0
+        self._plan = Plan([], [], [])
         self._console = console
         self._bar = Progress(
             BarColumn(),
@@ -123,19 +126,25 @@ class _Show:
         if not self._bar.disable:
             self._bar.stop()
 
+    @property
+    def done(self) -> int:
+        """Number of images that are encoded, in this run or an earlier one."""
+        return self._earlier + self.written
+
     def plan(self, plan: Plan) -> None:
         """Note the work to be done."""
         to_do = len(plan.failed) + len(plan.tasks)
-        self.skipped = self.done = len(plan.finished)
-        self.total = self.skipped + to_do
+        self._plan = plan
+        self._earlier = len(plan.finished)
+        self.total = self._earlier + to_do
         self._bar.update(self._task, total=to_do)
-        if self.skipped:
-            self.say(f"{self.skipped} of {self.total} were finished before")
+        if self._earlier:
+            self.say(f"{self._earlier} of {self.total} were finished before")
 
     def record(self, record: Record) -> None:
         """Print the outcome of an image."""
         if record.done:
-            self.done += 1
+            self.written += 1
             self._bytes += record.bytes or 0
             count = f"{self.done + self._failed:>{len(str(self.total))}}/{self.total}"
             self.say(f"{count}  {record.output}  {_figures(record)}")
@@ -145,6 +154,12 @@ class _Show:
             self._failed += 1
             self.error(f"{record.source}: {record.error}")
         self._bar.update(self._task, advance=1, bytes=self._bytes)
+
+    def counts(self) -> str:
+        """The last line: how many files came to what end."""
+        failed = self._failed - self._plan.empty
+        skipped = self._plan.skipped.summary([(self._earlier, "finished before")])
+        return f"{self.written} written, {failed} failed, {skipped}"
 
     def say(self, message: str | Table) -> None:
         """Print a message above the bar."""

@@ -10,16 +10,17 @@ from PIL import Image
 from rich.markup import escape
 
 from .. import api
+from ..format.header import HEADER_MAX_BYTES
 from ..format.metadata import NAMES, Metadata
 from ..format.pixel_format import DTYPES, MODES
 from ..format.signature import EXTENSION, FORMAT
 from ..imaging.export import can_write, export
 from ..imaging.orientation import orientation_of, upright
 from ..imaging.target_metadata import adapted
-from ..inputs import sources
-from ..inputs.sources import ARRAY_SUFFIXES, Item
+from ..inputs import finding, sources
+from ..inputs.finding import Item
+from ..inputs.formats import ARRAY_SUFFIXES
 from ..plugins.pillow import InrImageFile
-from ..storage import atomic
 from . import files, running
 from .files import Outputs
 from .running import Run
@@ -79,7 +80,8 @@ def decode(
 ) -> None:
     """Decode .inr files to PNG, or to any format that Pillow writes.
 
-    INPUTS are files, folders (all .inr files in and below them) or patterns in quotes. Images are turned upright by
+    INPUTS are files, folders (all .inr files in and below them), patterns in quotes, or - for standard input; --out -
+    is standard output. Images are turned upright by
     their EXIF orientation. Metadata are kept where the output format can hold them. Outputs .npy and .npz are arrays of
     the samples as stored: 8 bits, 16 bits or floating point, with any number of channels.
     """
@@ -87,29 +89,37 @@ def decode(
     suffix = f".{(ending or 'png').lstrip('.').lower()}"
     if ending and not _can_write(suffix):
         raise click.UsageError(f"--format: {_unknown_format(suffix)}")
-    items = sources.find(inputs, sources.is_inr, ".inr file")
-    outputs = Outputs(out, suffix, items, force)
+    found = finding.find(inputs, finding.INRS)
+    outputs = Outputs(out, suffix, found.items, force)
     console = running.console(quiet)
-    run = Run(items)
+    run = Run(found)
 
     def decode_one(item: Item) -> None:
         target = outputs.target(item)
-        if target.suffix.lower() == EXTENSION:
+        ending = outputs.ending(target)
+        if ending == EXTENSION:
             raise OSError(f"{target} would need a new fit: use encode instead")
-        if not _can_write(target.suffix):
-            raise OSError(_unknown_format(target.suffix))
-        convert = _as_array if target.suffix.lower() in ARRAY_SUFFIXES else _as_image
-        data, description, notes = convert(item.source, target, size, box)
-        atomic.write_atomically(target, data)
-        outputs.made(target, item)
-        console.print(f"{run.count}{escape(str(target))}  {description}")
+        if not _can_write(ending):
+            raise OSError(_unknown_format(ending))
+        convert = _as_array if ending in ARRAY_SUFFIXES else _as_image
+        data, description, notes = convert(_read(item.source), Path(f"-{ending}"), size, box)
+        outputs.write(target, data, item)
+        console.print(f"{run.count}{files.shown(target)}  {description}")
         for note in notes:
-            console.print(f"{escape(str(target))}: {escape(note)}", style="yellow")
+            console.print(f"{files.shown(target)}: {escape(note)}", style="yellow")
 
     run.each(decode_one)
-    if len(items) > 1:
-        console.print(f"{run.done} of {len(items)} files{run.failures}")
+    if run.has_several:
+        console.print(run.summary())
     run.exit()
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of an .inr file, which may be a pipe. Other files are refused after their first bytes."""
+    with sources.opened(path) as file:
+        prefix = file.read(HEADER_MAX_BYTES)
+        api.read_header(prefix)
+        return prefix + file.read()
 
 
 def _can_write(suffix: str) -> bool:
@@ -122,7 +132,7 @@ def _unknown_format(suffix: str) -> str:
     return f"no format with the ending {suffix!r} can be written; try png, jpg, webp, tif or npy"
 
 
-def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
+def _as_array(source: bytes, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
     import numpy as np
 
     array = api.decode(source, size=size, box=box)
@@ -134,11 +144,11 @@ def _as_array(source: Path, target: Path, size: "Size | None", box: "Box | None"
     return stream.getvalue(), f"{'×'.join(map(str, array.shape))} {array.dtype}", ()
 
 
-def _as_image(source: Path, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
+def _as_image(source: bytes, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
     header = api.read_header(source)
     if header.channels > len(MODES):
         raise OSError(f"{header.channels} channels of {header.dtype}, for which Pillow has no mode: use --format npy")
-    with Image.open(source, formats=[FORMAT]) as opened:
+    with Image.open(io.BytesIO(source), formats=[FORMAT]) as opened:
         assert isinstance(opened, InrImageFile)
         image = opened.render(size, box)
     metadata = Metadata.of({}, {name: image.info.get(name) for name in NAMES})

@@ -4,15 +4,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-from PIL import Image
 from rich.markup import escape
 
 from ..format.metadata import STRIPPED
 from ..format.signature import EXTENSION
 from ..imaging import metrics
-from ..inputs import sources
-from ..inputs.sources import Item
-from ..storage import atomic
+from ..inputs import finding, sources
+from ..inputs.finding import Item
+from ..inputs.formats import ALREADY_INR
 from . import files, fitting, running
 from .files import Outputs
 from .running import Run
@@ -30,39 +29,40 @@ if TYPE_CHECKING:
 def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, strip: bool, **keywords: Any) -> None:
     """Encode images of any format that Pillow opens to .inr files.
 
-    INPUTS are files, folders (all images in and below them; --out then gets the same subfolders) or patterns in quotes,
-    such as 'photos/**/*.jpg'. Arrays are read from .npy files. Metadata (EXIF, XMP, colour profile, comment, dpi)
-    are kept.
+    INPUTS are files, folders (all images in and below them; --out then gets the same subfolders), patterns in quotes,
+    such as 'photos/**/*.jpg', or - for standard input; --out - is standard output. Arrays are read from .npy files.
+    Metadata (EXIF, XMP, colour profile, comment, dpi) are kept.
     """
     options = fitting.checked(keywords)
-    items = sources.find(inputs, sources.opens_as_image, "image")
-    outputs = Outputs(out, EXTENSION, items, force)
+    found = finding.find(inputs, finding.IMAGES)
+    outputs = Outputs(out, EXTENSION, found.items, force, endings=[EXTENSION], renames=True)
     console = running.console(quiet)
-    run = Run(items)
+    run = Run(found)
     written = 0
     started = time.perf_counter()
 
     def encode_one(item: Item) -> None:
         nonlocal written
+        if finding.is_inr(item.source):
+            raise OSError(ALREADY_INR)
         target = outputs.target(item)
-        if target.suffix.lower() != EXTENSION:
-            raise ValueError(f"{target} does not end in {EXTENSION}: other programs would not recognize it")
-        image = sources.read(item.source, item.source.suffix, upright=strip)
-        if isinstance(image, Image.Image) and (frames := sources.frame_count(item.source)) > 1:
-            console.print(f"{escape(str(item.source))}: the first of its {frames} images is stored", style="yellow")
+        image, note = sources.read_to_encode(item.source, item.source.suffix, upright=strip)
+        if note:
+            console.print(f"{running.shown(item.source)}: {note}", style="yellow")
         start = time.perf_counter()
         title = f"{run.count}{item.source.name}"
         dropped = STRIPPED if strip else ()
         encoded = fitting.fit(image, options, title=title, console=console, left_out=dropped)
         seconds = time.perf_counter() - start
-        atomic.write_atomically(target, encoded.data)
-        outputs.made(target, item)
+        outputs.write(target, encoded.data, item)
         written += len(encoded.data)
-        console.print(f"{run.count}{escape(str(target))}  {_figures(encoded)}  {seconds:.1f} s")
+        console.print(f"{run.count}{files.shown(target)}  {_figures(encoded)}  {seconds:.1f} s")
+        if note := outputs.note(item):
+            console.print(f"{running.shown(item.source)}: {escape(note)}", style="yellow")
 
     run.each(encode_one)
-    if len(items) > 1:
-        console.print(f"{run.done} of {len(items)} files  {written:,} bytes{run.failures}  {_duration(started)}")
+    if run.has_several:
+        console.print(f"{run.summary()}; {written:,} bytes, {_duration(started)}")
     run.exit()
 
 

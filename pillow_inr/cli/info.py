@@ -18,10 +18,11 @@ from ..format.metadata import NAMES, Metadata, read_psnr
 from ..format.pixel_format import MODES
 from ..imaging.metrics import psnr_text
 from ..imaging.pillow import mode_of
-from ..inputs import sources
-from ..inputs.sources import Item
+from ..inputs import finding, sources
+from ..inputs.finding import Item
 from ..models import reader
 from ..report.breakdown import FileBreakdown, Part, of_file
+from . import running
 from .running import Run
 
 # Width of the values in a listing of 80 columns.
@@ -34,24 +35,25 @@ VALUE_WIDTH = 68
 def info(inputs: tuple[str, ...], as_json: bool) -> None:
     """Show what .inr files hold, without decoding their pixels.
 
-    INPUTS are files, folders (all .inr files in and below them) or patterns in quotes. For a single file, the sizes of
-    its parts and the bits of its model are listed as well.
+    INPUTS are files, folders (all .inr files in and below them), patterns in quotes, or - for standard input. For a
+    single file, the sizes of its parts and the bits of its model are listed as well.
     """
-    items = sources.find(inputs, sources.is_inr, ".inr file")
-    run = Run(items)
+    run = Run(finding.find(inputs, finding.INRS, once=False))
     found: list[tuple[Path, FileBreakdown]] = []
     run.each(lambda item: found.append((item.source, _break_down(item))))
     if as_json:
         click.echo(json.dumps([describe(path, file) for path, file in found], indent=2))
-    elif len(items) == 1 and found:
+    elif len(run.items) == 1 and found:
         _print_listing(*found[0])
     elif found:
         _print_table(found)
+    if run.has_several and (run.failed or run.skipped):
+        running.console().print(run.summary("listed"))
     run.exit()
 
 
 def _break_down(item: Item) -> FileBreakdown:
-    with item.source.open("rb") as file:
+    with sources.opened(item.source) as file:
         # A large file of another format is refused after its first bytes.
         prefix = file.read(HEADER_MAX_BYTES)
         header = reader.read_header(prefix)

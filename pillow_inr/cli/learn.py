@@ -9,19 +9,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
-from PIL import Image
 from rich.console import Console
-from rich.markup import escape
 
 from ..encoding import progress
 from ..errors import BackendError
 from ..imaging.orientation import upright
-from ..inputs import sources
-from ..inputs.sources import Item
+from ..inputs import finding, sources
+from ..inputs.finding import Item
+from ..inputs.sources import FILE_ERRORS
 from ..models.siren.plan import DEFAULT_DEPTH, make_plan
 from ..options import ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
-from ..storage import atomic
 from . import files, fitting, running
 from .files import Outputs
 from .running import Run
@@ -67,28 +65,29 @@ def learn(
     quiet: bool,
     **keywords: Any,
 ) -> None:
-    """Learn initial weights for 'encode --init' from a FOLDER of images like those to be encoded.
+    """Learn initial weights for 'encode --init' from a FOLDER of images like those to be encoded, also in subfolders.
 
     The weights are for one network shape and RGB images. They help fits of fewer than about a hundred steps.
     """
     options = fitting.checked(keywords)
-    item = Item.named(folder)
-    outputs = Outputs(out, ".npz", [item], force)
+    item = Item.named(folder if folder.name else folder.resolve())
+    outputs = Outputs(out, ".npz", [item], force, endings=[".npz"])
     console = running.console(quiet)
-    run = Run([item])
+    run = Run.of(item)
+    images = Run(finding.find([str(folder)], finding.PICTURES))
 
     def learn_from(item: Item) -> None:
         target = outputs.target(item)
-        paths = _images_in(folder)
-        sides = [max(size) for size in paths.values()]
+        sizes = _sizes(images)
+        sides = [max(size) for size in sizes.values()]
         # The image of median size decides what the options leave open.
-        size = sorted(paths.values(), key=math.prod)[len(paths) // 2]
+        size = sorted(sizes.values(), key=math.prod)[len(sizes) // 2]
         plan = make_plan(options, size, channels=3)
         bars = Console(stderr=True, quiet=quiet or not console.is_terminal)
         with progress.bar("learning", bars, transient=True, unit="rounds") as report, capture_native_stderr():
             initialization = fitting.in_background(
                 lambda: _learning().learn(
-                    _endless(list(paths), seed),
+                    _endless(images, list(sizes), seed),
                     plan.header.architecture(channels=3),
                     max(sides),
                     steps=steps,
@@ -101,13 +100,16 @@ def learn(
             )
         stream = io.BytesIO()
         initialization.save(stream)
-        atomic.write_atomically(target, stream.getvalue())
+        outputs.write(target, stream.getvalue(), item)
         console.print(
-            f"{escape(str(target))}  {plan.width}×{plan.depth}  {initialization.identity.hex()}  "
+            f"{files.shown(target)}  {plan.width}×{plan.depth}  {initialization.identity.hex()}  "
             f"{stream.tell():,} bytes"
         )
 
     run.each(learn_from)
+    if images.done or images.failed:
+        console.print(images.summary("learned from"))
+    run.failed += images.failed
     run.exit()
 
 
@@ -119,25 +121,33 @@ def _learning() -> ModuleType:
     return learning
 
 
-def _images_in(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Images in a folder that Pillow can open, with their width and height."""
-    sizes = {}
-    for path in sorted(folder.iterdir()):
-        try:
-            with Image.open(path) as image:
-                sizes[path] = image.size
-        except (OSError, ValueError):
-            continue
+def _sizes(images: Run) -> dict[Path, tuple[int, int]]:
+    """Width and height of each image that can be opened; the others are reported."""
+    if not any(item.is_file for item in images.items):
+        raise OSError(f"no image in this folder; {images.skipped.summary()}")
+    sizes: dict[Path, tuple[int, int]] = {}
+    images.each(lambda item: sizes.update({item.source: sources.size(item.source)}))
     if not sizes:
         raise OSError("no image that Pillow can open in this folder")
     return sizes
 
 
-def _endless(paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
-    """RGB pixels of the upright images, endlessly, in a new order in each round."""
+def _endless(images: Run, paths: list[Path], seed: int) -> "Iterator[NDArray[np.uint8]]":
+    """RGB pixels of the upright images, endlessly, in a new order in each round.
+
+    An image that turns out to be damaged is reported, counted as failed, and left out from then on.
+    """
     import numpy as np
 
     order = random.Random(seed)
-    while True:
+    while paths:
         for path in order.sample(paths, len(paths)):
-            yield np.asarray(upright(sources.load(path)).convert("RGB"))
+            try:
+                pixels = np.asarray(upright(sources.load(path)).convert("RGB"))
+            except FILE_ERRORS as error:
+                running.complain(path, error)
+                paths.remove(path)
+                images.done, images.failed = images.done - 1, images.failed + 1
+            else:
+                yield pixels
+    raise OSError("no image in this folder can be read")

@@ -3,10 +3,8 @@
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
-from ..inputs.sources import Item
-from ..storage import atomic
+from ..inputs.finding import Item
 from . import files, running
 from .files import Outputs
 from .running import Run
@@ -17,7 +15,7 @@ from .running import Run
     epilog="Example: pillow-inr report small/manifest.jsonl",
 )
 @click.argument("manifest")
-@click.option("-o", "--out", metavar="FILE", help="The page.  [default: report.html beside the manifest]")
+@click.option("-o", "--out", metavar="FILE", help="The page, .html.  [default: report.html beside the manifest]")
 @files.output_options
 @click.option("--images", type=click.IntRange(0), default=3, show_default=True, help="Number of worst and best images.")
 @click.option(
@@ -37,12 +35,13 @@ def report(
     """
     files.register_initializations(init)
     item = Item.named(manifest)
-    target_of = Outputs(out or str(item.source.with_name("report.html")), ".html", [item], force).target
+    page_path = out or str(item.source.with_name("report.html"))
+    pages = Outputs(page_path, ".html", [item], force, endings=[".html", ".htm"])
     console = running.console(quiet)
-    run = Run([item])
+    run = Run.of(item)
 
     def write(item: Item) -> None:
-        target = target_of(item)
+        target = pages.target(item)
         from ..report import page as reports
 
         with console.status("reading …") as status:
@@ -52,8 +51,8 @@ def report(
                 images=images,
                 on_image=lambda number, count: status.update(f"image {number} of {count} …"),
             )
-        atomic.write_atomically(target, page)
-        console.print(f"{escape(str(target))}  {len(page):,} bytes")
+        pages.write(target, page, item)
+        console.print(f"{files.shown(target)}  {len(page):,} bytes")
 
     run.each(write)
     run.exit()

@@ -1,18 +1,47 @@
-"""Runs a command on one input after another: prints errors, goes on after a failure, and ends after Ctrl-C."""
+"""Runs a command on one input after another: prints errors, counts, goes on after a failure, and ends after Ctrl-C."""
 
+import codecs
+import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 
-from ..inputs.sources import FILE_ERRORS, Item, reason
+from ..inputs.finding import STDIN, Found, Item, Skipped
+from ..inputs.sources import FILE_ERRORS, reason
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 plus the number of the signal, as shells have it."""
+
+
+# What stands for characters that an encoding such as ASCII lacks; a question mark for all others.
+_SPELLINGS = {"×": "x", "…": "...", "–": "-", "—": "-", "·": "*", "⁻": "^-", "’": "'"}
+_ERROR_HANDLER = "pillow_inr-spelled"
+
+
+def print_in_any_encoding() -> None:
+    """Let standard output and error print every text, whatever their encoding.
+
+    What the encoding lacks is spelled otherwise. Bytes of file names that are no text come out as they are.
+    """
+    codecs.register_error(_ERROR_HANDLER, _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ERROR_HANDLER)
+
+
+def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    # A byte of a file name, as Python's "surrogateescape" hides it; single ones are no text of UTF-16 and UTF-32.
+    if "\udc80" <= character <= "\udcff" and not error.encoding.startswith(("utf-16", "utf-32")):
+        return bytes([ord(character) - 0xDC00]), error.start + 1
+    return _SPELLINGS.get(character, "?"), error.start + 1
 
 
 def console(quiet: bool = False) -> Console:
@@ -20,24 +49,33 @@ def console(quiet: bool = False) -> Console:
     return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
 
 
+def shown(path: Path) -> str:
+    """A path for messages, in which markup means nothing."""
+    return "standard input" if path == STDIN else escape(str(path))
+
+
 class Run:
     """Work on inputs one after another. A failure is reported, and does not stop the others."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
-        self.items = items
+    def __init__(self, found: Found) -> None:
+        self.items = found.items
+        self.skipped = found.skipped
         self.done = 0
         self.failed = 0
+        self._empty = 0
+        """Folders and patterns that led to no file."""
+
+    @classmethod
+    def of(cls, item: Item) -> "Run":
+        """For the only input of a command."""
+        return cls(Found([item], Skipped()))
 
     @property
     def count(self) -> str:
         """The position of the current input, such as "3/20  "; empty for a single input."""
         total = len(self.items)
-        return f"{self.done + self.failed + 1:>{len(str(total))}}/{total}  " if total > 1 else ""
-
-    @property
-    def failures(self) -> str:
-        """The number of failures, such as "  2 failed"; empty if there are none."""
-        return f"  {self.failed} failed" if self.failed else ""
+        position = self.done + self.failed + self._empty + 1
+        return f"{position:>{len(str(total))}}/{total}  " if total > 1 else ""
 
     def each(self, work: Callable[[Item], None]) -> None:
         """Do the work on every input. Ctrl-C ends the process with code 130."""
@@ -48,7 +86,10 @@ class Run:
                         raise OSError(item.problem)
                     work(item)
                 except FILE_ERRORS as error:
-                    self.failed += 1
+                    if item.is_file:
+                        self.failed += 1
+                    else:
+                        self._empty += 1
                     complain(item.source, error)
                 else:
                     self.done += 1
@@ -57,17 +98,26 @@ class Run:
             _print_error(f"interrupted{finished}, nothing half-written")
             sys.exit(INTERRUPTED)
 
+    @property
+    def has_several(self) -> bool:
+        """Whether the last line says how many inputs there were: not for a single one, unless others were left out."""
+        return len(self.items) > 1 or bool(self.skipped)
+
+    def summary(self, verb: str = "written") -> str:
+        """How many inputs came to what end, such as "3 written, 1 failed, 2 skipped: 2 not images (.txt)"."""
+        return f"{self.done} {verb}, {self.failed} failed, {self.skipped.summary()}"
+
     def exit(self) -> NoReturn:
-        """End the process; the exit code is 1 if an input failed, else 0."""
-        sys.exit(1 if self.failed else 0)
+        """End the process; the exit code is 1 if an input failed or led to no file, else 0."""
+        sys.exit(1 if self.failed or self._empty else 0)
 
 
 def complain(path: Path, error: BaseException) -> None:
     """Print an error about a file, in one line."""
     other = getattr(error, "filename", None)
-    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{os.fsdecode(other)}: "
-    _print_error(f"{path}: {where}{reason(error)}")
+    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{escape(os.fsdecode(other))}: "
+    _print_error(f"{shown(path)}: {where}{escape(reason(error))}")
 
 
-def _print_error(message: str) -> None:
-    console().print(f"pillow-inr: {escape(message)}", style="red")
+def _print_error(markup: str) -> None:
+    console().print(f"pillow-inr: {markup}", style="red")

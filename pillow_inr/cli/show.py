@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 from PIL import Image
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from .. import api
 from ..format.metadata import NAMES, read_psnr
 from ..imaging import metrics
 from ..inputs import sources
-from ..inputs.sources import FILE_ERRORS, Item, reason
+from ..inputs.finding import Item
+from ..inputs.sources import FILE_ERRORS, reason
 from ..options import DEFAULT_QUALITY, EncodeOptions
-from ..storage import atomic
 from . import files, fitting, running
 from .files import Outputs
 from .running import Run
@@ -29,6 +28,13 @@ if TYPE_CHECKING:
     from ..report.compare import Result
 
 _LABEL = "pillow_inr"
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".svg", ".pdf")
+"""Endings of the pictures that matplotlib writes and most programs open."""
+
+
+def picture_format(ending: str) -> str:
+    """matplotlib's name of the format of a picture, by the ending of its name."""
+    return ending.rpartition(".")[2]
 
 
 @click.command(
@@ -36,7 +42,12 @@ _LABEL = "pillow_inr"
     epilog="Example: pillow-inr compare photo.png --quality 40",
 )
 @click.argument("image")
-@click.option("-o", "--out", metavar="FILE", help="The picture.  [default: NAME.compare.png beside the image]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help="Picture: png, jpg, webp, tif, svg, pdf.  [default: NAME.compare.png]",
+)
 @files.output_options
 @click.option(
     "--inr", type=click.Path(path_type=Path), metavar="FILE", help="An .inr file of the image, instead of a new fit."
@@ -53,9 +64,9 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
     if inr is not None and setting:
         raise click.UsageError(f"with --inr nothing is fitted, but there are options of a fit: {setting}")
     item = Item.named(image)
-    outputs = Outputs(out, ".compare.png", [item], force)
+    outputs = Outputs(out, ".compare.png", [item], force, endings=PICTURE_ENDINGS)
     console = running.console(quiet)
-    run = Run([item])
+    run = Run.of(item)
 
     def compare_one(item: Item) -> None:
         target = outputs.target(item)
@@ -67,12 +78,12 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
         for codec in comparison.available():
             with console.status(f"{codec.label} …"):
                 results.append(comparison.best_within(original, codec, stored.bytes))
-        atomic.write_atomically(target, comparison.picture(original, results))
-        if not quiet:
+        outputs.write(target, comparison.picture(original, results, picture_format(outputs.ending(target))), item)
+        if not quiet and not outputs.to_stdout:
             _stdout().print(_comparison_table(results, original.size))
             if any(result.too_large for result in results):
                 click.echo("* the smallest file of this format, larger than the .inr file")
-        console.print(f"{escape(str(target))}")
+        console.print(files.shown(target))
 
     run.each(compare_one)
     run.exit()
@@ -135,16 +146,21 @@ def _comparison_table(results: "list[Result]", size: tuple[int, int]) -> Table:
 )
 @click.argument("file", metavar="FILE.inr")
 @click.option("--original", metavar="IMAGE", help="The original image: adds a map of the error.")
-@click.option("-o", "--out", metavar="FILE", help="The plot.  [default: NAME.view.png beside the file]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help="Plot: png, jpg, webp, tif, svg, pdf.  [default: NAME.view.png]",
+)
 @files.output_options
 @click.option("--init", multiple=True, type=click.Path(), metavar="FILE", help="Initialization that the file needs.")
 def view(file: str, original: str | None, out: str | None, force: bool, quiet: bool, init: tuple[str, ...]) -> None:
     """Plot an .inr file: its image, the error, histograms of its weights or symbols, and the bytes of its parts."""
     files.register_initializations(init)
     item = Item.named(file)
-    outputs = Outputs(out, ".view.png", [item], force)
+    outputs = Outputs(out, ".view.png", [item], force, endings=PICTURE_ENDINGS)
     console = running.console(quiet)
-    run = Run([item])
+    run = Run.of(item)
 
     def view_one(item: Item) -> None:
         target = outputs.target(item)
@@ -152,7 +168,7 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
         from ..models import reader
         from ..report import breakdown, plots
 
-        file = reader.read_file(item.source.read_bytes())
+        file = reader.read_file(sources.read_bytes(item.source))
         model = reader.open_model(file)
         pixels = originals.upright_pixels(model, whole=original is not None)
         reference = None
@@ -161,9 +177,15 @@ def view(file: str, original: str | None, out: str | None, force: bool, quiet: b
                 reference = originals.read_original(Path(original), pixels.shape)
             except FILE_ERRORS as error:
                 raise ValueError(f"{original}: {reason(error)}") from error
-        plot = plots.view(breakdown.of_file(file), pixels, reference, title=_title(item.source, model))
-        atomic.write_atomically(target, plot)
-        console.print(f"{escape(str(target))}")
+        plot = plots.view(
+            breakdown.of_file(file),
+            pixels,
+            reference,
+            title=_title(item.source, model),
+            file_format=picture_format(outputs.ending(target)),
+        )
+        outputs.write(target, plot, item)
+        console.print(files.shown(target))
 
     run.each(view_one)
     run.exit()

@@ -1,128 +1,68 @@
-"""Finds the files that paths, folders and patterns name, and reads images and arrays from them."""
+"""Reads images and arrays from files and pipes, and says in one sentence why one cannot be read."""
 
-import glob
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePath
-from typing import IO, TYPE_CHECKING
+import contextlib
+import io
+import stat
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import BackendError, FitError
-from ..format.signature import EXTENSION
+from ..format.signature import FORMAT, INRIMAGE, INRIMAGE_COMPLAINT
 from ..imaging.exif_tags import read_directories
 from ..imaging.orientation import upright as turned_upright
-from ..storage import remote
+from . import formats
+from .finding import STDIN
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ARRAY_SUFFIXES = (".npy", ".npz")
-"""Name endings of NumPy's files."""
+    Pixels = Image.Image | NDArray[np.generic]
+
+_Result = TypeVar("_Result")
 
 # Errors that a file or its content can cause. Any other error is a bug and shows its traceback.
 FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError, Image.DecompressionBombError)
 
 
-@dataclass(frozen=True)
-class Item:
-    """An input file."""
-
-    source: Path
-    below: PurePath
-    """Its path relative to the folder or pattern that was given; its name if the file itself was given."""
-    problem: str | None = None
-    """Why it cannot be read, if that is known already."""
-
-    @classmethod
-    def named(cls, path: str | Path) -> "Item":
-        """The file at a path, which need not exist."""
-        return cls(Path(path), PurePath(Path(path).name))
-
-
-def opens_as_image(path: Path) -> bool:
-    """Whether Pillow recognizes the format of a file; False for .inr files."""
-    if path.suffix.lower() == EXTENSION:
-        return False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            Image.open(path).close()
-    except UnidentifiedImageError:
-        return False
-    except Exception:  # reported when the image is read
+def is_stream(path: Path) -> bool:
+    """Whether a path is standard input, a pipe or a device: what has no name of its own and can be read only once."""
+    if path == STDIN:
         return True
-    return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:  # there is none, or it is reported when it is opened
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def is_inr(path: Path) -> bool:
-    """Whether a file is an .inr file by its name."""
-    return path.suffix.lower() == EXTENSION
+def opened(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
+    """A file, a pipe or standard input, open for reading once from its beginning to its end.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    return contextlib.nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
 
 
-def find(inputs: Sequence[str], accepts: Callable[[Path], bool], wanted: str) -> list[Item]:
-    """The files that paths, folders and patterns name.
+def read_bytes(path: Path, at_most: int = -1) -> bytes:
+    """The bytes of a file, a pipe or standard input.
 
     Args:
-        accepts: chooses among the files of folders and patterns.
-        wanted: what messages call an accepted file, such as "image".
-    Returns:
-        Files, sorted within each input. An input that leads to no file is an item with a problem.
-    """
-    items = []
-    for text in inputs:
-        try:
-            items += _expand(text, accepts, wanted)
-        except OSError as error:  # a folder without read permission
-            items.append(Item(Path(error.filename or text), PurePath(text), error.strerror))
-    return items
-
-
-def _expand(text: str, accepts: Callable[[Path], bool], wanted: str) -> list[Item]:
-    path = Path(text)
-    if path.is_dir():
-        found = [Item(file, file.relative_to(path)) for file in _files_below(path) if accepts(file)]
-        return found or [Item(path, PurePath(path.name), f"no {wanted} in this folder")]
-    if path.exists() or not glob.has_magic(text):
-        return [Item.named(path)]
-    root = Path(*remote.before_wildcards(path.parts))
-    matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 (takes absolute paths)
-    files = dict.fromkeys(file for match in matches for file in (_files_below(match) if match.is_dir() else [match]))
-    found = [Item(file, file.relative_to(root)) for file in files if accepts(file)]
-    return found or [Item(path, PurePath(path.name), f"no {wanted} matches this pattern")]
-
-
-def _files_below(folder: Path) -> Iterator[Path]:
-    """All files in and below a folder, sorted by name, without hidden files, hidden folders and linked folders."""
-    for path in sorted(folder.iterdir()):
-        if not path.name.startswith("."):
-            if path.is_dir() and not path.is_symlink():
-                yield from _files_below(path)
-            elif path.is_file():
-                yield path
-
-
-def load(source: Path | IO[bytes]) -> Image.Image:
-    """Load the image in a file, the first one of several.
-
+        at_most: how many to read; by default all.
     Raises:
         OSError: it cannot be read.
     """
-    try:
-        with Image.open(source) as image:
-            image.load()
-            read_directories(image)
-            return image
-    except (OSError, Image.DecompressionBombError):
-        raise
-    except Exception as error:  # Pillow's plugins raise all kinds of errors for damaged files
-        raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
+    with opened(path) as file:
+        return file.read(at_most)
 
 
-def read(file: Path | IO[bytes], suffix: str, upright: bool) -> "Image.Image | NDArray[np.generic]":
-    """Read an image, or an array if the file's name ends in .npy or .npz.
+def read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Pixels":
+    """Read an image, or an array if the file is one of NumPy's.
 
     Args:
         suffix: the ending of the file's name, with its dot.
@@ -130,16 +70,115 @@ def read(file: Path | IO[bytes], suffix: str, upright: bool) -> "Image.Image | N
     Raises:
         OSError: it cannot be read.
     """
-    if suffix.lower() in ARRAY_SUFFIXES:
-        return load_array(file)
-    image = load(file)
-    return turned_upright(image) if upright else image
+    return _read(_reopenable(source), suffix, upright)[0]
 
 
-def frame_count(source: Path) -> int:
-    """The number of images in a file."""
-    with Image.open(source) as image:
+def read_to_encode(source: Path | IO[bytes], suffix: str, upright: bool) -> "tuple[Pixels, str]":
+    """As `read`, and a note if the file holds more images than the one that is read, empty otherwise.
+
+    Raises:
+        OSError: also if it is an .inr file.
+    """
+    source = _reopenable(source)
+    pixels, file_format = _read(source, suffix, upright)
+    if file_format == FORMAT:
+        raise OSError(formats.ALREADY_INR)
+    frames = _frame_count(source) if file_format else 1
+    return pixels, f"the first of its {frames} images is stored" if frames > 1 else ""
+
+
+def _reopenable(source: Path | IO[bytes]) -> Path | IO[bytes]:
+    """The source, or its bytes if it is a pipe, which cannot be opened twice."""
+    return io.BytesIO(read_bytes(source)) if isinstance(source, Path) and is_stream(source) else source
+
+
+def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "tuple[Pixels, str | None]":
+    """The image or array, and Pillow's name of its format."""
+    if suffix.lower() in formats.ARRAY_SUFFIXES or (not suffix and formats.is_array_data(_prefix(source))):
+        return load_array(source), None
+    image = load(source, suffix)
+    return turned_upright(image) if upright else image, image.format
+
+
+def _prefix(source: Path | IO[bytes]) -> bytes:
+    if isinstance(source, Path):
+        return read_bytes(source, formats.PREFIX_BYTES)
+    source.seek(0)
+    prefix = source.read(formats.PREFIX_BYTES)
+    source.seek(0)
+    return prefix
+
+
+def load(source: Path | IO[bytes], suffix: str = "") -> Image.Image:
+    """Load the image in a file, the first one of several.
+
+    Args:
+        suffix: ending of the file's name, if the source is not a path.
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _of_image(source, suffix, _loaded)
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Width and height of the image in a file, without its pixels.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return _of_image(path, "", lambda image: image.size)
+
+
+def _loaded(image: Image.Image) -> Image.Image:
+    image.load()
+    read_directories(image)
+    return image
+
+
+def _of_image(source: Path | IO[bytes], suffix: str, work: Callable[[Image.Image], _Result]) -> _Result:
+    """What a function returns for an open image."""
+    source = _reopenable(source)
+    suffix = suffix or (source.suffix if isinstance(source, Path) else "")
+    if formats.is_unopened_raw(suffix):
+        raise OSError(formats.RAW_ADVICE)
+    if formats.is_inr_name(f"_{suffix}") and _prefix(source).startswith(INRIMAGE):
+        raise OSError(INRIMAGE_COMPLAINT)  # which Pillow would say in a warning
+    try:
+        with _opened(source, suffix) as image:
+            return work(image)
+    except (OSError, Image.DecompressionBombError):
+        raise
+    except Exception as error:  # Pillow's plugins raise all kinds of errors for damaged files
+        with _as_file(source) as file:
+            raise OSError(formats.tiff_advice(file) or f"cannot be read: {_told(error)}") from error
+
+
+def _opened(source: Path | IO[bytes], suffix: str) -> Image.Image:
+    """Open an image with Pillow or one of its plugins, which may be installed although nobody has imported it."""
+    try:
+        return Image.open(source)
+    except UnidentifiedImageError as error:
+        if not str(error).startswith("cannot identify"):
+            raise  # it says more
+        if formats.register_plugin(suffix, _prefix(source)):
+            with contextlib.suppress(UnidentifiedImageError):
+                return Image.open(source)
+        with _as_file(source) as file:
+            raise OSError(formats.why_not_opened(suffix, file)) from error
+
+
+def _as_file(source: Path | IO[bytes]) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if isinstance(source, Path):
+        return source.open("rb")
+    source.seek(0)
+    return contextlib.nullcontext(source)
+
+
+def _frame_count(source: Path | IO[bytes]) -> int:
+    """The number of images in a file; 1 if it cannot be counted because a later one is damaged."""
+    with contextlib.suppress(Exception), Image.open(source) as image:
         return getattr(image, "n_frames", 1)
+    return 1
 
 
 def load_array(source: Path | IO[bytes]) -> "NDArray[np.generic]":
@@ -150,6 +189,9 @@ def load_array(source: Path | IO[bytes]) -> "NDArray[np.generic]":
     """
     import numpy as np
 
+    prefix = _prefix(source)
+    if not formats.is_array_data(prefix):  # NumPy would advise to load it as a pickle
+        raise OSError("cannot be read: not one of NumPy's files" if prefix else "the file is empty")
     try:
         loaded = np.load(source, allow_pickle=False)
         if isinstance(loaded, np.lib.npyio.NpzFile):
@@ -160,7 +202,7 @@ def load_array(source: Path | IO[bytes]) -> "NDArray[np.generic]":
     except OSError:
         raise
     except Exception as error:  # NumPy raises all kinds of errors for damaged files
-        raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
+        raise OSError(f"cannot be read: {_told(error)}") from error
     array: NDArray[np.generic] = loaded
     return array
 
@@ -169,5 +211,8 @@ def reason(error: BaseException) -> str:
     """The message of an error, without the number and path that the system adds."""
     if isinstance(error, UnidentifiedImageError) and str(error).startswith("cannot identify"):
         return "not an image that Pillow can open"  # Pillow's message repeats the path
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return text or type(error).__name__
+    return (error.strerror if isinstance(error, OSError) else "") or _told(error)
+
+
+def _told(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -208,8 +208,12 @@ def detailed_region(image: Image.Image) -> tuple[int, int, int, int]:
     return left, top, left + width, top + height
 
 
-def picture(original: Image.Image, results: Sequence[Result]) -> bytes:
-    """Draw the original and all results, each whole and below it its most detailed region enlarged, as a PNG."""
+def picture(original: Image.Image, results: Sequence[Result], file_format: str = "png") -> bytes:
+    """Draw the original and all results, each whole and below it its most detailed region enlarged.
+
+    Args:
+        file_format: matplotlib's name of the picture's format.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -233,7 +237,7 @@ def picture(original: Image.Image, results: Sequence[Result]) -> bytes:
         _frame(whole, box)
         _show(crop, image.crop(box), "nearest")
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    figure.savefig(stream, format=file_format)
     return stream.getvalue()
 
 

@@ -29,14 +29,16 @@ def view(
     original: NDArray[Any] | None,
     *,
     title: str,
+    file_format: str = "png",
 ) -> bytes:
-    """Draw a file as a PNG.
+    """Draw a file as a picture.
 
     Args:
         file: its breakdown.
         pixels: the decoded image, shape (height, width, channels), possibly reduced.
         original: same shape, to show the error; None for no error.
         title: text at the top.
+        file_format: matplotlib's name of the picture's format.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -57,7 +59,7 @@ def view(
         middle[0].suptitle(file.model.histograms_title, fontsize=10)
     _draw_bits(bottom, file)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png")
+    figure.savefig(stream, format=file_format)
     return stream.getvalue()
 
 

@@ -62,8 +62,7 @@ def write(url: str, data: bytes) -> None:
 def expand(url: str) -> list[tuple[str, str]]:
     """List the files that a URL names: all files in and below a folder, or the matches of `s3://photos/**/*.jpg`.
 
-    Hidden files, and files in hidden folders, are left out: their names begin with a dot. A URL with http or https
-    always names one file.
+    A URL with http or https always names one file.
 
     Returns:
         Pairs, sorted: the URL of a file, and its path relative to the folder or to the part before the wildcards. If
@@ -82,7 +81,7 @@ def expand(url: str) -> list[tuple[str, str]]:
     below = [path.removeprefix(root).lstrip("/") for path in found]
     if base == url and below in ([], [""]):
         return [(url, PurePosixPath(root).name)]
-    return [(join(base, path), path) for path in sorted(below) if path and not _is_hidden(path)]
+    return [(join(base, path), path) for path in sorted(below) if path]
 
 
 def sizes(folder: str) -> dict[str, int]:
@@ -145,7 +144,3 @@ def _write_aside(system: Any, path: str, data: bytes) -> None:
 def before_wildcards(parts: Sequence[str]) -> Sequence[str]:
     """The parts of a path or a URL that precede the first one with a wildcard; all of them if there is none."""
     return list(takewhile(lambda part: not glob.has_magic(part), parts))
-
-
-def _is_hidden(path: str) -> bool:
-    return any(part.startswith(".") for part in path.split("/"))
