@@ -11,6 +11,7 @@ from PIL import Image
 from .errors import FormatError
 from .format.header import HEADER_MAX_BYTES, Box, Header, ModelHeader, Size
 from .format.metadata import NAMES, Metadata
+from .format.signature import EXTENSION
 from .imaging.pillow import check_pixels, to_samples
 from .imaging.region import check_box, check_size
 from .models import reader
@@ -169,7 +170,15 @@ def _read(source: Source, count: int = -1) -> bytes:
 def save(image: "ImageLike", path: str | os.PathLike[str], **options: Any) -> None:
     """Encode an image into a file, which appears whole or not at all: an older one stays until the new one is ready.
 
-    Args and Raises: as `encode`; OSError also when the file cannot be written.
+    Args:
+        path: of the file, which ends in .inr or has no ending.
+        image, options: as for `encode`.
+    Raises:
+        As `encode`; ValueError also for another ending, by which other programs would take the file for what it is not;
+        OSError also when the file cannot be written.
     """
+    ending = Path(path).suffix
+    if ending.lower() not in ("", EXTENSION):
+        raise ValueError(f"{os.fspath(path)} must end in {EXTENSION}, not in {ending}: other programs go by the ending")
     atomic.check_writable(Path(path))
     atomic.write_atomically(Path(path), encode(image, **options))

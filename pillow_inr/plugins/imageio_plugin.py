@@ -27,6 +27,7 @@ from ..imaging.pillow import mode_of
 from ..imaging.samples import Samples
 from ..models import reader
 from ..storage import atomic
+from .pillow import check_writable
 
 _VOLUMES = (ImageMode.single_volume, ImageMode.multi_volume)
 
@@ -114,6 +115,8 @@ class InrPlugin(PluginV3):  # type: ignore[misc]  # imageio has no types
         path = Path(self.request.get_local_filename()) if self.request._uri_type == URI_FILENAME else None
         if path:
             atomic.check_writable(path)
+        else:
+            check_writable(self.request.get_file())
         if isinstance(ndimage, list | tuple) or is_batch:
             if len(ndimage) != 1:
                 raise ValueError(f"an .inr file holds one image, got {len(ndimage)}")

@@ -200,6 +200,7 @@ def save(image: Image.Image, fp: IO[bytes]) -> None:
     from ..options import EncodeOptions, wishes
 
     options = EncodeOptions.from_keywords(wishes(image.encoderinfo, image.info))
+    check_writable(fp)
     source = api.source_image(image, image.encoderinfo)
     try:
         data = api.encode_source(source, options).data
@@ -207,6 +208,25 @@ def save(image: Image.Image, fp: IO[bytes]) -> None:
         raise OSError(f"cannot write INR: {error}") from error
     # Written in one piece at the end, so that an error leaves nothing half-written.
     fp.write(data)
+
+
+def check_writable(fp: IO[bytes]) -> None:
+    """Check, before a long fit, that a file object takes bytes; with the errors that its `write` would raise.
+
+    Raises:
+        TypeError: it has no `write`, or is open for text.
+        ValueError: it is closed.
+        io.UnsupportedOperation: it is open for reading only.
+    """
+    if not callable(getattr(fp, "write", None)):
+        raise TypeError(f"expected a path or a file open for writing, got {fp!r}")
+    if getattr(fp, "closed", False):
+        raise ValueError("I/O operation on closed file")
+    writable = getattr(fp, "writable", None)
+    if callable(writable) and not writable():
+        raise io.UnsupportedOperation("the file is not open for writing")
+    if hasattr(fp, "encoding"):  # also wrappers of text files, such as those of tempfile and codecs
+        raise TypeError("an .inr file is bytes, but this file is open for text: open it in binary mode")
 
 
 def save_all(image: Image.Image, fp: IO[bytes]) -> None:

@@ -4,14 +4,18 @@ This keeps the import fast, and it has to be so: pillow_inr may be imported whil
 is only half imported.
 """
 
+import sys
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
 
 from ..format.signature import EXTENSION, FORMAT, INRIMAGE, INRIMAGE_COMPLAINT, MAGIC, MIME
+from . import import_hook
 
 if TYPE_CHECKING:
     from PIL import ImageFile
+
+_MIMETYPES = "mimetypes"
 
 
 def register() -> None:
@@ -21,6 +25,7 @@ def register() -> None:
     Image.register_save_all(FORMAT, _save_all)
     Image.register_extension(FORMAT, EXTENSION)
     Image.register_mime(FORMAT, MIME)
+    import_hook.after_import([_MIMETYPES], _add_mime_type)
 
 
 def unregister() -> None:
@@ -32,6 +37,23 @@ def unregister() -> None:
         registry.pop(FORMAT, None)
     for extension in [extension for extension, name in Image.EXTENSION.items() if name == FORMAT]:
         del Image.EXTENSION[extension]
+    import_hook.cancel(_add_mime_type)
+    if _MIMETYPES in sys.modules:
+        _mimetypes().types_map.pop(EXTENSION, None)
+
+
+def _mimetypes() -> Any:
+    __import__(_MIMETYPES)  # if another thread is importing it, this waits
+    return sys.modules[_MIMETYPES]
+
+
+def _add_mime_type() -> None:
+    """Let `mimetypes` guess the type of .inr files; its own import takes milliseconds, so this waits for it."""
+    mimetypes = _mimetypes()
+    if mimetypes.inited:
+        mimetypes.add_type(MIME, EXTENSION)
+    else:
+        mimetypes.types_map[EXTENSION] = MIME  # the defaults, from which its first use makes the tables
 
 
 def _accept(prefix: bytes) -> bool | str:
