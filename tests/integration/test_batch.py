@@ -92,17 +92,21 @@ def test_folders_are_mirrored_and_names_kept_apart(folder: Path, tmp_path: Path,
 def test_sources_of_all_kinds_are_each_taken_once(folder: Path, tmp_path: Path) -> None:
     listed = tmp_path / "list.txt"
     listed.write_text(f"{folder / 'a.png'}\n\n{folder / 'trip'}\n")
-    names = [str(source.below) for source in planning.find([folder / "trip", f"@{listed}", str(folder / "*.jpg")])]
+    names = [
+        str(source.below) for source in planning.find([folder / "trip", f"@{listed}", str(folder / "*.jpg")]).sources
+    ]
     assert names == ["b.png", "c.webp", "damaged.png", "a.png", "a.jpg"]
-    assert [source.problem for source in planning.find(str(folder / "*.tif"))] == ["no image matches this pattern"]
-    urls = planning.find([f"file://{folder}", f"file://{folder}/**/*.webp"])
+    assert [source.problem for source in planning.find(str(folder / "*.tif")).sources] == [
+        "no image matches this pattern"
+    ]
+    urls = planning.find([f"file://{folder}", f"file://{folder}/**/*.webp"]).sources
     assert [str(source.below) for source in urls] == ["a.jpg", "a.png", "trip/b.png", "trip/c.webp", "trip/damaged.png"]
 
 
 def test_a_manifest_is_a_list_of_sources(folder: Path, tmp_path: Path, fake: FakeRun) -> None:
     planning.encode_many(folder, tmp_path / "out")
-    again = planning.find(f"@{tmp_path / 'out' / 'manifest.jsonl'}")
-    assert {source.path for source in again} == {source.path for source in planning.find(folder)}
+    again = planning.find(f"@{tmp_path / 'out' / 'manifest.jsonl'}").sources
+    assert {source.path for source in again} == {source.path for source in planning.find(folder).sources}
 
 
 def test_what_is_finished_is_left_alone(folder: Path, tmp_path: Path, fake: FakeRun) -> None:

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import pillow_inr
-from pillow_inr import api
+from pillow_inr import api, codec
 from pillow_inr.errors import FormatError
 from tests.support.checks import QUICK, VECTORS, gradient
+from tests.support.fits import no_fit  # noqa: F401
 
 RGB = VECTORS / "rgb.inr"
 
@@ -56,6 +57,24 @@ def test_encode_takes_arrays_and_images() -> None:
     assert pillow_inr.read_header(data).size == (12, 9)
     grey = pillow_inr.encode(image[:, :, 0], **QUICK)
     assert pillow_inr.decode(grey).shape == (9, 12)
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.inr.bak", "x.INRX", "archive.2024"])
+def test_save_refuses_other_endings_before_the_fit(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("this is the fit")
+
+    monkeypatch.setattr(codec, "encode_source", never)
+    with pytest.raises(ValueError, match=r"must end in \.inr"):
+        pillow_inr.save(gradient(12, 9), tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("no_fit")
+@pytest.mark.parametrize("name", ["x.inr", "x.INR", "no_ending", "a.b.inr"])
+def test_save_takes_its_own_ending_or_none(name: str, tmp_path: Path) -> None:
+    pillow_inr.save(gradient(12, 9), tmp_path / name)
+    assert pillow_inr.decode(tmp_path / name).shape == (9, 12, 3)
 
 
 @pytest.mark.keras

@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("click")
 
@@ -125,12 +127,38 @@ def test_bad_options_end_with_code_2(bad: list[str]) -> None:
     assert run("batch", "a").exit_code == 2
 
 
-@pytest.mark.usefixtures("no_fit")
-def test_a_folder_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # In this process, whose threads stay as they are.
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch, no_fit: None) -> None:  # noqa: F811
+    """Batches without processes and fits; the threads of this process stay as they are."""
     monkeypatch.setattr(local, "run", lambda tasks, processes: map(worker.work, tasks))
     for limit in ("limit_threads", "_limit_tensorflow"):
         monkeypatch.setattr(worker, limit, lambda threads: None)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_last_line_counts_every_file(tmp_path: Path) -> None:
+    photos = photographs(tmp_path / "photos")
+    (photos / "empty.jpg").touch()
+    (photos / "a.HEIC").touch()
+    np.save(photos / "array.npy", np.zeros((4, 5), np.uint8))
+    Image.new("L", (4, 4)).save(photos / "two.gif", save_all=True, append_images=[Image.new("L", (4, 4), 9)])
+    result = run("batch", photos, photos / "b.png", "--out", tmp_path / "out", "-j", 1)
+    assert result.exit_code == 1
+    skipped = "2 hidden files, 1 not an image (.txt), 1 .inr file"
+    assert result.output.splitlines()[-1] == f"5 written, 2 failed, 4 skipped: {skipped}"
+    assert all(f"{photos / name}: " in result.output for name in ("empty.jpg", "a.HEIC"))
+    assert "the first of its 2 images is stored" in result.output
+    result = run("batch", photos, "--out", tmp_path / "out", "-j", 1)
+    assert result.output.splitlines()[-1] == f"0 written, 2 failed, 9 skipped: 5 finished before, {skipped}"
+    (photos / "sub").mkdir()
+    (photos / "sub" / "notes.txt").touch()
+    result = run("batch", photos / "sub", "--out", tmp_path / "sub", "-j", 1)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1] == "0 written, 0 failed, 1 skipped: 1 not an image (.txt)"
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_folder_twice(tmp_path: Path) -> None:
     photos, out = photographs(tmp_path / "photos"), tmp_path / "out"
     first = run("batch", photos, "--out", out, "-j", 1, *QUICK)
     assert first.exit_code == 0, first.output

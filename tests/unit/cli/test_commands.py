@@ -70,9 +70,10 @@ def test_damaged_inputs_of_other_formats_are_reported(tmp_path: Path) -> None:
 def test_the_input_itself_is_never_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "a.inr"
     path.write_bytes(RGB.read_bytes())
-    result = run("encode", path, "--force", *QUICK)
+    result = run("view", path, "-o", path, "--force")
     assert result.exit_code == 1
-    assert "the input itself" in result.output
+    Image.fromarray(gradient(12, 9)).save(tmp_path / "a.png")
+    assert "the input itself" in run("compare", tmp_path / "a.png", "-o", tmp_path / "a.png", "--force").output
     assert path.read_bytes() == RGB.read_bytes()
     assert "use encode" in run("decode", path, "-o", tmp_path / "b.inr").output
     assert run("decode", path, RGB, "-o", tmp_path / "b.png").exit_code == 2
@@ -154,11 +155,12 @@ def test_folders_keep_their_tree(tmp_path: Path, encoder: _Encoder) -> None:
     assert tree(tmp_path / "small") == {"b.inr", "grey.inr", "trip/a.inr"}
     lines = result.output.splitlines()
     assert [line.split()[0] for line in lines] == ["1/3", "2/3", "3/3", "3"]
-    assert lines[-1].startswith(f"3 of 3 files  {3 * RGB.stat().st_size:,} bytes")
+    skipped = "4 skipped: 2 hidden files, 1 not an image (.txt), 1 .inr file"
+    assert lines[-1].startswith(f"3 written, 0 failed, {skipped}; {3 * RGB.stat().st_size:,} bytes, ")
     result = run("encode", folder, "--out", tmp_path / "small")
     assert result.exit_code == 1
     assert result.output.count("--force") == 3
-    assert "3 failed" in result.output.splitlines()[-1]
+    assert result.output.splitlines()[-1].startswith("0 written, 3 failed, 4 skipped")
 
 
 def test_patterns(tmp_path: Path, encoder: _Encoder) -> None:
@@ -339,3 +341,25 @@ def test_learn_needs_images(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "no image" in result.output
     assert run("learn", VECTORS, "-o", RGB).exit_code == 1  # the output exists
+
+
+def test_learn_names_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pillow_inr.cli import learn
+    from pillow_inr.cli.running import Run
+    from pillow_inr.inputs import finding
+
+    photos = photographs(tmp_path / "photos")
+    (photos / "empty.jpg").touch()
+    cut = (photos / "b.png").read_bytes()[:-40]
+    (photos / "cut.png").write_bytes(cut)
+    images = Run(finding.find([str(photos)], finding.PICTURES))
+    paths = list(learn._sizes(images))
+    assert [path.name for path in paths] == ["b.png", "cut.png", "grey.jpg", "a.webp"]
+    pictures = learn._endless(images, paths, 0)
+    assert all(next(pictures).shape == (9, 12, 3) for _ in range(8))
+    assert images.summary("learned from").startswith("3 learned from, 2 failed, 4 skipped: ")
+    only_text = photos / "text"
+    only_text.mkdir()
+    (only_text / "a.txt").touch()
+    result = run("learn", only_text, "-o", tmp_path / "a.npz")
+    assert result.exit_code == 1 and "no image in this folder; 1 skipped" in result.output

@@ -47,7 +47,9 @@ def test_folders(tmp_path: Path) -> None:
     for name in ("a.inr", "below/b.inr"):
         (tmp_path / name).write_bytes(RGB.read_bytes())
     (tmp_path / "c.png").write_bytes(b"")
-    assert len(run("info", tmp_path).output.splitlines()) == 3
+    result = run("info", tmp_path)
+    assert len(result.stdout.splitlines()) == 3
+    assert result.stderr == "2 listed, 0 failed, 1 skipped: 1 not an .inr file (.png)\n"
 
 
 def test_listing_of_one_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import pillow_inr
+from pillow_inr import codec
 from pillow_inr.plugins import imageio_support
 
 iio = pytest.importorskip("imageio.v3")
@@ -92,3 +93,14 @@ def test_a_volume_is_not_taken_for_channels(tmp_path: Path, write) -> None:  # t
     with pytest.raises(ValueError, match="holds an image and no volume: write each plane"):
         write(tmp_path / "x.inr", volume if write is v2.volwrite else [volume])
     assert not (tmp_path / "x.inr").exists()
+
+
+def test_a_file_object_that_takes_no_bytes_is_refused_before_the_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("this is the fit")
+
+    monkeypatch.setattr(codec, "encode_source", never)
+    with (tmp_path / "x.inr").open("w") as file, pytest.raises(TypeError, match="binary mode"):
+        iio.imwrite(file, gradient(12, 9), plugin="inr", extension=".inr")

@@ -283,8 +283,9 @@ hook = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(hook)
 hook.install()
 hook.install()
-def waiting():
-    return sum(type(finder).__name__ == "AfterImport" and bool(finder.names) for finder in sys.meta_path)
+def waiting():  # for Pillow or imageio, as pillow_inr itself waits for mimetypes, too
+    names = [finder.names for finder in sys.meta_path if type(finder).__name__ == "AfterImport"]
+    return sum(bool(awaited) and "mimetypes" not in awaited for awaited in names)
 assert waiting() == 1
 """
 

@@ -1,11 +1,17 @@
 """The Pillow plugin against the real Pillow."""
 
+import codecs
 import copy
+import gzip
 import io
 import pickle
+import tempfile
+import types
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -333,6 +339,76 @@ def test_save_to_a_file_object(mode: str) -> None:
     with Image.open(stream) as image:
         image.load()
         assert (image.mode, image.size) == (mode, (12, 9))
+
+
+def _codecs_writer(path: Path) -> Any:
+    return codecs.open(str(path), "w", "utf-8")
+
+
+# ruff: noqa: SIM115 (the tests close what these open)
+UNWRITABLE: dict[str, tuple[Callable[[Path], Any], type[Exception]]] = {
+    "a text file": (lambda path: path.open("w"), TypeError),
+    "text in memory": (lambda path: io.StringIO(), TypeError),
+    "a temporary text file": (lambda path: tempfile.NamedTemporaryFile("w"), TypeError),
+    "a spooled text file": (lambda path: tempfile.SpooledTemporaryFile(mode="w"), TypeError),
+    "a writer of codecs": (_codecs_writer, TypeError),
+    "text over bytes": (lambda path: io.TextIOWrapper(io.BytesIO()), TypeError),
+    "a file open for reading": (lambda path: path.open("rb"), io.UnsupportedOperation),
+    "an unbuffered file open for reading": (lambda path: path.open("rb", buffering=0), io.UnsupportedOperation),
+    "a compressed file open for reading": (lambda path: gzip.open(path, "rb"), io.UnsupportedOperation),
+    "a reader over bytes": (lambda path: io.BufferedReader(io.BytesIO()), io.UnsupportedOperation),  # type: ignore[arg-type]
+    "a closed file": (lambda path: _closed(path.open("wb")), ValueError),
+    "closed bytes": (lambda path: _closed(io.BytesIO()), ValueError),
+    "no file": (lambda path: 7, TypeError),
+}
+
+
+def _closed(file: Any) -> Any:
+    file.close()
+    return file
+
+
+@pytest.mark.parametrize("kind", UNWRITABLE)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # codecs.open
+@pytest.mark.parametrize("save_all", [False, True])
+def test_a_file_object_that_takes_no_bytes_is_refused_before_the_fit(
+    kind: str, save_all: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("this is the fit")
+
+    monkeypatch.setattr(codec, "encode_source", never)
+    (tmp_path / "x").write_bytes(b"")
+    make, error = UNWRITABLE[kind]
+    file = make(tmp_path / "x")
+    try:
+        with pytest.raises(error):
+            Image.fromarray(gradient(12, 9)).save(file, "INR", save_all=save_all)
+    finally:
+        if hasattr(file, "close"):
+            file.close()
+
+
+@pytest.mark.usefixtures("no_fit")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: io.BytesIO(),
+        lambda path: path.open("wb"),
+        lambda path: path.open("wb", buffering=0),
+        lambda path: path.open("r+b"),
+        lambda path: gzip.open(path, "wb"),
+        lambda path: tempfile.NamedTemporaryFile(),
+        lambda path: tempfile.SpooledTemporaryFile(),
+        lambda path: types.SimpleNamespace(write=lambda data: len(data), flush=lambda: None),
+    ],
+)
+def test_every_file_object_that_takes_bytes_is_written(make: Callable[[Path], Any], tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    file = make(tmp_path / "x")
+    Image.fromarray(gradient(12, 9)).save(file, "INR")
+    if hasattr(file, "close"):
+        file.close()
 
 
 @pytest.mark.keras

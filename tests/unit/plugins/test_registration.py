@@ -82,15 +82,35 @@ def test_unregister_before_imageio_is_imported() -> None:
 import sys, pillow_inr
 def waiting():
     return [finder.names for finder in sys.meta_path if type(finder).__name__ == "AfterImport"]
-assert waiting() == [["imageio.config"]]
+assert waiting() == [["imageio.config"], ["mimetypes"]]
 pillow_inr.unregister()
-assert waiting() == [()]
+assert waiting() == [(), ()]
 {then}
 import imageio
 print(".inr" in imageio.config.known_extensions)
 """
     assert fresh(code.format(then="")) == "False"
     assert fresh(code.format(then="pillow_inr.register()")) == "True"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        "import pillow_inr, mimetypes",
+        "import mimetypes, pillow_inr",
+        "import mimetypes; mimetypes.init(); import pillow_inr",
+    ],
+)
+def test_mimetypes_knows_the_type_in_any_order(order: str) -> None:
+    guess = "print(mimetypes.guess_type('x.inr')[0], mimetypes.guess_type('a/X.INR')[0])"
+    assert fresh(f"{order}; {guess}") == "image/x-inr image/x-inr"
+    assert fresh(f"{order}; print(mimetypes.guess_extension('image/x-inr'))") == ".inr"
+    assert fresh(f"{order}; pillow_inr.unregister(); {guess}") == "None None"
+    assert fresh(f"{order}; pillow_inr.unregister(); pillow_inr.register(); {guess}") == "image/x-inr image/x-inr"
+
+
+def test_mimetypes_is_not_imported_for_it() -> None:
+    assert fresh("import sys, pillow_inr; print('mimetypes' in sys.modules)") == "False"
 
 
 def test_public_names_wait_until_they_are_used() -> None:
