@@ -79,10 +79,11 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
             with console.status(f"{codec.label} …"):
                 results.append(comparison.best_within(original, codec, stored.bytes))
         outputs.write(target, comparison.picture(original, results, picture_format(outputs.ending(target))), item)
-        if not quiet and not outputs.to_stdout:
-            _stdout().print(_comparison_table(results, original.size))
+        if not quiet:
+            tables = console if outputs.to_stdout else _stdout()
+            tables.print(_comparison_table(results, original.size))
             if any(result.too_large for result in results):
-                click.echo("* the smallest file of this format, larger than the .inr file")
+                tables.print("* the smallest file of this format, larger than the .inr file")
         console.print(files.shown(target))
 
     run.each(compare_one)
