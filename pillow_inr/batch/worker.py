@@ -108,11 +108,12 @@ def recorded_options(task: Task) -> dict[str, Any]:
 
 def _done(task: Task) -> Record:
     data = read(task.source)
-    image, note = sources.read_to_encode(io.BytesIO(data), PurePosixPath(task.source).suffix, upright=task.strip)
+    content = sources.read_to_encode(io.BytesIO(data), PurePosixPath(task.source).suffix, upright=task.strip)
+    kept = {**content.metadata, **dict.fromkeys(metadata.STRIPPED if task.strip else ())}
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        source = api.source_image(image, dict.fromkeys(metadata.STRIPPED) if task.strip else {})
+        source = api.source_image(content.pixels, kept)
         started = time.perf_counter()
         encoded = api.encode_source(source, EncodeOptions(**task.options))
     seconds = time.perf_counter() - started
@@ -131,7 +132,7 @@ def _done(task: Task) -> Record:
         bytes=len(encoded.data),
         seconds=round(seconds, 3),
         output_sha256=hashlib.sha256(encoded.data).hexdigest(),
-        warning="; ".join(filter(None, (note, *(str(warned.message) for warned in notes)))) or None,
+        warning="; ".join(filter(None, (content.note, *(str(warned.message) for warned in notes)))) or None,
         **figures,
         **_named(task),
     )

@@ -46,13 +46,13 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         if finding.is_inr(item.source):
             raise OSError(ALREADY_INR)
         target = outputs.target(item)
-        image, note = sources.read_to_encode(item.source, item.source.suffix, upright=strip)
-        if note:
-            console.print(f"{running.shown(item.source)}: {note}", style="yellow")
+        content = sources.read_to_encode(item.source, item.source.suffix, upright=strip)
+        if content.note:
+            console.print(f"{running.shown(item.source)}: {escape(content.note)}", style="yellow")
         start = time.perf_counter()
         title = f"{run.count}{item.source.name}"
-        dropped = STRIPPED if strip else ()
-        encoded = fitting.fit(image, options, title=title, console=console, left_out=dropped)
+        metadata = {**content.metadata, **dict.fromkeys(STRIPPED if strip else ())}
+        encoded = fitting.fit(content.pixels, options, title=title, console=console, metadata=metadata)
         seconds = time.perf_counter() - start
         outputs.write(target, encoded.data, item)
         written += len(encoded.data)

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,7 +121,7 @@ def fit(
     *,
     title: str,
     console: Console,
-    left_out: Sequence[str] = (),
+    metadata: Mapping[str, Any],
 ) -> "Encoded":
     """Encode an image, with a progress bar if messages go to a terminal.
 
@@ -130,7 +130,7 @@ def fit(
         options: of the encode.
         title: text before the bar and before warnings.
         console: where messages go.
-        left_out: names of metadata not to store.
+        metadata: as for `api.source_image`: None leaves out what the image has.
     """
     bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
@@ -140,7 +140,7 @@ def fit(
         warnings.catch_warnings(record=True) as notes,
     ):
         warnings.simplefilter("always", UserWarning)
-        source = api.source_image(image, dict.fromkeys(left_out))
+        source = api.source_image(image, metadata)
         encoded = in_background(lambda: api.encode_source(source, replace(options, progress=report)))
     for note in notes:
         console.print(f"{escape(title)}: {escape(str(note.message))}", style="yellow")

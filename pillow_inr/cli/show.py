@@ -101,7 +101,7 @@ def _inr_result(
 
     if inr is None:
         start = time.perf_counter()
-        data = fitting.fit(original, options, title="fitting", console=console, left_out=NAMES).data
+        data = fitting.fit(original, options, title="fitting", console=console, metadata=dict.fromkeys(NAMES)).data
         seconds = time.perf_counter() - start
         return comparison.measure(original, data, label=_LABEL, setting=setting, seconds=seconds)
     try:

@@ -4,12 +4,12 @@ PNG by TensorFlow, which every encode needs; TIFF by tifffile, if it is installe
 """
 
 import io
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from PIL import ImageFile
 from PIL.ExifTags import Base
 
+from ..imaging.orientation import samples_upright
 from ..runtime.tensorflow import decode_png
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ def is_reduced(image: ImageFile.ImageFile) -> bool:
     """Whether Pillow shows samples of another type than an opened file, not yet loaded, has."""
     if image.format == "TIFF":
         return _is_reduced_tiff(image)
-    tile = getattr(image, "tile", None) or [None]
     arguments = image.tile[0].args if image.tile else None
     if image.format == "PNG":
         return image.mode in _SHALLOW and isinstance(arguments, str) and arguments.endswith(";16B")
@@ -41,7 +40,10 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> "NDArray[np.generic] 
     """The samples of a file of which `is_reduced`, shape (height, width) or (height, width, channels).
 
     Returns:
-        None, after a warning that says what is lost, if no library for it is here.
+        None if no library for it is here (`loss`).
+    Raises:
+        OSError: the file is damaged.
+        BackendError: it is a PNG file, and TensorFlow is missing.
     """
     import numpy as np
 
@@ -52,15 +54,16 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> "NDArray[np.generic] 
         values = np.frombuffer(data, ">u2", offset=image.tile[0].offset).astype(np.float64)
         scaled = np.rint(values[: image.width * image.height * 3] * (0xFFFF / maximum))
         return scaled.astype(np.uint16).reshape(image.height, image.width, 3)
-    if image.format == "TIFF" and (samples := tiff_samples(data)) is not None:
-        return samples
-    hint = ": 'pip install tifffile' keeps them" if image.format == "TIFF" else ""
-    loss = {
-        "L": "its samples are stored as unsigned integers of 8 bits",
-        "I": "its samples are stored as signed integers",
-    }
-    warnings.warn(loss.get(image.mode, "8 bits of each sample are stored, not all that it has") + hint, stacklevel=2)
-    return None
+    samples = tiff_samples(data) if image.format == "TIFF" else None
+    # Pillow turns a TIFF upright as it loads it.
+    return None if samples is None else samples_upright(samples, image.getexif().get(Base.Orientation, 1))
+
+
+def loss(image: ImageFile.ImageFile) -> str:
+    """What the user should know of an image of which `is_reduced` and `samples_of` has nothing."""
+    changed = {"L": "its signed samples are read as unsigned", "I": "its unsigned samples are read as signed"}
+    text = changed.get(image.mode if image.format == "TIFF" else "", "Pillow reads 8 bits of its deeper samples")
+    return text + (": 'pip install tifffile' keeps them" if image.format == "TIFF" else "")
 
 
 def tiff_samples(data: bytes) -> "NDArray[np.generic] | None":

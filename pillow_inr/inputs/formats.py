@@ -127,6 +127,11 @@ def is_inr_data(prefix: bytes) -> bool:
     return prefix.startswith(MAGIC)
 
 
+def is_tiff_data(prefix: bytes) -> bool:
+    """Whether a file is a TIFF by its first bytes."""
+    return prefix.startswith(_TIFF_MAGIC)
+
+
 def is_image_data(path: Path, prefix: bytes) -> bool:
     """Whether a file is an image by its content: Pillow recognizes it, or a plugin for Pillow would."""
     if any(family.recognizes(prefix) for family in _FAMILIES):
@@ -195,8 +200,8 @@ def _family(suffix: str, prefix: bytes) -> _Family | None:
 def tiff_advice(file: IO[bytes]) -> str:
     """What to do with a TIFF of samples that Pillow has no mode for; empty if it is no such TIFF."""
     file.seek(0)
-    if file.read(PREFIX_BYTES).startswith(_TIFF_MAGIC) and (bands := _tiff_bands(file)):
-        return f"a TIFF of {bands}, for which Pillow has no mode: {_AS_ARRAY}, as tifffile reads them"
+    if is_tiff_data(file.read(PREFIX_BYTES)) and (bands := _tiff_bands(file)):
+        return f"a TIFF of {bands}, for which Pillow has no mode: pip install tifffile, or {_AS_ARRAY}"
     return ""
 
 

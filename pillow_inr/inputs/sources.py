@@ -4,17 +4,20 @@ import contextlib
 import io
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import BackendError, FitError
 from ..format.signature import FORMAT, INRIMAGE, INRIMAGE_COMPLAINT
 from ..imaging.exif_tags import read_directories
+from ..imaging.orientation import orientation_of, samples_upright
 from ..imaging.orientation import upright as turned_upright
-from . import formats
+from ..imaging.source_metadata import metadata_of
+from . import deep, formats
 from .finding import STDIN
 
 if TYPE_CHECKING:
@@ -24,6 +27,19 @@ if TYPE_CHECKING:
     Pixels = Image.Image | NDArray[np.generic]
 
 _Result = TypeVar("_Result")
+
+
+class Content(NamedTuple):
+    """What was read from a file."""
+
+    pixels: "Pixels"
+    file_format: str | None = None
+    """Pillow's name of the format; None if Pillow did not open it."""
+    metadata: Mapping[str, Any] = MappingProxyType({})
+    """By name, of an image that is given as an array; images have their own."""
+    note: str = ""
+    """What the user should know: that the file holds more, or that something is lost."""
+
 
 # Errors that a file or its content can cause. Any other error is a bug and shows its traceback.
 FILE_ERRORS = (OSError, ValueError, BackendError, FitError, MemoryError, Image.DecompressionBombError)
@@ -70,21 +86,22 @@ def read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Pixels":
     Raises:
         OSError: it cannot be read.
     """
-    return _read(_reopenable(source), suffix, upright)[0]
+    return _read(_reopenable(source), suffix, upright).pixels
 
 
-def read_to_encode(source: Path | IO[bytes], suffix: str, upright: bool) -> "tuple[Pixels, str]":
-    """As `read`, and a note if the file holds more images than the one that is read, empty otherwise.
+def read_to_encode(source: Path | IO[bytes], suffix: str, upright: bool) -> "Content":
+    """As `read`, with metadata and a note for the user.
 
     Raises:
         OSError: also if it is an .inr file.
     """
     source = _reopenable(source)
-    pixels, file_format = _read(source, suffix, upright)
-    if file_format == FORMAT:
+    content = _read(source, suffix, upright)
+    if content.file_format == FORMAT:
         raise OSError(formats.ALREADY_INR)
-    frames = _frame_count(source) if file_format else 1
-    return pixels, f"the first of its {frames} images is stored" if frames > 1 else ""
+    frames = _frame_count(source) if content.file_format else 1
+    note = f"the first of its {frames} images is stored" if frames > 1 else ""
+    return content._replace(note="; ".join(filter(None, (note, content.note))))
 
 
 def _reopenable(source: Path | IO[bytes]) -> Path | IO[bytes]:
@@ -92,12 +109,41 @@ def _reopenable(source: Path | IO[bytes]) -> Path | IO[bytes]:
     return io.BytesIO(read_bytes(source)) if isinstance(source, Path) and is_stream(source) else source
 
 
-def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "tuple[Pixels, str | None]":
-    """The image or array, and Pillow's name of its format."""
+def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Content":
     if suffix.lower() in formats.ARRAY_SUFFIXES or (not suffix and formats.is_array_data(_prefix(source))):
-        return load_array(source), None
-    image = load(source, suffix)
-    return turned_upright(image) if upright else image, image.format
+        return Content(load_array(source))
+    try:
+        return _of_image(source, suffix, lambda image: _content(image, source, upright))
+    except OSError:
+        # Pillow has no mode for bands and some sample types of TIFF.
+        if formats.is_tiff_data(_prefix(source)):
+            with contextlib.suppress(OSError):
+                if (samples := deep.tiff_samples(_whole(source))) is not None:
+                    return Content(samples)
+        raise
+
+
+def _content(image: Image.Image, source: Path | IO[bytes], upright: bool) -> "Content":
+    """An opened image, or its samples where Pillow would show other ones."""
+    assert isinstance(image, ImageFile.ImageFile)
+    if not deep.is_reduced(image):
+        return Content(_turned(_loaded(image), upright), image.format)
+    samples = deep.samples_of(image, _whole(source))
+    if samples is None:
+        return Content(_turned(_loaded(image), upright), image.format, note=deep.loss(image))
+    metadata = metadata_of(_loaded(image), {}, has_colours=samples.ndim == 3 and samples.shape[2] >= 3)
+    if upright:
+        samples = samples_upright(samples, orientation_of(metadata.exif, metadata.xmp))
+    return Content(samples, image.format, metadata.info())
+
+
+def _turned(image: Image.Image, upright: bool) -> Image.Image:
+    return turned_upright(image) if upright else image
+
+
+def _whole(source: Path | IO[bytes]) -> bytes:
+    with _as_file(source) as file:
+        return file.read()
 
 
 def _prefix(source: Path | IO[bytes]) -> bytes:

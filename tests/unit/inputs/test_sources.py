@@ -127,10 +127,10 @@ def test_an_inr_file_is_not_encoded_again(tmp_path: Path) -> None:
 def test_several_images_are_noted_even_if_later_ones_are_damaged(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert sources.read_to_encode(tmp_path / "a.gif", ".gif", False)[1] == "the first of its 3 images is stored"
-    assert sources.read_to_encode(io.BytesIO((tmp_path / "a.gif").read_bytes()), ".gif", False)[1]
+    assert sources.read_to_encode(tmp_path / "a.gif", ".gif", False).note == "the first of its 3 images is stored"
+    assert sources.read_to_encode(io.BytesIO((tmp_path / "a.gif").read_bytes()), ".gif", False).note
     frames[0].save(tmp_path / "a.png")
-    assert sources.read_to_encode(tmp_path / "a.png", ".png", False)[1] == ""
+    assert sources.read_to_encode(tmp_path / "a.png", ".png", False).note == ""
 
 
 def test_an_array_in_a_pipe_is_recognized_by_its_content() -> None:
@@ -138,5 +138,5 @@ def test_an_array_in_a_pipe_is_recognized_by_its_content() -> None:
         stream = io.BytesIO()
         save(stream, np.arange(6, dtype=np.uint8).reshape(2, 3))  # type: ignore[operator]
         stream.seek(0)
-        pixels, note = sources.read_to_encode(stream, "", False)
+        content = sources.read_to_encode(stream, "", False)
         assert np.asarray(pixels).tolist() == [[0, 1, 2], [3, 4, 5]] and note == ""
