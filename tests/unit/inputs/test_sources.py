@@ -139,4 +139,4 @@ def test_an_array_in_a_pipe_is_recognized_by_its_content() -> None:
         save(stream, np.arange(6, dtype=np.uint8).reshape(2, 3))  # type: ignore[operator]
         stream.seek(0)
         content = sources.read_to_encode(stream, "", False)
-        assert np.asarray(pixels).tolist() == [[0, 1, 2], [3, 4, 5]] and note == ""
+        assert (np.asarray(content.pixels).tolist(), content.note) == ([[0, 1, 2], [3, 4, 5]], "")

@@ -1,0 +1,152 @@
+"""Samples of more than 8 bits, of other types, or in bands: kept where an array can hold them, named where not."""
+
+import io
+import struct
+import sys
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from pillow_inr.inputs import deep, sources
+
+COLOURS = np.random.default_rng(0).integers(0, 65536, (5, 6, 3)).astype(np.uint16)
+ALPHA = np.concatenate([COLOURS, COLOURS[..., :1]], axis=-1)
+
+
+def _png(samples: NDArray[np.uint16], *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of 16 bits by hand: Pillow writes none."""
+    height, width, channels = samples.shape
+    kind = {2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    packed = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def _tiff(samples: NDArray[Any], **options: Any) -> bytes:
+    tifffile = pytest.importorskip("tifffile")
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, samples, **options)
+    return stream.getvalue()
+
+
+def _ppm(samples: NDArray[np.uint16], white: int) -> bytes:
+    return b"P6\n6 5\n%d\n" % white + samples.astype(">u2").tobytes()
+
+
+def _content(data: bytes) -> sources.Content:
+    return sources.read_to_encode(io.BytesIO(data), "", upright=False)
+
+
+@pytest.mark.keras
+@pytest.mark.quick
+@pytest.mark.parametrize("samples", [COLOURS, ALPHA, COLOURS[..., :2]], ids=["RGB", "RGBA", "LA"])
+def test_16_bit_png_keeps_its_bits(samples: NDArray[np.uint16]) -> None:
+    content = _content(_png(samples, (b"tEXt", b"Comment\0deep")))
+    np.testing.assert_array_equal(content.pixels, samples)
+    assert (content.note, content.metadata) == ("", {"comment": b"deep"})
+
+
+@pytest.mark.keras
+def test_the_transparent_colour_of_a_16_bit_png_becomes_alpha() -> None:
+    key = struct.pack(">HHH", *COLOURS[1, 2].tolist())
+    pixels = np.asarray(_content(_png(COLOURS, (b"tRNS", key))).pixels)
+    np.testing.assert_array_equal(pixels[..., :3], COLOURS)
+    assert np.argwhere(pixels[..., 3] == 0).tolist() == [[1, 2]]
+    assert set(pixels[..., 3].ravel().tolist()) == {0, 65535}
+
+
+@pytest.mark.keras
+def test_a_damaged_16_bit_png_is_an_error_of_the_file() -> None:
+    data = _png(COLOURS)
+    with pytest.raises(OSError, match=r"damaged|truncated|cut off"):
+        _content(data[:-40])
+
+
+@pytest.mark.parametrize(
+    ("samples", "options"),
+    [
+        (COLOURS, {"photometric": "rgb"}),
+        (COLOURS, {"photometric": "rgb", "compression": "zlib"}),
+        (COLOURS, {"photometric": "rgb", "byteorder": ">"}),
+        (ALPHA, {"photometric": "rgb", "extrasamples": ["unassalpha"]}),
+        (COLOURS.astype(np.float32), {"photometric": "rgb"}),
+        (np.concatenate([ALPHA, COLOURS[..., :1]], axis=-1), {"photometric": "minisblack", "planarconfig": "contig"}),
+        (COLOURS[..., 0].astype(np.int8), {}),
+        (COLOURS[..., 0].astype(np.uint32) + 2**31, {}),
+        (COLOURS[..., 0].astype(np.float64), {}),
+    ],
+)
+def test_tiff_keeps_its_sample_type(samples: NDArray[Any], options: dict[str, Any]) -> None:
+    content = _content(_tiff(samples, **options))
+    np.testing.assert_array_equal(content.pixels, samples)
+    assert np.asarray(content.pixels).dtype == samples.dtype
+    assert content.note == ""
+
+
+def test_planes_of_a_tiff_become_channels() -> None:
+    planes = np.moveaxis(COLOURS, -1, 0).copy()
+    content = _content(_tiff(planes, photometric="rgb", planarconfig="separate"))
+    np.testing.assert_array_equal(content.pixels, COLOURS)
+
+
+def test_a_deep_tiff_is_turned_upright_as_pillow_turns_a_shallow_one() -> None:
+    turned = {"photometric": "rgb", "extratags": [(274, "H", 1, 6, True)]}
+    levels = (COLOURS >> 8).astype(np.uint8)
+    shallow = np.asarray(_content(_tiff(levels, **turned)).pixels)
+    assert shallow.shape == (6, 5, 3)
+    np.testing.assert_array_equal(np.asarray(_content(_tiff(COLOURS, **turned)).pixels) >> 8, shallow)
+
+
+@pytest.mark.parametrize("white", [65535, 4095])
+def test_deep_ppm_is_scaled_as_pillow_scales_pgm(white: int) -> None:
+    samples = COLOURS if white == 65535 else COLOURS >> 4
+    pixels = np.asarray(_content(_ppm(samples, white)).pixels)
+    np.testing.assert_array_equal(pixels, np.rint(samples * (65535 / white)))
+    assert pixels.dtype == np.uint16
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16", "I", "F", "CMYK", "P", "1"])
+def test_what_pillow_holds_is_left_to_pillow(mode: str) -> None:
+    for name in ("PNG", "TIFF", "PPM", "JPEG2000"):
+        stream = io.BytesIO()
+        try:
+            Image.new(mode, (3, 2)).save(stream, name)
+        except (OSError, KeyError):
+            continue
+        with Image.open(stream) as image:
+            assert not deep.is_reduced(image)  # type: ignore[arg-type]
+
+
+def test_a_loss_is_named_where_no_library_reads_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "Pillow reads 8 bits of its deeper samples: 'pip install tifffile' keeps them": _tiff(
+            COLOURS, photometric="rgb"
+        ),
+        "its signed samples are read as unsigned: 'pip install tifffile' keeps them": _tiff(
+            COLOURS[..., 0].astype(np.int8)
+        ),
+        "its unsigned samples are read as signed: 'pip install tifffile' keeps them": _tiff(
+            COLOURS[..., 0].astype(np.uint32)
+        ),
+    }
+    bands = _tiff(np.zeros((5, 6, 5), np.uint8), photometric="minisblack", planarconfig="contig")
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    for note, data in files.items():
+        content = _content(data)
+        assert isinstance(content.pixels, Image.Image)
+        assert content.note == note
+    with pytest.raises(OSError, match=r"5 bands of 8 bits.*pip install tifffile, or store its samples as an array"):
+        _content(bands)
+
+
+def test_deep_jpeg2000_is_named() -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    assert _content(imagecodecs.jpeg2k_encode(COLOURS, level=0)).note == "Pillow reads 8 bits of its deeper samples"
