@@ -1,6 +1,7 @@
 """The model "auto": the pyramid, or the SIREN where that gives the better file; and the file of a single colour."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ..encoding.source_image import BudgetError, Encoded, SourceImage
 from ..errors import FitError
@@ -16,6 +17,10 @@ from .siren import encoder as siren_encoder
 SMALL_PIXELS = 128 * 128
 SMALL_BYTES = 4096
 SMALL_BPP = 0.2
+# A small image gets one full fit only. Brief ones show which model it is to be: the pyramid's of this many steps, and
+# the SIREN's, times the factor by which a full fit lowers the pyramid's loss more (docs/experiments.md section 16).
+PROBE_STEPS = 100
+PROBE_FACTOR = 1.1
 
 
 def encode(job: EncodeJob) -> Encoded:
@@ -25,6 +30,8 @@ def encode(job: EncodeJob) -> Encoded:
         flat = encode_single_colour(source)
         if len(flat.data) <= (budget_bytes(options, source.size) or len(flat.data)):
             return flat
+    if _has_race(job):
+        return _race(job)
     pyramids = deadline.part(0.5) if source.pixels <= SMALL_PIXELS else deadline
     try:
         trial = pyramid_encoder.fit_and_pack(job._replace(deadline=pyramids))
@@ -37,6 +44,37 @@ def encode(job: EncodeJob) -> Encoded:
     except (BudgetError, FitError):
         return trial.file
     return min(trial.file, siren or trial.file, key=_cost(source, options))
+
+
+def _has_race(job: EncodeJob) -> bool:
+    """Whether brief fits can tell which model a full fit should have: of a small image, without a goal to search for."""
+    source, options, _ = job
+    has_goal = options.psnr is not None or budget_bytes(options, source.size) is not None
+    return source.pixels <= SMALL_PIXELS and not has_goal and pyramid_encoder.steps(job) > 2 * PROBE_STEPS
+
+
+def _race(job: EncodeJob) -> Encoded:
+    """Fit both models briefly and the more promising one in full; the best of these files."""
+    source, options, deadline = job
+    brief = job._replace(options=replace(options, steps=PROBE_STEPS), deadline=deadline.part(0.2))
+    rd_lambda = image_rd_lambda(options, source.channels, source.pixels)
+    try:
+        probe = pyramid_encoder.fit_and_pack(brief)
+    except FitError as error:
+        return _siren_or(job, error)
+    loss = probe.file.loss(rd_lambda, source.pixels)
+    try:
+        siren = siren_encoder.try_simple(job, rd_lambda, loss)
+        files = [probe.file]
+        if siren is not None:
+            files.append(siren.file)
+        if siren is not None and PROBE_FACTOR * siren.loss < loss:
+            files.append(siren_encoder.finish_simple(job, siren))
+        else:
+            files.append(pyramid_encoder.encode(job))
+    except FitError:
+        return probe.file
+    return min(files, key=_cost(source, options))
 
 
 def encode_single_colour(source: SourceImage) -> Encoded:
@@ -56,7 +94,8 @@ def _siren_against(trial: Trial, job: EncodeJob) -> Encoded | None:
     """A SIREN's file of what may be a simple image; None if it is not."""
     rival = trial.file.loss(trial.rd_lambda, job.source.pixels)
     if job.options.psnr is None and budget_bytes(job.options, job.source.size) is None:
-        return siren_encoder.encode_simple(job, trial.rd_lambda, rival)
+        simple = siren_encoder.try_simple(job, trial.rd_lambda, rival)
+        return simple and siren_encoder.finish_simple(job, simple)
     if siren_encoder.may_be_simple(job, trial.rd_lambda, rival):
         return siren_encoder.encode(job)
     return None

@@ -8,17 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import BackendError
+from . import quiet
 
 
 @contextmanager
 def needs_keras(what: str) -> Iterator[None]:
-    """Turn a failing import in this context into a BackendError that says what needs it.
+    """Turn a failing import in this context into a BackendError that says what needs it; see also `quiet`.
 
     Args:
         what: begins the sentence, such as "fitting a network".
     """
     try:
-        yield
+        with quiet.importing():
+            yield
     except ImportError as error:
         raise BackendError(f"{what} needs Keras on TensorFlow, which cannot be imported here: {error}") from error
 
@@ -53,8 +55,10 @@ def device_name(device: str | None) -> str:
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         raise BackendError("a network cannot be fitted inside a TensorFlow graph, function or distribution strategy")
     if device is None:
-        return str(tf.identity(tf.zeros(())).device)  # where TensorFlow puts what nobody has placed
-    names = [logical.name for logical in tf.config.list_logical_devices()]
+        with quiet.first_use():
+            return str(tf.identity(tf.zeros(())).device)  # where TensorFlow puts what nobody has placed
+    with quiet.first_use():
+        names = [logical.name for logical in tf.config.list_logical_devices()]
     wanted = device.upper().removeprefix("/").removeprefix("DEVICE:")
     wanted = wanted if ":" in wanted else f"{wanted}:0"
     for name in names:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -39,6 +39,9 @@ PSNR_DOUBLINGS_MAX = 3.0
 # loss up to which the narrowest network counts as a match.
 SIMPLE_WIDTHS = (8, 16, 32, 64, 96, 128, 192)
 SIMPLE_STEPS = 600
+# In images of at most this many pixels wider networks take more bits than they save; these widths share one program.
+SMALL_PIXELS = 128 * 128
+SMALL_WIDTHS = SIMPLE_WIDTHS[:3]
 SIMPLE_LOSS = 2.0
 # Quantization step of a single colour, normalized samples: 64 steps between two levels of 8 bits.
 FLAT_STEP = 2.0**-14
@@ -75,15 +78,30 @@ def encode_flat(source: SourceImage) -> Encoded:
 
 
 def may_be_simple(job: EncodeJob, rd_lambda: float, rival: float) -> bool:
-    """Whether the narrowest network, fitted briefly, comes near another file's loss; see `encode_simple`."""
+    """Whether the narrowest network, fitted briefly, comes near another file's loss; see `try_simple`."""
     file, _ = _brief(job, SIMPLE_WIDTHS[0], rd_lambda)
     return file.loss(rd_lambda, job.source.pixels) <= SIMPLE_LOSS * rival
 
 
-def encode_simple(job: EncodeJob, rd_lambda: float, rival: float) -> Encoded | None:
+@dataclass(frozen=True)
+class SimpleTrial:
+    """A SIREN of the width that suits an image, fitted briefly."""
+
+    file: Encoded
+    plan: Plan
+    """Of a full fit."""
+    loss: float
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a full fit would take no more steps."""
+        return self.plan.steps <= SIMPLE_STEPS
+
+
+def try_simple(job: EncodeJob, rd_lambda: float, rival: float) -> SimpleTrial | None:
     """The best of a few SIRENs for an image that may be simple: flat, smooth, an icon.
 
-    Each width is fitted briefly, the narrowest first; when the next one no longer pays, the best gets a full fit.
+    Each width is fitted briefly, the narrowest first, until the next one no longer pays.
 
     Args:
         job: the image; `rd_lambda` takes the place of the options' quality and goals.
@@ -95,22 +113,25 @@ def encode_simple(job: EncodeJob, rd_lambda: float, rival: float) -> Encoded | N
         BackendError: TensorFlow is missing or not usable.
         FitError: a fit diverged.
     """
-    source, options, deadline = job
-    best: tuple[float, Encoded, Plan] | None = None
-    for width in SIMPLE_WIDTHS:
+    best: SimpleTrial | None = None
+    for width in SMALL_WIDTHS if job.source.pixels <= SMALL_PIXELS else SIMPLE_WIDTHS:
         file, plan = _brief(job, width, rd_lambda)
-        loss = file.loss(rd_lambda, source.pixels)
+        loss = file.loss(rd_lambda, job.source.pixels)
         if best is None and loss > SIMPLE_LOSS * rival:
             return None
-        if best is not None and loss >= best[0]:
+        if best is not None and loss >= best.loss:
             break
-        best = loss, file, plan
-    assert best is not None
-    loss, file, plan = best
-    if plan.steps <= SIMPLE_STEPS or deadline.is_over:
-        return file
-    longer = _encode_plan(source, plan, options, deadline).file
-    return min(file, longer, key=lambda file: file.loss(rd_lambda, source.pixels))
+        best = SimpleTrial(file, plan, loss)
+    return best
+
+
+def finish_simple(job: EncodeJob, trial: SimpleTrial) -> Encoded:
+    """The better file of a trial and of the full fit that it stands for; errors as in `try_simple`."""
+    source, options, deadline = job
+    if trial.is_full or deadline.is_over:
+        return trial.file
+    longer = _encode_plan(source, trial.plan, options, deadline).file
+    return longer if longer.loss(trial.plan.rd_lambda, source.pixels) < trial.loss else trial.file
 
 
 def _brief(job: EncodeJob, width: int, rd_lambda: float) -> tuple[Encoded, Plan]:

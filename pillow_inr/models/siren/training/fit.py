@@ -37,6 +37,14 @@ JUDGED_AT = 0.1
 JUDGED_STEPS = 150
 # Least number of calls of a fit with a budget: the rate is steered between calls.
 BUDGET_CALLS = 100
+# Narrow networks for images of at most this many pixels share a trainer, which is compiled for this width, number of
+# channels, length and number of pixels in an optimizer step: compiling takes longer than the whole fit of an icon
+# (docs/experiments.md section 16).
+SMALL_PIXELS = 128 * 128
+PADDED_WIDTH = 32
+PADDED_CHANNELS = 4
+PADDED_SIDE = 128
+PADDED_BATCH = 1024
 # The ratio of frequencies in a trainer's key: nothing compiled depends on it.
 ANY_FREQUENCY_RATIO = 100
 
@@ -81,8 +89,7 @@ def fit(
             divisor = 2.0**attempt
             learning_rate = peak_learning_rate(architecture.width) / math.sqrt(divisor)
             weight_decay = WEIGHT_DECAY * divisor
-            ratio = architecture.frequency_ratio
-            trainer.start(image, scale, ratio, rd_lambda, seed, learning_rate, weight_decay, initial)
+            trainer.start(image, scale, architecture, rd_lambda, seed, learning_rate, weight_decay, initial)
             call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // BUDGET_CALLS + 1)
             schedule = CallSchedule(steps, call_steps, deadline)
             is_last = attempt == ATTEMPTS - 1
@@ -99,8 +106,12 @@ def _borrowed_trainer(image: Samples, architecture: Architecture, device: str) -
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
     alike = replace(architecture, frequency_ratio=ANY_FREQUENCY_RATIO)
-    key = "siren", alike, batch, longest_side, device
-    with borrowed(key, megabytes(alike), lambda: Trainer(alike, batch, longest_side, device)) as trainer:
+    pads = height * width <= SMALL_PIXELS and alike.width <= PADDED_WIDTH and alike.channels <= PADDED_CHANNELS
+    if pads:
+        alike = replace(alike, width=PADDED_WIDTH, channels=PADDED_CHANNELS)
+        batch, longest_side = PADDED_BATCH, max(longest_side, PADDED_SIDE)
+    key = "siren", alike, batch, longest_side, device, pads
+    with borrowed(key, megabytes(alike), lambda: Trainer(alike, batch, longest_side, device, pads)) as trainer:
         try:
             yield trainer
         finally:
