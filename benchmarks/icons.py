@@ -1,7 +1,7 @@
 """Icons, logos and thumbnails of 16 to 128 pixels under "auto": CPU seconds, bytes and loss of each, in one process.
 
 The loss is mean squared error + lambda * bits per pixel, samples in 0..1, with the lambda that the encoder uses. CPU
-seconds are of all threads; the first column of seconds of an image that is the first of its kind includes compiling.
+seconds are of all threads; those of the first images include compiling.
 With --folder the icons are written as PNG files instead, for `pillow-inr encode FOLDER`.
 """
 
@@ -19,7 +19,6 @@ import numpy as np
 from common import highest_resident_mb, machine, resident_mb
 from PIL import Image, ImageDraw, ImageFilter
 
-import pillow_inr
 from pillow_inr.options import EncodeOptions, image_rd_lambda
 
 PHOTOGRAPH = Path("samples/kodim15.png")
@@ -78,8 +77,9 @@ def _row(name: str, image: Image.Image, effort: int) -> dict[str, Any]:
 def _compare(rows: list[dict[str, Any]], before: list[dict[str, Any]]) -> None:
     """Print by how much loss and bytes changed: geometric mean and worst."""
     known = {row["name"]: row for row in before}
+    rows = [row for row in rows if row["name"] in known]
     for key in ("loss", "bytes"):
-        changes = {row["name"]: math.log(row[key] / known[row["name"]][key]) for row in rows if row["name"] in known}
+        changes = {row["name"]: math.log(row[key] / known[row["name"]][key]) for row in rows}
         worst = sorted(changes, key=lambda name: changes[name])[-3:]
         mean = 100 * math.expm1(statistics.fmean(changes.values()))
         named = ", ".join(f"{name} {100 * math.expm1(changes[name]):+.1f} %" for name in reversed(worst))

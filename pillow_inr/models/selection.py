@@ -10,6 +10,7 @@ from .base import EncodeJob
 from .pyramid import encoder as pyramid_encoder
 from .pyramid.encoder import Trial
 from .siren import encoder as siren_encoder
+from .siren import simple as siren_simple
 
 # A SIREN is tried, too, for images of at most this many pixels, and where the pyramid's file has at most this many
 # bytes or bits per pixel: neither model is better at all icons, and on flat or smooth images a SIREN takes a tenth of
@@ -17,10 +18,9 @@ from .siren import encoder as siren_encoder
 SMALL_PIXELS = 128 * 128
 SMALL_BYTES = 4096
 SMALL_BPP = 0.2
-# A small image gets one full fit only. Brief ones show which model it is to be: the pyramid's of this many steps, and
-# the SIREN's, times the factor by which a full fit lowers the pyramid's loss more (docs/experiments.md section 16).
+# A small image gets one full fit only, of the model that is ahead after brief fits: the SIREN's, and the pyramid's of
+# this many steps (docs/experiments.md section 16).
 PROBE_STEPS = 100
-PROBE_FACTOR = 1.1
 
 
 def encode(job: EncodeJob) -> Encoded:
@@ -47,7 +47,7 @@ def encode(job: EncodeJob) -> Encoded:
 
 
 def _has_race(job: EncodeJob) -> bool:
-    """Whether brief fits can tell which model a full fit should have: of a small image, without a goal to search for."""
+    """Whether brief fits decide which model gets the full one: for small images, unless lambda is searched for."""
     source, options, _ = job
     has_goal = options.psnr is not None or budget_bytes(options, source.size) is not None
     return source.pixels <= SMALL_PIXELS and not has_goal and pyramid_encoder.steps(job) > 2 * PROBE_STEPS
@@ -64,17 +64,14 @@ def _race(job: EncodeJob) -> Encoded:
         return _siren_or(job, error)
     loss = probe.file.loss(rd_lambda, source.pixels)
     try:
-        siren = siren_encoder.try_simple(job, rd_lambda, loss)
-        files = [probe.file]
-        if siren is not None:
-            files.append(siren.file)
-        if siren is not None and PROBE_FACTOR * siren.loss < loss:
-            files.append(siren_encoder.finish_simple(job, siren))
-        else:
-            files.append(pyramid_encoder.encode(job))
+        siren = siren_simple.try_simple(job, rd_lambda, loss)
+        if siren is not None and siren.loss < loss:
+            return siren_simple.finish_simple(job, siren)
+        if not deadline.is_over:
+            return min(probe.file, pyramid_encoder.encode(job), key=_cost(source, options))
     except FitError:
-        return probe.file
-    return min(files, key=_cost(source, options))
+        pass
+    return probe.file
 
 
 def encode_single_colour(source: SourceImage) -> Encoded:
@@ -94,9 +91,9 @@ def _siren_against(trial: Trial, job: EncodeJob) -> Encoded | None:
     """A SIREN's file of what may be a simple image; None if it is not."""
     rival = trial.file.loss(trial.rd_lambda, job.source.pixels)
     if job.options.psnr is None and budget_bytes(job.options, job.source.size) is None:
-        simple = siren_encoder.try_simple(job, trial.rd_lambda, rival)
-        return simple and siren_encoder.finish_simple(job, simple)
-    if siren_encoder.may_be_simple(job, trial.rd_lambda, rival):
+        simple = siren_simple.try_simple(job, trial.rd_lambda, rival)
+        return None if simple is None else siren_simple.finish_simple(job, simple)
+    if siren_simple.may_be_simple(job, trial.rd_lambda, rival):
         return siren_encoder.encode(job)
     return None
 

@@ -19,11 +19,12 @@ from typing import Any
 from ..errors import BackendError, FitError
 
 # How lines of TensorFlow's log begin, digits as 0. Those of level F, before it aborts the process, are not hidden.
-_LOG = tuple(
-    text.encode()
-    for level in "IWE"
-    for text in (f"{level}0000 00:00:00", f"0000-00-00 00:00:00.000000: {level} ")
-) + (b"WARNING: All log messages before absl::InitializeLog()", b"To enable the following instructions: ")
+_LOG = (
+    *(f"{level}0000 00:00:00".encode() for level in "IWE"),
+    *(f"0000-00-00 00:00:00.000000: {level} ".encode() for level in "IWE"),
+    b"WARNING: All log messages before absl::InitializeLog()",
+    b"To enable the following instructions: ",
+)
 # Environment variables that importing TensorFlow, Keras and what they import set.
 _VARIABLES = re.compile("TF_|TF2_|TPU_|KMP_|HDF5_PLUGIN_PATH$|ENABLE_RUNTIME_UPTIME_TELEMETRY$")
 # A thread that holds the interpreter's lock must not wait for room in the pipe: the thread that empties it needs it.

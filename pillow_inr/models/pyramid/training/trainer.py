@@ -127,9 +127,7 @@ def _by_channel(tensor: NDArray[Any]) -> NDArray[Any]:
     return tensor.reshape(rows, 9, rows) if columns == [9 * rows] else tensor
 
 
-def shared_trainer(
-    preset: int, channels: int, size: tuple[int, int], device: str
-) -> AbstractContextManager[Trainer]:
+def shared_trainer(preset: int, channels: int, size: tuple[int, int], device: str) -> AbstractContextManager[Trainer]:
     """A trainer for an image on a device, which other fits may use at the same time: compiling takes seconds.
 
     Args:

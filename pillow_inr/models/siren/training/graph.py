@@ -91,9 +91,7 @@ def _built_layers(architecture: Architecture, seed: int) -> list[Any]:
     return layers
 
 
-def initial_log_quantization_steps(
-    weights: Sequence[Any], architecture: Architecture, counts: Any = ()
-) -> tf.Tensor:
+def initial_log_quantization_steps(weights: Sequence[Any], architecture: Architecture, counts: Any = ()) -> tf.Tensor:
     """Logarithms of the first quantization steps, from the root mean square of each tensor's weights.
 
     Args:
@@ -106,7 +104,10 @@ def initial_log_quantization_steps(
         ratio[:2] = [PLAIN_QUANTIZATION_STEP * relative for relative in ratio[:2]]
     means = [tf.reduce_mean(tf.square(weight)) for weight in weights]
     if counts != ():
-        means = [mean * math.prod(weight.shape) / counts[at] for at, (mean, weight) in enumerate(zip(means, weights, strict=True))]
+        means = [
+            mean * math.prod(weight.shape) / counts[at]
+            for at, (mean, weight) in enumerate(zip(means, weights, strict=True))
+        ]
     deviation = tf.stack([tf.sqrt(mean + 1e-12) for mean in means])
     return tf.math.log(deviation * tf.constant(ratio, tf.float32))
 

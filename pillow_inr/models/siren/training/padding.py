@@ -1,8 +1,8 @@
 """Zeros around the weights of a narrow network, with which it runs in a program compiled for a wider one.
 
-A unit whose weights are all zeros has the value sin(0) = 0, passes no gradient on and gets none, so training never moves
-it; nor does it change Muon's update of the other weights, for a matrix with rows and columns of zeros has the same
-singular values. All that must know of the zeros is the rate (`rounding.laplace_bits`).
+A unit whose weights are all zeros has the value sin(0) = 0, passes no gradient on and gets none, so training never
+moves it. Nor does it change Muon's update of the other weights: rows and columns of zeros leave a matrix's singular
+values as they are. Only the rate must know of the zeros (`rounding.laplace_bits`).
 """
 
 import math
@@ -26,9 +26,7 @@ def padded(weights: Sequence[NDArray[np.float32]], architecture: Architecture) -
 
 def cropped(weights: Sequence[NDArray[np.float32]], architecture: Architecture) -> Weights:
     """The inverse of `padded`: the weights of the narrower network."""
-    return [
-        weight[tuple(map(slice, shape))] for weight, shape in zip(weights, architecture.shapes, strict=True)
-    ]
+    return [weight[tuple(map(slice, shape))] for weight, shape in zip(weights, architecture.shapes, strict=True)]
 
 
 def counts(architecture: Architecture) -> NDArray[np.float32]:

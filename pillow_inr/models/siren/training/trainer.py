@@ -138,7 +138,9 @@ class Trainer:
 
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
-        self.program.run("set log quantization steps", initial_log_quantization_steps(self._weights(), self.architecture))
+        self.program.run(
+            "set log quantization steps", initial_log_quantization_steps(self._weights(), self.architecture)
+        )
 
     def _weights(self) -> list[NDArray[np.float32]]:
         return cropped(self.program.run("weights"), self.architecture)
