@@ -38,7 +38,8 @@ _imported_here = False
 def importing() -> Iterator[None]:
     """A context in which TensorFlow is imported; the environment and the warnings' filters stay as they were."""
     global _imported_here
-    if "tensorflow" in sys.modules:
+    # MS-SSIM imports TensorFlow alone, a fit Keras as well.
+    if "tensorflow" in sys.modules and (not _imported_here or "keras" in sys.modules):
         yield
         return
     variables, filters = dict(os.environ), warnings.filters
