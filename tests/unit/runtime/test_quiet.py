@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,17 @@ LOG = [
     b"To enable the following instructions: AVX2 FMA, rebuild TensorFlow.\n",
 ]
 FATAL = b"F0000 00:00:1795972788.900099   22981 x.cc:1] Check failed\n"
-OTHERS = [b"line\n", b"\n", b"2026-11-29 17:01:02.123456 my log\n", b"In the end\n", b"W0000\n", FATAL, b"12", b"I00", b"\r5 %"]
+OTHERS = [
+    b"line\n",
+    b"\n",
+    b"2026-11-29 17:01:02.123456 my log\n",
+    b"In the end\n",
+    b"W0000\n",
+    FATAL,
+    b"12",
+    b"I00",
+    b"\r5 %",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +57,8 @@ def written(work: Callable[[], object]) -> bytes:
         return file.read()
 
 
-def descriptors() -> list[str]:
-    return sorted(os.listdir("/dev/fd"))
+def descriptors() -> list[Path]:
+    return sorted(Path("/dev/fd").iterdir())
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 8))), st.integers(1, 60))
