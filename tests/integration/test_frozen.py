@@ -50,9 +50,8 @@ def test_a_frozen_program_opens_both_models(tmp_path: Path) -> None:
     copies = [tmp_path / f"{index}.inr" for index in range(len(FILES))]
     for path, copy in zip(FILES, copies, strict=True):
         copy.write_bytes(path.read_bytes())
-    needed = {
-        name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ
-    }  # Windows starts nothing without
+    # Windows starts nothing without this one.
+    needed = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
     program = elsewhere / ("program.exe" if sys.platform == "win32" else "program")
     subprocess.run([program, *copies], cwd=tmp_path, env=needed, check=True)
     for path, copy in zip(FILES, copies, strict=True):
