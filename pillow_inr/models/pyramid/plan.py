@@ -13,9 +13,10 @@ EFFORT_SECONDS = (2, 5, 10, 20, 35, 60, 120, 240, 480, 900)
 MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
 # Below this number of pixels the steps are those of this number, and take less time.
 SMALL_PIXELS = 768 * 512
-# An icon of at most so many pixels on each side gets this share of those steps.
+# An icon, with sides of at most ICON_SIDE pixels, gets this share of those steps. A step takes 8 ms however small the
+# image is (docs/experiments.md section 16).
 ICON_SIDE = 64
-ICON_SHARE = 0.65
+ICON_SHARE = 0.8
 # Fewest and most steps: fewer leave a photograph where the base weights began, more gain nothing.
 EFFORT_STEPS = (50, 10_000)
 # Large images are given at least this many steps, even beyond the effort's seconds: with fewer, JPEG is better.

@@ -5,17 +5,15 @@ from dataclasses import dataclass, replace
 from ...encoding.source_image import Encoded, SourceImage
 from ..base import EncodeJob
 from . import encoder
-from .plan import Plan, plan_for_weights, usual_weights
+from .plan import SHARED_PIXELS, SHARED_WIDTH, Plan, plan_for_weights, usual_weights
 
 # Widths to try, steps that show whether a width suits, and the ratio to another model's loss up to which the narrowest
 # network counts as a match.
 SIMPLE_WIDTHS = (8, 16, 32, 64, 96, 128, 192)
 SIMPLE_STEPS = 600
 SIMPLE_LOSS = 2.0
-# Networks up to this width share one program in small images. A wider one is compiled for seconds: only for images of
-# more pixels than these, and where doubling the width has brought the loss down to this part.
-SHARED_WIDTH = 32
-SHARED_PIXELS = 128 * 128
+# A network too wide for the program that small images share is compiled for seconds: only for images of more pixels
+# than these, and where doubling the width has brought the loss down to this part.
 ICON_PIXELS = 64 * 64
 WORTH_COMPILING = 0.75
 

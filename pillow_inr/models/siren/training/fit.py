@@ -22,6 +22,7 @@ from ....runtime.pool import borrowed
 from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
 from ..fitted import Budget, Fitted
+from ..plan import SHARED_CHANNELS, SHARED_PIXELS, SHARED_WIDTH
 from .rate_control import RateControl
 from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, megabytes, peak_learning_rate
 
@@ -37,14 +38,10 @@ JUDGED_AT = 0.1
 JUDGED_STEPS = 150
 # Least number of calls of a fit with a budget: the rate is steered between calls.
 BUDGET_CALLS = 100
-# Narrow networks for images of at most this many pixels share a trainer, which is compiled for this width, number of
-# channels, length and number of pixels in an optimizer step: compiling takes longer than the whole fit of an icon
-# (docs/experiments.md section 16).
-SMALL_PIXELS = 128 * 128
-PADDED_WIDTH = 32
-PADDED_CHANNELS = 4
-PADDED_SIDE = 128
-PADDED_BATCH = 1024
+# The trainer that narrow networks for small images share (`plan.SHARED_WIDTH`): the longest side that it is compiled
+# for, if the image's is not longer, and pixels of an optimizer step.
+SHARED_SIDE = 128
+SHARED_BATCH = 1024
 # The ratio of frequencies in a trainer's key: nothing compiled depends on it.
 ANY_FREQUENCY_RATIO = 100
 
@@ -106,10 +103,10 @@ def _borrowed_trainer(image: Samples, architecture: Architecture, device: str) -
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
     alike = replace(architecture, frequency_ratio=ANY_FREQUENCY_RATIO)
-    pads = height * width <= SMALL_PIXELS and alike.width <= PADDED_WIDTH and alike.channels <= PADDED_CHANNELS
+    pads = height * width <= SHARED_PIXELS and alike.width <= SHARED_WIDTH and alike.channels <= SHARED_CHANNELS
     if pads:
-        alike = replace(alike, width=PADDED_WIDTH, channels=PADDED_CHANNELS)
-        batch, longest_side = PADDED_BATCH, max(longest_side, PADDED_SIDE)
+        alike = replace(alike, width=SHARED_WIDTH, channels=SHARED_CHANNELS)
+        batch, longest_side = SHARED_BATCH, max(longest_side, SHARED_SIDE)
     key = "siren", alike, batch, longest_side, device, pads
     with borrowed(key, megabytes(alike), lambda: Trainer(alike, batch, longest_side, device, pads)) as trainer:
         try:
