@@ -21,6 +21,7 @@ from ..errors import BackendError
 from ..format import metadata
 from ..inputs import sources
 from ..options import EncodeOptions
+from ..runtime import quiet
 from ..runtime.threads import limit_cores
 from ..storage import atomic, remote
 from .manifest import DONE, FAILED, Record
@@ -166,7 +167,8 @@ def limit_threads(threads: int) -> None:
 
 def _limit_tensorflow(threads: int) -> None:
     try:
-        import tensorflow as tf
+        with quiet.importing():
+            import tensorflow as tf
     except ImportError:
         return  # the fit reports it
     tf.config.threading.set_intra_op_parallelism_threads(threads)

@@ -45,7 +45,9 @@ def bar(
         TimeRemainingColumn(),
         TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=console or Console(stderr=True), transient=transient) as progress:
+    # Asked once: while TensorFlow starts, standard error is a pipe (`runtime/quiet.py`).
+    console = console or Console(stderr=True, force_terminal=Console(stderr=True).is_terminal)
+    with Progress(*columns, console=console, transient=transient) as progress:
         task = progress.add_task(title, total=None, state="preparing", left="")
 
         def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from ..runtime.tensorflow import needs_keras
 from .samples import Samples, Scale
 
 MS_SSIM_SIDE = 176
@@ -23,7 +24,8 @@ def ms_ssim(original: Samples, decoded: Samples, scale: Scale) -> float | None:
     height, width, _ = original.shape
     if min(height, width) < MS_SSIM_SIDE:
         return None
-    import tensorflow as tf
+    with needs_keras("MS-SSIM"):
+        import tensorflow as tf
 
     bands = max(1, min(-(-original.size // MS_SSIM_SAMPLES), height // MS_SSIM_SIDE))
     edges = [height * band // bands for band in range(bands + 1)]

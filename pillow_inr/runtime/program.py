@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import context  # the one place where the host's settings are together
 
+from . import quiet
+
 
 class Function(NamedTuple):
     """A Python function to be traced, and what it is called with."""
@@ -64,6 +66,7 @@ class Program:
         with graph.as_default():
             tf.import_graph_def(traced.as_graph_def(), name="")
         self._session = _Session(graph=graph, config=_session_config())
+        self._compiled: set[str] = set()
         self.run("initialize")
 
     def run(self, name: str, *arguments: Any) -> Any:
@@ -77,7 +80,10 @@ class Program:
         inputs, outputs = self._endpoints[name]
         values = map(np.asarray, tf.nest.flatten(arguments))
         feeds = dict(zip(inputs, values, strict=True))
-        return tf.nest.pack_sequence_as(outputs, self._session.run(tf.nest.flatten(outputs), feeds))
+        with quiet.first_use(name not in self._compiled):
+            results = self._session.run(tf.nest.flatten(outputs), feeds)
+        self._compiled.add(name)
+        return tf.nest.pack_sequence_as(outputs, results)
 
 
 def _session_config() -> tf.compat.v1.ConfigProto:

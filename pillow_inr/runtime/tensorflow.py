@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..errors import BackendError
+from . import quiet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 @contextmanager
 def needs_keras(what: str) -> Iterator[None]:
-    """Turn a failing import in this context into a BackendError that says what needs it.
+    """Turn a failing import in this context into a BackendError that says what needs it; see also `quiet`.
 
     Args:
         what: begins the sentence, such as "fitting a network".
     """
     try:
-        yield
+        with quiet.importing():
+            yield
     except ImportError as error:
         raise BackendError(f"{what} needs Keras on TensorFlow, which cannot be imported here: {error}") from error
 
@@ -74,8 +76,10 @@ def device_name(device: str | None) -> str:
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         raise BackendError("a network cannot be fitted inside a TensorFlow graph, function or distribution strategy")
     if device is None:
-        return str(tf.identity(tf.zeros(())).device)  # where TensorFlow puts what nobody has placed
-    names = [logical.name for logical in tf.config.list_logical_devices()]
+        with quiet.first_use():
+            return str(tf.identity(tf.zeros(())).device)  # where TensorFlow puts what nobody has placed
+    with quiet.first_use():
+        names = [logical.name for logical in tf.config.list_logical_devices()]
     wanted = device.upper().removeprefix("/").removeprefix("DEVICE:")
     wanted = wanted if ":" in wanted else f"{wanted}:0"
     for name in names:

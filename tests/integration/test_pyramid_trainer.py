@@ -13,20 +13,54 @@ SIZE = (150, 70)
 CPU = "/device:CPU:0"
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_graph_is_the_function_that_decoders_compute(channels: int) -> None:
-    from pillow_inr.models.pyramid.training.trainer import Trainer
+@pytest.mark.parametrize(("channels", "shared"), [(1, False), (3, False), (1, True), (2, True), (3, True), (4, True)])
+def test_the_graph_is_the_function_that_decoders_compute(channels: int, shared: bool) -> None:
+    """Also where small images of all channels share a trainer; here the tiles of one of 150x70 pixels do."""
+    from pillow_inr.models.pyramid.training.trainer import SMALL_CHANNELS, SMALL_TILE, Trainer
 
     rng = np.random.default_rng(channels)
     grids = [np.rint(rng.laplace(0, 1.5, shape)).astype(np.int32) for shape in grid_sizes(SIZE)]
     tensors = structure.base_weights(0, 2, channels)
     weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
     decoded = np.clip(pyramid_synthesis.synthesize(tensors, grids, SIZE, channels, 0), 0, 1)
-    trainer = Trainer(0, channels, CPU)
+    trainer = Trainer(0, SMALL_CHANNELS, CPU, SMALL_TILE) if shared else Trainer(0, channels, CPU)
     symbols = [grid.astype(np.float32) for grid in grids]
     squared_error, bits = trainer.quality(symbols, trainer.image(decoded), weights)
     assert squared_error < 1e-6 * decoded.size
     assert bits == pytest.approx(sum(latent_coding.grid_bits(tensors, grids)), rel=0.02)  # rows are coarser
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_small_images_of_few_channels_have_the_gradients_of_a_trainer_of_their_own(channels: int) -> None:
+    from pillow_inr.models.pyramid.training.trainer import SMALL_CHANNELS, SMALL_TILE, Trainer, shared_trainer
+
+    rng = np.random.default_rng(channels)
+    size = (50, 41)
+    weights = {name: as_floats(name, tensor) for name, tensor in structure.base_weights(0, 1, channels).items()}
+    grids = [np.rint(rng.normal(0, 1, shape)).astype(np.float32) for shape in grid_sizes(size)]
+    values = rng.random((size[1], size[0], channels), np.float32)
+    own = Trainer(0, channels, CPU)
+    with shared_trainer(0, channels, size, CPU) as shared:
+        assert (shared.channels, shared.tile) == (SMALL_CHANNELS, SMALL_TILE)
+        found = shared.gradients(grids, shared.image(values), weights, 0.01)
+    expected = own.gradients(grids, own.image(values), weights, 0.01)
+    assert found.squared_error == pytest.approx(expected.squared_error, rel=1e-4)
+    assert found.bits == pytest.approx(expected.bits, rel=1e-4)
+    for name, gradient in expected.gradients.items():
+        assert found.gradients[name].shape == weights[name].shape
+        np.testing.assert_allclose(found.gradients[name], gradient, rtol=1e-3, atol=1e-3 * np.abs(gradient).max())
+
+
+@pytest.mark.parametrize(("size", "channels"), [((129, 20), 3), ((20, 129), 3), ((20, 20), 5)])
+def test_what_is_larger_or_has_more_channels_keeps_a_trainer_of_its_own(
+    size: tuple[int, int], channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pillow_inr.models.pyramid.training import graph, trainer
+
+    made: list[tuple[object, ...]] = []
+    monkeypatch.setattr(trainer, "borrowed", lambda key, *_, **__: made.append(key))
+    trainer.shared_trainer(0, channels, size, CPU)
+    assert made == [("pyramid", 0, channels, graph.TILE, CPU)]
 
 
 def test_gradients_are_those_of_differences() -> None:

@@ -152,6 +152,40 @@ def test_sizes_that_are_alike_share_a_trainer(monkeypatch: pytest.MonkeyPatch) -
     assert usual[0].psnr_db != usual[1].psnr_db
 
 
+@pytest.mark.parametrize(("width", "channels"), [(6, 1), (8, 3), (20, 4)])
+def test_a_padded_network_is_fitted_like_one_of_its_own_width(width: int, channels: int) -> None:
+    """In few optimizer steps: rounding differs in the last bits, and training amplifies that."""
+    architecture = Architecture(width=width, depth=3, channels=channels, frequencies=4, frequency_ratio=150)
+    wide = Architecture(width=32, depth=3, channels=4, frequencies=4, frequency_ratio=100)
+    image, scale = gradient(40, 30), Scale("uint8", channels, ((0.0, 255.0),))
+    image = np.concatenate([image, image], axis=2)[:, :, :channels]
+    found = []
+    for compiled, pads in ((architecture, False), (wide, True)):
+        one = trainer.Trainer(compiled, 1024, 64, "/device:CPU:0", pads)
+        one.start(image, scale, architecture, 1e-3, 5, 5e-3, 1.5)
+        one.advance(0, 3, 0.0, 0.1, False)
+        one.start_rate_phase()
+        found.append((*one.advance(3, 3, 0.1, 0.2, True), one.result(1.0, 0.0)))
+        one.release()
+    (mse, bits, own), (padded_mse, padded_bits, padded) = found
+    assert padded_mse == pytest.approx(mse, rel=1e-3)
+    assert padded_bits == pytest.approx(bits, rel=1e-2)
+    assert padded.steps == pytest.approx(own.steps, rel=0.1)
+    for weight, expected in zip(padded.weights, own.weights, strict=True):
+        np.testing.assert_allclose(weight, expected, atol=0.02 * np.abs(expected).max() + 1e-4)
+
+
+def test_small_images_share_a_trainer_whatever_their_width_and_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    _fit(gradient(40, 30), steps=1)
+    monkeypatch.setattr(fit, "Trainer", lambda *_: pytest.fail("compiled again"))
+    for width, channels, size in ((4, 1, (5, 3)), (32, 4, (128, 128)), (10, 2, (1, 100))):
+        architecture = Architecture(width=width, depth=2, channels=channels, frequencies=8, frequency_ratio=120)
+        image = np.repeat(gradient(*size)[:, :, :1], channels, axis=2)
+        scale = Scale("uint8", channels, ((0.0, 255.0),))
+        fitted = fit.fit(image, architecture, scale=scale, steps=3, rd_lambda=1e-4)
+        assert [weight.shape for weight in fitted.weights] == list(architecture.shapes)
+
+
 def test_another_back_end_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(BackendError, match="KERAS_BACKEND=tensorflow"):

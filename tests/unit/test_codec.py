@@ -22,7 +22,7 @@ from pillow_inr.models import selection
 from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.siren import encoder as siren_encoder
-from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren import simple, weight_coding
 from pillow_inr.options import EncodeOptions
 from tests.support import container
 from tests.support.checks import QUICK, VECTORS, gradient, header, psnr, with_checksum
@@ -202,10 +202,9 @@ class FakeEncoders:
         self.has_collapsed = False
         self.simple = True
         monkeypatch.setattr(siren_encoder, "encode", lambda job: self.encode("siren", job))
-        monkeypatch.setattr(siren_encoder, "may_be_simple", lambda *_: self.simple)
-        monkeypatch.setattr(
-            siren_encoder, "encode_simple", lambda job, *_: self.encode("siren", job) if self.simple else None
-        )
+        monkeypatch.setattr(simple, "may_be_simple", lambda *_: self.simple)
+        monkeypatch.setattr(simple, "try_simple", self.try_simple)
+        monkeypatch.setattr(simple, "finish_simple", lambda job, trial: trial.file)
         monkeypatch.setattr(
             pyramid_encoder, "fit_and_pack", lambda job: pyramid_encoder.Trial(self.encode("pyramid", job), 1e-3)
         )
@@ -216,6 +215,12 @@ class FakeEncoders:
         if model in self.errors:
             raise self.errors[model]
         return self.files[model]
+
+    def try_simple(self, job: EncodeJob, rd_lambda: float, rival: float) -> simple.SimpleTrial | None:
+        if not self.simple:
+            return None
+        file = self.encode("siren", job)
+        return simple.SimpleTrial(file, None, file.loss(rd_lambda, job.source.pixels))  # type: ignore[arg-type]
 
     def chosen(self, size: tuple[int, int], **options: Any) -> str:
         """Encode, and return the name of the model whose file was chosen."""
@@ -299,10 +304,28 @@ def test_of_small_images_the_better_file_is_kept(
 
 
 def test_both_models_share_the_time(encoders: FakeEncoders) -> None:
-    start = time.perf_counter()
-    encoders.chosen(SMALL, time_limit=60)
-    ends = [end - start for end in encoders.deadlines.values() if end is not None]
-    assert ends == pytest.approx([30, 60], abs=1)
+    encoders.files["siren"] = encoded(100, 31.0)
+    for options, expected in (({"psnr": 29}, [30, 60]), ({}, [12, 60])):
+        start = time.perf_counter()
+        encoders.chosen(SMALL, time_limit=60, **options)
+        ends = [end - start for end in encoders.deadlines.values() if end is not None]
+        assert ends == pytest.approx(expected, abs=1)
+
+
+@pytest.mark.parametrize(("siren_db", "steps"), [(29.9, [100, None]), (30.1, [100])])
+def test_small_images_get_one_full_fit_of_the_model_that_is_ahead(
+    siren_db: float, steps: list[int | None], encoders: FakeEncoders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoders.files["siren"] = encoded(100, siren_db)
+    fits: list[int | None] = []
+    finished: list[object] = []
+    fit_and_pack = pyramid_encoder.fit_and_pack
+    monkeypatch.setattr(
+        pyramid_encoder, "fit_and_pack", lambda job: fits.append(job.options.steps) or fit_and_pack(job)
+    )
+    monkeypatch.setattr(simple, "finish_simple", lambda job, trial: finished.append(trial) or trial.file)
+    assert encoders.chosen((32, 32)) == ("pyramid" if len(steps) == 2 else "siren")
+    assert (fits, len(finished)) == (steps, 2 - len(steps))
 
 
 def test_one_model_serves_where_the_other_cannot(encoders: FakeEncoders) -> None:

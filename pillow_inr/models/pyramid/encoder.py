@@ -82,6 +82,12 @@ def fit_and_pack(job: EncodeJob) -> Trial:
     return found
 
 
+def steps(job: EncodeJob) -> int:
+    """Optimizer steps of a full fit of an image, for a quality."""
+    rd_lambda = image_rd_lambda(job.options, job.source.channels, job.source.pixels)
+    return make_plan(job.options, job.source.size, rd_lambda).steps
+
+
 def has_collapsed(source: SourceImage, trial: Trial) -> bool:
     """Whether a fit got hardly beyond the mean colour although more would pay: variance > lambda * channels.
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -35,11 +34,6 @@ PSNR_FITS = 4
 PSNR_TOLERANCE = 0.25
 DB_PER_DOUBLING = 2.3
 PSNR_DOUBLINGS_MAX = 3.0
-# Images that may be simple: widths to try, steps that show whether a width suits, and the ratio to another model's
-# loss up to which the narrowest network counts as a match.
-SIMPLE_WIDTHS = (8, 16, 32, 64, 96, 128, 192)
-SIMPLE_STEPS = 600
-SIMPLE_LOSS = 2.0
 # Quantization step of a single colour, normalized samples: 64 steps between two levels of 8 bits.
 FLAT_STEP = 2.0**-14
 # Ways to code a network in fewer bytes, in order: first more weights are rounded towards zero, for other quantization
@@ -60,7 +54,7 @@ def encode(job: EncodeJob) -> Encoded:
     source, options, deadline = job
     if options.psnr is not None:
         return _search(job, options.psnr)
-    return _encode_plan(source, make_plan(options, source.size, source.channels), options, deadline).file
+    return encode_plan(source, make_plan(options, source.size, source.channels), options, deadline).file
 
 
 def encode_flat(source: SourceImage) -> Encoded:
@@ -72,55 +66,6 @@ def encode_flat(source: SourceImage) -> Encoded:
     tensors = [weight_coding.CodedTensor(zero.astype(np.int32), step) for zero in zeros]
     tensors.append(weight_coding.CodedTensor(quantization.quantize(colour, FLAT_STEP), step))
     return source.pack(header, weight_coding.encode_tensors(tensors), (), FORMAT.open)
-
-
-def may_be_simple(job: EncodeJob, rd_lambda: float, rival: float) -> bool:
-    """Whether the narrowest network, fitted briefly, comes near another file's loss; see `encode_simple`."""
-    file, _ = _brief(job, SIMPLE_WIDTHS[0], rd_lambda)
-    return file.loss(rd_lambda, job.source.pixels) <= SIMPLE_LOSS * rival
-
-
-def encode_simple(job: EncodeJob, rd_lambda: float, rival: float) -> Encoded | None:
-    """The best of a few SIRENs for an image that may be simple: flat, smooth, an icon.
-
-    Each width is fitted briefly, the narrowest first; when the next one no longer pays, the best gets a full fit.
-
-    Args:
-        job: the image; `rd_lambda` takes the place of the options' quality and goals.
-        rd_lambda: lambda of the loss.
-        rival: loss of another file of the image.
-    Returns:
-        None if the image is not simple: the narrowest network is no match for the rival.
-    Raises:
-        BackendError: TensorFlow is missing or not usable.
-        FitError: a fit diverged.
-    """
-    source, options, deadline = job
-    best: tuple[float, Encoded, Plan] | None = None
-    for width in SIMPLE_WIDTHS:
-        file, plan = _brief(job, width, rd_lambda)
-        loss = file.loss(rd_lambda, source.pixels)
-        if best is None and loss > SIMPLE_LOSS * rival:
-            return None
-        if best is not None and loss >= best[0]:
-            break
-        best = loss, file, plan
-    assert best is not None
-    loss, file, plan = best
-    if plan.steps <= SIMPLE_STEPS or deadline.is_over:
-        return file
-    longer = _encode_plan(source, plan, options, deadline).file
-    return min(file, longer, key=lambda file: file.loss(rd_lambda, source.pixels))
-
-
-def _brief(job: EncodeJob, width: int, rd_lambda: float) -> tuple[Encoded, Plan]:
-    """A network of this width after a few steps, and the plan of which these are a part."""
-    source = job.source
-    options = replace(job.options, width=width, quality=None, target_bytes=None, bpp=None, psnr=None)
-    usual = usual_weights(source.pixels, source.channels)
-    plan = replace(plan_for_weights(options, source.size, source.channels, usual), rd_lambda=rd_lambda)
-    brief = replace(plan, steps=min(plan.steps, SIMPLE_STEPS))
-    return _encode_plan(source, brief, options, job.deadline.part(0.25)).file, plan
 
 
 class _Trial(NamedTuple):
@@ -148,7 +93,7 @@ def _search(job: EncodeJob, goal: float) -> Encoded:
         if plan.width in widths:
             break
         widths.add(plan.width)
-        trial = _encode_plan(source, plan, options, deadline.part(1 / left))
+        trial = encode_plan(source, plan, options, deadline.part(1 / left))
         if trial.file.psnr_db < goal:
             below = trial if below is None or trial.file.psnr_db > below.file.psnr_db else below
         else:
@@ -172,7 +117,7 @@ def _next_weights(below: _Trial | None, above: _Trial | None, goal: float) -> fl
     return float(trial.weights * 2 ** min(max(doublings, -PSNR_DOUBLINGS_MAX), PSNR_DOUBLINGS_MAX))
 
 
-def _encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> _Trial:
+def encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> _Trial:
     """Fit the network of a plan and pack it."""
     header = plan.header
     architecture = header.architecture(source.channels)

@@ -36,6 +36,11 @@ QUALITY_WIDTHS = (8, 192)
 # A small budget may need a narrower network than any quality uses.
 TARGET_WIDTHS = (2, 512)
 DEFAULT_DEPTH = 4
+# Networks of at most this width for images of at most this many pixels and channels share a compiled program: to
+# compile one takes longer than the whole fit of an icon (docs/experiments.md section 16).
+SHARED_WIDTH = 32
+SHARED_PIXELS = 128 * 128
+SHARED_CHANNELS = 4
 
 
 @dataclass(frozen=True, kw_only=True)

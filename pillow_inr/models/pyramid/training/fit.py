@@ -110,7 +110,7 @@ def fit(
     Source: Cool-chic 5 (Orange-OpenSource); C3, Kim et al. 2023; SOAP, Vyas et al. 2024.
     """
     height, width, channels = image.shape
-    with shared_trainer(preset, channels, device_name(device)) as trainer:
+    with shared_trainer(preset, channels, (width, height), device_name(device)) as trainer:
         values = scale.to_normalized(image)
         first = trainer.latents(_first_latents(values, base_index, steps))
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
@@ -155,7 +155,7 @@ class _Run:
         self.base = base
         self.learning_rate_factor = learning_rate_factor
         height, width = image.size
-        channels = image.values.shape[1]
+        (channels,) = base["s2b"].shape
         self.pixels = int(height * width)
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ..structure import CROSS_CONTEXTS, LEVELS, NEIGHBOURS, Preset
 
-# Side of a tile in pixels, a multiple of 2^LEVELS: its values fit into a core's second-level cache.
+# Side of a tile in pixels, a multiple of 2^(LEVELS - 1): its values fit into a core's second-level cache.
 TILE = 128
 # Cells of a grid beyond a tile's edge that contexts and upsampling read.
 MARGIN = 4
@@ -24,33 +24,29 @@ PROBABILITY_MIN = 2.0**-16
 Tensors = Mapping[str, Any]
 
 
-def cells(level: int) -> int:
-    """Side of a tile in cells of a grid."""
-    return TILE >> level
-
-
-def patch_cells(level: int) -> int:
+def patch_cells(tile: int, level: int) -> int:
     """Side of a tile with the margin around it, in cells of a grid."""
-    return cells(level) + 2 * MARGIN
+    return (tile >> level) + 2 * MARGIN
 
 
-def inside(place: tf.Tensor, size: tf.Tensor, level: int, margin: int = MARGIN) -> tf.Tensor:
+def inside(tile: int, place: tf.Tensor, size: tf.Tensor, level: int, margin: int = MARGIN) -> tf.Tensor:
     """Mask of a tile's cells and its margin: 1 for cells of the image's grid, 0 for those beyond its edges.
 
     Args:
+        tile: its side in pixels.
         place: row and column of the tile's first pixel, shape (2,), int32.
         size: height and width of the image in pixels, shape (2,), int32.
         level: of the grid, 0 for the finest.
     Returns:
-        float32, shape (side, side), side = cells(level) + 2 * margin.
+        float32, shape (side, side), side = tile / 2^level + 2 * margin.
     """
-    at = tf.range(-margin, cells(level) + margin) + (place // 2**level)[:, None]
+    at = tf.range(-margin, (tile >> level) + margin) + (place // 2**level)[:, None]
     within = tf.cast((at >= 0) & (at < -(-size // 2**level)[:, None]), tf.float32)
     return within[0][:, None] * within[1]
 
 
 def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Normalized samples of a tile, shape (channels, TILE * TILE), float32.
+    """Normalized samples of a tile, shape (channels, its pixels), float32.
 
     Args:
         weights: as `structure.shapes` lists them, float32.
@@ -63,16 +59,20 @@ def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -
     for level in range(LEVELS - 2, -1, -1):
         kernel = weights["up"][level]
         features = _double(_double(features, kernel, 2), kernel, 1)
-        around = margin if level == 0 else MARGIN
-        features = tf.concat([_centre(patches[level][None], level, around), _centre(features, level, around)], 0)
+        side = _cells(patches[level]) + 2 * (margin if level == 0 else MARGIN)
+        features = tf.concat([_centre(patches[level][None], side), _centre(features, side)], 0)
     flat = tf.reshape(features, [LEVELS, -1])
     hidden = tf.nn.relu(weights["s1"] @ flat + weights["s1b"][:, None])
     values = weights["s2"] @ hidden + weights["s2b"][:, None] + weights["ss"] @ flat
     for index in range(preset.residual_convolutions):
-        values = _residual(
-            values, TILE + 2 * (margin - index), weights, index, index + 1 < preset.residual_convolutions
-        )
+        side = _cells(patches[0]) + 2 * (margin - index)
+        values = _residual(values, side, weights, index, index + 1 < preset.residual_convolutions)
     return values
+
+
+def _cells(patch: tf.Tensor) -> int:
+    """Side in cells of the tile in a patch."""
+    return int(patch.shape[0]) - 2 * MARGIN
 
 
 def _double(features: tf.Tensor, kernel: tf.Tensor, axis: int) -> tf.Tensor:
@@ -86,9 +86,8 @@ def _double(features: tf.Tensor, kernel: tf.Tensor, axis: int) -> tf.Tensor:
     return tf.reshape(tf.stack([even, odd], axis + 1), shape)
 
 
-def _centre(features: tf.Tensor, level: int, margin: int) -> tf.Tensor:
-    """The tile's cells and a margin around them, cut from shape (channels, more, more)."""
-    side = cells(level) + 2 * margin
+def _centre(features: tf.Tensor, side: int) -> tf.Tensor:
+    """The middle of shape (channels, more, more): shape (channels, side, side)."""
     cut = (features.shape[1] - side) // 2
     return features[:, cut : cut + side, cut : cut + side]
 
@@ -115,30 +114,31 @@ def rate_bits(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor], co
         counted: 1 for cells of the image, 0 for those beyond; of all grids, one after another, finest first.
     """
     inputs = tf.concat([_contexts(preset, patches, level) for level in range(LEVELS)], 1)
-    symbols = tf.concat([tf.reshape(_cut(patch, level, 0, 0), [-1]) for level, patch in enumerate(patches)], 0)
+    symbols = tf.concat([tf.reshape(_cut(patch, 0, 0), [-1]) for patch in patches], 0)
     hidden = tf.nn.relu(weights["a1"] @ inputs + weights["a1b"][:, None])
     hidden = tf.nn.relu(weights["a2"] @ hidden + weights["a2b"][:, None])
-    levels = [tf.repeat(weights["a3b"][:, level, None], cells(level) ** 2, axis=1) for level in range(LEVELS)]
+    counts = [_cells(patch) ** 2 for patch in patches]
+    levels = [tf.repeat(weights["a3b"][:, level, None], counts[level], axis=1) for level in range(LEVELS)]
     outputs = weights["a3"] @ hidden + weights["as"] @ inputs + tf.concat(levels, 1)
     return tf.reduce_sum(_bits(symbols, outputs[0], outputs[1]) * counted)
 
 
-def _cut(patch: tf.Tensor, level: int, down: int, across: int) -> tf.Tensor:
+def _cut(patch: tf.Tensor, down: int, across: int) -> tf.Tensor:
     """The tile's cells, displaced by some cells."""
-    top, left = MARGIN + down, MARGIN + across
-    return patch[top : top + cells(level), left : left + cells(level)]
+    side, top, left = _cells(patch), MARGIN + down, MARGIN + across
+    return patch[top : top + side, left : left + side]
 
 
 def _contexts(preset: Preset, patches: Sequence[tf.Tensor], level: int) -> tf.Tensor:
     """Inputs of the context model for a grid's cells in a tile, shape (spatial + CROSS_CONTEXTS, cells)."""
-    spatial = [tf.reshape(_cut(patches[level], level, *at), [-1]) for at in NEIGHBOURS[: preset.spatial]]
-    side = cells(level)
+    spatial = [tf.reshape(_cut(patches[level], *at), [-1]) for at in NEIGHBOURS[: preset.spatial]]
+    side = _cells(patches[level])
     if level + 1 == LEVELS:
         return tf.concat([tf.stack(spatial), tf.zeros([CROSS_CONTEXTS, side * side])], 0)
-    half = cells(level + 1)
-    coarse = [_cut(patches[level + 1], level + 1, down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
+    half = _cells(patches[level + 1])
+    coarse = [_cut(patches[level + 1], down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
     if level + 2 < LEVELS:
-        coarse.append(tf.reshape(_nearest(_cut(patches[level + 2], level + 2, 0, 0)[None]), [half, half]))
+        coarse.append(tf.reshape(_nearest(_cut(patches[level + 2], 0, 0)[None]), [half, half]))
     else:
         coarse.append(tf.zeros([half, half]))
     return tf.concat([tf.stack(spatial), tf.reshape(_nearest(tf.stack(coarse)), [CROSS_CONTEXTS, side * side])], 0)

@@ -13,13 +13,12 @@ import tensorflow as tf
 from ....runtime.program import Function
 from ....runtime.threads import cores
 from ..structure import LEVELS, PRESETS, shapes
-from .graph import TILE, inside, patch_cells, rate_bits, synthesize
+from .graph import inside, patch_cells, rate_bits, synthesize
 from .patches import cut, joined
 from .soft_rounding import noisy_soft_round
 
 # A tile's noise, one number for each cell of its patches, begins anywhere in a pool of this many: drawing anew takes
 # longer than all other arithmetic on grids.
-TILE_NOISE = sum(patch_cells(level) ** 2 for level in range(LEVELS))
 NOISE_OFFSETS = 1 << 20
 EPSILON = 1e-8
 
@@ -40,8 +39,8 @@ class Image(NamedTuple):
     """An image cut into tiles; tensors within a function, arrays outside."""
 
     values: Any
-    """Normalized samples to reach, shape (tiles, channels, TILE * TILE), float32; the last tiles are filled up. Where
-    it is NaN, anything will do."""
+    """Normalized samples to reach, shape (tiles, channels, its pixels), float32; the last tiles are filled up. Where it
+    is NaN, anything will do."""
     places: Any
     """Row and column of each tile's first pixel, shape (tiles, 2), int32."""
     size: Any
@@ -74,16 +73,22 @@ class _Tile(NamedTuple):
     patches: list[tf.Tensor]
 
 
+def tile_noise(tile: int) -> int:
+    """Number of cells in all patches of a tile of this side."""
+    return sum(patch_cells(tile, level) ** 2 for level in range(LEVELS))
+
+
 class Passes:
-    """The functions for images of a number of channels, and what they have in common.
+    """The functions for images of a number of channels in tiles of a size, and what they have in common.
 
     To be made within the graph of a `Program`, where it lives only while functions are traced.
     """
 
-    def __init__(self, preset: int, channels: int) -> None:
+    def __init__(self, preset: int, channels: int, tile: int) -> None:
         self.preset = PRESETS[preset]
         self.channels = channels
-        patches = [tf.TensorSpec([patch_cells(level)] * 2) for level in range(LEVELS)]
+        self.tile = tile
+        patches = [tf.TensorSpec([patch_cells(tile, level)] * 2) for level in range(LEVELS)]
         self.weights = {name: tf.TensorSpec(shape) for name, shape in shapes(preset, channels).items()}
         scalar = tf.TensorSpec([])
         self.results = patches, self.weights, scalar, scalar
@@ -98,13 +103,13 @@ class Passes:
         scalar = tf.TensorSpec([])
         grids = [tf.TensorSpec([None, None])] * LEVELS
         latents = Latents(grids, grids, grids)
-        pixels = tf.TensorSpec([None, self.channels, TILE * TILE])
+        pixels = tf.TensorSpec([None, self.channels, self.tile**2])
         image = Image(pixels, tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([2], tf.int32))
         offsets = tf.TensorSpec([None], tf.int32)
         step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), tf.TensorSpec([4]), scalar, offsets)
         # No function has control flow of Python that depends on tensors.
         plain = tf.autograph.experimental.do_not_convert
-        pool = tf.TensorSpec([NOISE_OFFSETS + TILE_NOISE])
+        pool = tf.TensorSpec([NOISE_OFFSETS + tile_noise(self.tile)])
         return {
             "advance": Function(plain(self._advance), (latents, image, self.weights, step, pool)),
             "gradients": Function(plain(self._gradients), (grids, image, self.weights, scalar)),
@@ -121,11 +126,11 @@ class Passes:
         """
 
         def gradients(tile: _Tile, offset: tf.Tensor) -> Any:
-            noise = tf.slice(pool, [offset], [TILE_NOISE]) * step.deviation
+            noise = tf.slice(pool, [offset], [tile_noise(self.tile)]) * step.deviation
             return self._tile_gradients(tile, weights, step.lambda_per_bit, step.temperature, noise)
 
         patch_gradients, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
-        return _adam(latents, patch_gradients, _tiles(image.size), step), _summed(*found)
+        return self._adam(latents, patch_gradients, image.size, step), _summed(*found)
 
     def _gradients(
         self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], lambda_per_bit: tf.Tensor
@@ -134,7 +139,7 @@ class Passes:
 
         Soft rounding without noise leaves integers as they are, so that the function compiled for training serves.
         """
-        temperature, no_noise = tf.constant(0.1), tf.zeros([TILE_NOISE])
+        temperature, no_noise = tf.constant(0.1), tf.zeros([tile_noise(self.tile)])
 
         def gradients(tile: _Tile) -> Any:
             return self._tile_gradients(tile, weights, lambda_per_bit, temperature, no_noise)
@@ -160,7 +165,7 @@ class Passes:
             results: shapes and types of its results on one tile.
             others: further arguments, each with an element for each tile.
         """
-        patches = [cut(grid, level, _tiles(image.size)) for level, grid in enumerate(grids)]
+        patches = [cut(grid, self.tile >> level, self._tiles(image.size)) for level, grid in enumerate(grids)]
 
         def one(elements: Any) -> Any:
             values, place, patches, *more = elements
@@ -184,31 +189,55 @@ class Passes:
         """Gradients with respect to patches and weights, squared error and bits of one tile."""
         with tf.GradientTape() as tape:
             tape.watch((tile.patches, weights))
-            noises = tf.split(noise, [patch_cells(level) ** 2 for level in range(LEVELS)])
+            noises = tf.split(noise, [patch_cells(self.tile, level) ** 2 for level in range(LEVELS)])
             patches = [
                 noisy_soft_round(patch, temperature, tf.reshape(normal, patch.shape))
                 for patch, normal in zip(tile.patches, noises, strict=True)
             ]
             bits = self._bits(tile, patches, weights)
             # Values are not clamped: clamped pixels would have no gradient.
-            squared_error = _squared_error(tile, synthesize(self.preset, weights, patches))
+            squared_error = self._squared_error(tile, synthesize(self.preset, weights, patches))
             loss = squared_error + lambda_per_bit * bits
         return *tape.gradient(loss, (tile.patches, weights)), squared_error, bits
 
     def _quality_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         decoded = tf.clip_by_value(synthesize(self.preset, weights, tile.patches), 0.0, 1.0)
-        return _squared_error(tile, decoded), self._bits(tile, tile.patches, weights)
+        return self._squared_error(tile, decoded), self._bits(tile, tile.patches, weights)
 
     def _bits(self, tile: _Tile, patches: list[tf.Tensor], weights: dict[str, tf.Tensor]) -> tf.Tensor:
-        within = [inside(tile.place, tile.size, level) for level in range(LEVELS)]
+        within = [inside(self.tile, tile.place, tile.size, level) for level in range(LEVELS)]
         zeros_beyond = [patch * mask for patch, mask in zip(patches, within, strict=True)]
-        counted = [tf.reshape(inside(tile.place, tile.size, level, 0), [-1]) for level in range(LEVELS)]
+        counted = [tf.reshape(inside(self.tile, tile.place, tile.size, level, 0), [-1]) for level in range(LEVELS)]
         return rate_bits(self.preset, weights, zeros_beyond, tf.concat(counted, 0))
 
+    def _squared_error(self, tile: _Tile, decoded: tf.Tensor) -> tf.Tensor:
+        """Sum over a tile's samples, shape (channels, its pixels), that the image has and whose value is not NaN."""
+        errors = tf.where(tf.math.is_nan(tile.values), 0.0, decoded - tile.values)
+        return tf.reduce_sum(tf.square(errors) * tf.reshape(inside(self.tile, tile.place, tile.size, 0, 0), [1, -1]))
 
-def _tiles(size: tf.Tensor) -> tf.Tensor:
-    """Rows and columns of tiles that an image of this height and width fills, rounded up."""
-    return -(-size // TILE)
+    def _tiles(self, size: tf.Tensor) -> tf.Tensor:
+        """Rows and columns of tiles that an image of this height and width fills, rounded up."""
+        return -(-size // self.tile)
+
+    def _adam(self, latents: Latents, patch_gradients: list[tf.Tensor], size: tf.Tensor, step: Step) -> Latents:
+        """Adam on the latents: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, y <- y - r m' / (sqrt(v') + EPSILON).
+
+        m' = m / (1 - b1^n) and v' = v / (1 - b2^n) at optimizer step n.
+        Source: Kingma and Ba 2015, algorithm 1.
+
+        Args:
+            patch_gradients: for each grid, gradients of all tiles' patches.
+            size: height and width of the image in pixels, shape (2,), int32.
+        """
+        first, second, left, left_square = tf.unstack(step.decays)
+        moved = []
+        for level, (values, mean, square) in enumerate(zip(*latents, strict=True)):
+            gradient = joined(patch_gradients[level], self.tile >> level, self._tiles(size), tf.shape(values))
+            mean = first * mean + (1.0 - first) * gradient
+            square = second * square + (1.0 - second) * tf.square(gradient)
+            update = mean / (1.0 - left) / (tf.sqrt(square / (1.0 - left_square)) + EPSILON)
+            moved.append((values - step.learning_rates[level] * update, mean, square))
+        return Latents(*map(list, zip(*moved, strict=True)))
 
 
 def _summed(
@@ -217,29 +246,3 @@ def _summed(
     """Sums over all tiles."""
     summed = {name: tf.reduce_sum(parts, 0) for name, parts in gradients.items()}
     return summed, tf.reduce_sum(squared_errors), tf.reduce_sum(bits)
-
-
-def _adam(latents: Latents, patch_gradients: list[tf.Tensor], tiles: tf.Tensor, step: Step) -> Latents:
-    """Adam on the latents: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, y <- y - r m' / (sqrt(v') + EPSILON).
-
-    m' = m / (1 - b1^n) and v' = v / (1 - b2^n) at optimizer step n.
-    Source: Kingma and Ba 2015, algorithm 1.
-
-    Args:
-        patch_gradients: for each grid, gradients of all tiles' patches.
-    """
-    first, second, left, left_square = tf.unstack(step.decays)
-    moved = []
-    for level, (values, mean, square) in enumerate(zip(*latents, strict=True)):
-        gradient = joined(patch_gradients[level], level, tiles, tf.shape(values))
-        mean = first * mean + (1.0 - first) * gradient
-        square = second * square + (1.0 - second) * tf.square(gradient)
-        update = mean / (1.0 - left) / (tf.sqrt(square / (1.0 - left_square)) + EPSILON)
-        moved.append((values - step.learning_rates[level] * update, mean, square))
-    return Latents(*map(list, zip(*moved, strict=True)))
-
-
-def _squared_error(tile: _Tile, decoded: tf.Tensor) -> tf.Tensor:
-    """Sum over a tile's samples, shape (channels, TILE * TILE), that the image has and whose value is not NaN."""
-    errors = tf.where(tf.math.is_nan(tile.values), 0.0, decoded - tile.values)
-    return tf.reduce_sum(tf.square(errors) * tf.reshape(inside(tile.place, tile.size, 0, 0), [1, -1]))

@@ -1,12 +1,13 @@
 """The trainer of a pyramid: NumPy arrays in and out of the compiled passes over an image's tiles.
 
-One trainer serves images of all sizes, and several fits at a time. Knows neither schedule nor deadline nor file.
+One trainer serves images of all sizes, or all small ones of any usual number of channels, and several fits at a time.
+Knows neither schedule nor deadline nor file.
 """
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,18 @@ from ....runtime.pool import borrowed
 from ....runtime.program import Program
 from ..structure import shapes
 from .graph import TILE
-from .passes import NOISE_OFFSETS, TILE_NOISE, Grids, Image, Latents, Passes, Step
+from .passes import NOISE_OFFSETS, Grids, Image, Latents, Passes, Step, tile_noise
 from .soap import Tensors
 
 __all__ = ["NOISE_OFFSETS", "Grids", "Image", "Latents", "Outcome", "Step", "Trainer", "shared_trainer"]
 
 # What a trainer's graphs and compiled code take, measured.
 MEGABYTES = 190
+# Images with no longer side than SMALL_SIDE share a trainer for these channels and these tiles: compiling one takes
+# longer than the whole fit of such an image, and an icon fills a small part of a larger tile.
+SMALL_SIDE = 128
+SMALL_TILE = 64
+SMALL_CHANNELS = 4
 
 
 class Outcome(NamedTuple):
@@ -35,21 +41,30 @@ class Outcome(NamedTuple):
 
 
 class Trainer:
-    """A compiled program for images of a number of channels; it keeps nothing of any image."""
+    """A compiled program for images of a number of channels, or fewer; it keeps nothing of any image.
 
-    def __init__(self, preset: int, channels: int, device: str) -> None:
-        self.names = list(shapes(preset, channels))
-        self.program = Program(lambda: Passes(preset, channels).functions(), device)
+    The samples, and the weights, of channels that an image lacks are zeros. Their error is 0, and so are the gradients
+    of all that leads there.
+    """
+
+    def __init__(self, preset: int, channels: int, device: str, tile: int = TILE) -> None:
+        self.shapes = shapes(preset, channels)
+        self.channels = channels
+        self.tile = tile
+        self.program = Program(lambda: Passes(preset, channels, tile).functions(), device)
+        self.noise = _noise_pool(tile_noise(tile))
 
     def image(self, values: NDArray[np.float32]) -> Image:
         """Cut an image's normalized samples, shape (height, width, channels), into tiles."""
         height, width, channels = values.shape
-        rows, columns = -(-height // TILE), -(-width // TILE)
-        filled = np.pad(values, ((0, rows * TILE - height), (0, columns * TILE - width), (0, 0)), "edge")
-        tiles = filled.reshape(rows, TILE, columns, TILE, channels).transpose(0, 2, 4, 1, 3)
-        places = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), -1).reshape(-1, 2) * TILE
+        tile = self.tile
+        rows, columns = -(-height // tile), -(-width // tile)
+        filled = np.pad(values, ((0, rows * tile - height), (0, columns * tile - width), (0, 0)), "edge")
+        filled = np.pad(filled, ((0, 0), (0, 0), (0, self.channels - channels)))
+        tiles = filled.reshape(rows, tile, columns, tile, self.channels).transpose(0, 2, 4, 1, 3)
+        places = np.stack(np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij"), -1).reshape(-1, 2) * tile
         return Image(
-            tiles.reshape(-1, channels, TILE * TILE),
+            tiles.reshape(-1, self.channels, tile**2),
             places.astype(np.int32),
             np.array([height, width], np.int32),
         )
@@ -61,37 +76,67 @@ class Trainer:
 
     def advance(self, latents: Latents, image: Image, weights: Tensors, step: Step) -> tuple[Latents, Outcome]:
         """Make an optimizer step of the latents; the outcome is that of the latents before it."""
-        moved, found = self.program.run("advance", latents, image, self._ordered(weights), step, _noise_pool())
-        return moved, _outcome(found)
+        moved, found = self.program.run("advance", latents, image, self._padded(weights), step, self.noise)
+        return moved, _outcome(found, weights)
 
     def gradients(self, grids: Grids, image: Image, weights: Tensors, lambda_per_bit: float) -> Outcome:
         """Gradients of the networks for symbols that stay."""
-        return _outcome(self.program.run("gradients", grids, image, self._ordered(weights), np.float32(lambda_per_bit)))
+        found = self.program.run("gradients", grids, image, self._padded(weights), np.float32(lambda_per_bit))
+        return _outcome(found, weights)
 
     def quality(self, grids: Grids, image: Image, weights: Tensors) -> tuple[float, float]:
         """Squared error, summed over samples, of the decoded image clipped to 0..1; and the bits of the symbols."""
-        squared_error, bits = self.program.run("quality", grids, image, self._ordered(weights))
+        squared_error, bits = self.program.run("quality", grids, image, self._padded(weights))
         return float(squared_error), float(bits)
 
-    def _ordered(self, weights: Tensors) -> Tensors:
-        return {name: weights[name] for name in self.names}
+    def _padded(self, weights: Tensors) -> Tensors:
+        return {name: _padded(weights[name], shape) for name, shape in self.shapes.items()}
 
 
-@lru_cache(maxsize=1)
-def _noise_pool() -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal(NOISE_OFFSETS + TILE_NOISE, np.float32)
+@lru_cache(maxsize=2)
+def _noise_pool(tile_noise: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(NOISE_OFFSETS + tile_noise, np.float32)
 
 
-def _outcome(found: tuple[Tensors, np.float32, np.float32]) -> Outcome:
+def _outcome(found: tuple[Tensors, np.float32, np.float32], weights: Tensors) -> Outcome:
     gradients, squared_error, bits = found
-    return Outcome(gradients, float(squared_error), float(bits))
+    cropped = {name: _cropped(gradient, weights[name].shape) for name, gradient in gradients.items()}
+    return Outcome(cropped, float(squared_error), float(bits))
 
 
-def shared_trainer(preset: int, channels: int, device: str) -> AbstractContextManager[Trainer]:
-    """A trainer on a device, which other fits may use at the same time: compiling takes seconds.
+def _padded(weights: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """A tensor for fewer channels, with zeros for those that it lacks."""
+    if weights.shape == shape:
+        return weights
+    result = np.zeros(shape, np.float32)
+    _by_channel(result)[tuple(map(slice, _by_channel(weights).shape))] = _by_channel(weights)
+    return result
+
+
+def _cropped(gradient: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The part of a tensor's gradient that belongs to fewer channels."""
+    if gradient.shape == shape:
+        return gradient
+    part: tuple[int, ...] = _by_channel(np.empty(shape, np.bool_)).shape
+    return _by_channel(gradient)[tuple(map(slice, part))].reshape(shape)
+
+
+def _by_channel(tensor: NDArray[Any]) -> NDArray[Any]:
+    """A view of a tensor in which each channel has its own index: a 3x3 kernel has columns for 9 taps of each."""
+    rows, *columns = tensor.shape
+    return tensor.reshape(rows, 9, rows) if columns == [9 * rows] else tensor
+
+
+def shared_trainer(preset: int, channels: int, size: tuple[int, int], device: str) -> AbstractContextManager[Trainer]:
+    """A trainer for an image on a device, which other fits may use at the same time: compiling takes seconds.
 
     Args:
+        size: of the image in pixels.
         device: a TensorFlow device name.
     """
-    key = "pyramid", preset, channels, device
-    return borrowed(key, MEGABYTES, lambda: Trainer(preset, channels, device), shared=True)
+    small = max(size) <= SMALL_SIDE and channels <= SMALL_CHANNELS
+    if small:
+        channels = SMALL_CHANNELS
+    tile = SMALL_TILE if small else TILE
+    key = "pyramid", preset, channels, tile, device
+    return borrowed(key, MEGABYTES, lambda: Trainer(preset, channels, device, tile), shared=True)

@@ -23,6 +23,7 @@ from ....runtime.pool import borrowed
 from ....runtime.tensorflow import device_name
 from ..architecture import Architecture
 from ..fitted import Budget, Fitted
+from ..plan import SHARED_CHANNELS, SHARED_PIXELS, SHARED_WIDTH
 from .rate_control import RateControl
 from .trainer import BATCH_PIXELS, WEIGHT_DECAY, Trainer, megabytes, peak_learning_rate
 
@@ -38,6 +39,10 @@ JUDGED_AT = 0.1
 JUDGED_STEPS = 150
 # Least number of calls of a fit with a budget: the rate is steered between calls.
 BUDGET_CALLS = 100
+# The trainer that narrow networks for small images share (`plan.SHARED_WIDTH`): the longest side that it is compiled
+# for, if the image's is not longer, and pixels of an optimizer step.
+SHARED_SIDE = 128
+SHARED_BATCH = 1024
 # The ratio of frequencies in a trainer's key: nothing compiled depends on it.
 ANY_FREQUENCY_RATIO = 100
 
@@ -84,8 +89,7 @@ def fit(
             divisor = 2.0**attempt
             learning_rate = peak_learning_rate(architecture.width) / math.sqrt(divisor)
             weight_decay = WEIGHT_DECAY * divisor
-            ratio = architecture.frequency_ratio
-            trainer.start(image, scale, ratio, rd_lambda, seed, learning_rate, weight_decay, initial, hidden)
+            trainer.start(image, scale, architecture, rd_lambda, seed, learning_rate, weight_decay, initial, hidden)
             call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // BUDGET_CALLS + 1)
             schedule = CallSchedule(steps, call_steps, deadline)
             is_last = attempt == ATTEMPTS - 1
@@ -102,8 +106,12 @@ def _borrowed_trainer(image: Samples, architecture: Architecture, device: str) -
     batch = min(BATCH_PIXELS, _power_of_two_from(height * width))
     longest_side = _power_of_two_from(max(height, width))
     alike = replace(architecture, frequency_ratio=ANY_FREQUENCY_RATIO)
-    key = "siren", alike, batch, longest_side, device
-    with borrowed(key, megabytes(alike), lambda: Trainer(alike, batch, longest_side, device)) as trainer:
+    pads = height * width <= SHARED_PIXELS and alike.width <= SHARED_WIDTH and alike.channels <= SHARED_CHANNELS
+    if pads:
+        alike = replace(alike, width=SHARED_WIDTH, channels=SHARED_CHANNELS)
+        batch, longest_side = SHARED_BATCH, max(longest_side, SHARED_SIDE)
+    key = "siren", alike, batch, longest_side, device, pads
+    with borrowed(key, megabytes(alike), lambda: Trainer(alike, batch, longest_side, device, pads)) as trainer:
         try:
             yield trainer
         finally:

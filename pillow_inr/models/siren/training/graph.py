@@ -59,15 +59,23 @@ class Call(NamedTuple):
     """Schedule position, 0..1, of the first of them."""
     pace: Any
     """By how much each of them advances the position."""
+    counts: Any = ()
+    """Number of weights in each tensor that are no padding, shape (tensors,), float32; () in a program that serves
+    networks of one width only."""
 
 
-def call_signature(architecture: Architecture, batch: int, call_steps: int, longest_side: int) -> Call:
-    """Shapes and types of a call: all of an image that compiled code depends on."""
+def call_signature(architecture: Architecture, batch: int, call_steps: int, longest_side: int, pads: bool) -> Call:
+    """Shapes and types of a call: all of an image that compiled code depends on.
+
+    Args:
+        pads: whether narrower networks are padded to the architecture.
+    """
     pixels = tf.TensorSpec([call_steps, batch], tf.int32)
     table = tf.TensorSpec([longest_side, architecture.axis_features])
     number, integer = tf.TensorSpec([]), tf.TensorSpec([], tf.int32)
     values = tf.TensorSpec([call_steps, batch, architecture.channels])
-    return Call(pixels, pixels, values, table, table, number, number, number, integer, integer, number, number)
+    counts = tf.TensorSpec([len(architecture.shapes)]) if pads else ()
+    return Call(pixels, pixels, values, table, table, number, number, number, integer, integer, number, number, counts)
 
 
 def initial_weights(architecture: Architecture, seed: int) -> list[NDArray[np.float32]]:
@@ -83,17 +91,24 @@ def _built_layers(architecture: Architecture, seed: int) -> list[Any]:
     return layers
 
 
-def initial_log_quantization_steps(weights: Sequence[Any], architecture: Architecture) -> tf.Tensor:
+def initial_log_quantization_steps(weights: Sequence[Any], architecture: Architecture, counts: Any = ()) -> tf.Tensor:
     """Logarithms of the first quantization steps, from the root mean square of each tensor's weights.
 
     Args:
         weights: tensors, arrays or variables as `Architecture.shapes` lists them.
+        counts: as `Call.counts`.
     """
     # A bias tensor is small and each of its weights moves a whole unit: half the step.
     ratio = [INITIAL_QUANTIZATION_STEP * (1.0 if len(weight.shape) == 2 else 0.5) for weight in weights]
     if not architecture.frequencies:
         ratio[:2] = [PLAIN_QUANTIZATION_STEP * relative for relative in ratio[:2]]
-    deviation = tf.stack([tf.sqrt(tf.reduce_mean(tf.square(weight)) + 1e-12) for weight in weights])
+    means = [tf.reduce_mean(tf.square(weight)) for weight in weights]
+    if counts != ():
+        means = [
+            mean * math.prod(weight.shape) / counts[at]
+            for at, (mean, weight) in enumerate(zip(means, weights, strict=True))
+        ]
+    deviation = tf.stack([tf.sqrt(mean + 1e-12) for mean in means])
     return tf.math.log(deviation * tf.constant(ratio, tf.float32))
 
 
@@ -162,7 +177,8 @@ class Graph:
             self._update(gradients, call.learning_rate * warmup * cosine, call.weight_decay)
             total += mse
             index += 1
-        rate_bits = self._quantized(initial_log_quantization_steps(self.weights, self.architecture))[1]
+        first = initial_log_quantization_steps(self.weights, self.architecture, call.counts)
+        rate_bits = self._quantized(first, call)[1]
         return total / tf.cast(call.count, tf.float32), rate_bits
 
     def _rate_phase(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
@@ -174,7 +190,7 @@ class Graph:
             warmup, cosine = _pace(call, index)
             features = self._features(call, index)
             with tf.GradientTape() as tape:
-                quantized, rate_bits = self._quantized(self.log_quantization_steps)
+                quantized, rate_bits = self._quantized(self.log_quantization_steps, call)
             mse, upstream = _backpropagated(features, call.values[index], quantized)
             gradients = tape.gradient(
                 [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit]
@@ -188,7 +204,7 @@ class Graph:
             )
             total += mse
             index += 1
-        return total / tf.cast(call.count, tf.float32), self._quantized(self.log_quantization_steps)[1]
+        return total / tf.cast(call.count, tf.float32), self._quantized(self.log_quantization_steps, call)[1]
 
     def _features(self, call: Call, index: tf.Tensor) -> tf.Tensor:
         """The network's input features for the pixels of an optimizer step, shape (batch, features)."""
@@ -201,7 +217,7 @@ class Graph:
             matrix.assign(matrix - matrix * weight_decay * learning_rate)
         _apply(self.optimizer, gradients, self.weights, learning_rate)
 
-    def _quantized(self, log_quantization_steps: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _quantized(self, log_quantization_steps: tf.Tensor, call: Call) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Weights rounded to their quantization steps, gradients passed straight through, and their rate in bits."""
         quantized = []
         rate_bits = tf.constant(0.0)
@@ -210,7 +226,7 @@ class Graph:
             reference = self.references[index].value
             symbols = rounded((weight - reference) / quantization_step)
             quantized.append(reference + symbols * quantization_step)
-            rate_bits += laplace_bits(symbols)
+            rate_bits += laplace_bits(symbols, None if call.counts == () else call.counts[index])
         return quantized, rate_bits
 
 

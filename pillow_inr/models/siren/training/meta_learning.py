@@ -93,8 +93,8 @@ def _learn(
             position = max(position, (time.perf_counter() - started) / time_limit)
         if position >= 1.0:
             break
-        image, ratio = next(images), architecture.frequency_ratio
-        trainer.start(image, scale, ratio, 0.0, seed + index, learning_rate, WEIGHT_DECAY, initial)
+        image = next(images)
+        trainer.start(image, scale, architecture, 0.0, seed + index, learning_rate, WEIGHT_DECAY, initial)
         if initial is None:
             # What a fit with this seed starts from, apart from the image's mean colour.
             initial = trainer.result(1.0, 0.0).weights

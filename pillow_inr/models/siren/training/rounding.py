@@ -29,7 +29,7 @@ def rounded(values: tf.Tensor) -> tf.Tensor:
     return values + tf.stop_gradient(tf.round(values) - values)
 
 
-def laplace_bits(symbols: tf.Tensor) -> tf.Tensor:
+def laplace_bits(symbols: tf.Tensor, count: tf.Tensor | None = None) -> tf.Tensor:
     """Code length in bits of symbols under the quantized Laplace distribution that suits them best, a scalar.
 
     With d = exp(-1 / (2 b)) for the scale b, P(0) = 1 - d and P(k) = P(-k) = d^(2k - 1) (1 - d^2) / 2 for k > 0. For
@@ -40,12 +40,18 @@ def laplace_bits(symbols: tf.Tensor) -> tf.Tensor:
 
     Args:
         symbols: any shape, float32, integers.
+        count: how many of the symbols are coded, if not all; the others are zeros.
     """
     magnitude = tf.abs(symbols)
     zeros = tf.cast(magnitude < 0.5, tf.float32)
-    share, mean = tf.reduce_mean(zeros), tf.reduce_mean(magnitude)
+    if count is None:
+        share, mean = tf.reduce_mean(zeros), tf.reduce_mean(magnitude)
+    else:
+        uncoded = float(math.prod(symbols.shape)) - count
+        share, mean = (tf.reduce_sum(zeros) - uncoded) / count, tf.reduce_sum(magnitude) / count
     square = 1.0 + 2.0 * mean
     decay = (tf.sqrt(share * share + 4.0 * square * (2.0 * mean - 1.0 + share)) - share) / (2.0 * square)
     decay = tf.stop_gradient(tf.clip_by_value(decay, *DECAY_RANGE))
     others = (1.0 - 2.0 * magnitude) * tf.math.log(decay) - tf.math.log((1.0 - decay * decay) / 2.0)
-    return tf.reduce_sum(zeros * -tf.math.log(1.0 - decay) + (1.0 - zeros) * others) / math.log(2.0)
+    total = tf.reduce_sum(zeros * -tf.math.log(1.0 - decay) + (1.0 - zeros) * others)
+    return (total if count is None else total + uncoded * tf.math.log(1.0 - decay)) / math.log(2.0)

@@ -18,6 +18,7 @@ from ....runtime.program import Program
 from ..architecture import Architecture
 from ..fitted import Fitted
 from .graph import WARMUP_STEPS, Call, Graph, call_signature, initial_log_quantization_steps, initial_weights
+from .padding import counts, cropped, padded
 from .rounding import snapped
 from .sampling import Sampler
 
@@ -54,23 +55,28 @@ class Trainer:
 
     It serves one fit after another, because compiling takes seconds. Compiled code depends on an image's number of
     channels, on the pixels of an optimizer step, and on a length that no side exceeds; tables bring all else, such as
-    the ratio of frequencies, which depends on the image's size.
+    the ratio of frequencies, which depends on the image's size. A trainer that pads serves narrower networks, and
+    images of fewer channels, as well.
     """
 
-    def __init__(self, architecture: Architecture, batch: int, longest_side: int, device: str) -> None:
+    def __init__(
+        self, architecture: Architecture, batch: int, longest_side: int, device: str, pads: bool = False
+    ) -> None:
+        self.compiled = architecture
         self.architecture = architecture
+        self.pads = pads
         self.sampler: Sampler | None = None
         self.longest_side = longest_side
         self.batch = batch
         self.call_steps = max(1, min(CALL_STEPS_MAX, int(CALL_WORK / (batch * 3 * architecture.weight_count))))
-        call = call_signature(architecture, batch, self.call_steps, longest_side)
+        call = call_signature(architecture, batch, self.call_steps, longest_side, pads)
         self.program = Program(lambda: Graph(architecture).functions(call), device)
 
     def start(
         self,
         image: Samples,
         scale: Scale,
-        frequency_ratio: int,
+        architecture: Architecture,
         rd_lambda: float,
         seed: int,
         learning_rate: float,
@@ -83,7 +89,8 @@ class Trainer:
         Args:
             image: shape (height, width, channels).
             scale: turns its samples into normalized ones.
-            frequency_ratio: ratio of successive frequencies in hundredths, in place of the architecture's.
+            architecture: of the network; the trainer's own but for the ratio of frequencies or, in a trainer that pads,
+                a narrower one.
             rd_lambda: lambda, for a rate in bits per pixel.
             seed: draws pixels and, without `initial`, the first weights.
             learning_rate: Muon's peak learning rate.
@@ -95,9 +102,11 @@ class Trainer:
         self.pixels = width * height
         shown = image.reshape(-1, channels) if hidden is None else image[~hidden]
         self.shown_pixels = len(shown)
+        self.architecture = architecture
         self.release()
         self.sampler = Sampler(image, scale, self.batch, self.call_steps, seed, hidden)
-        self.tables = [self._feature_table(length, max(width, height), frequency_ratio) for length in (width, height)]
+        self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
+        self.counts = counts(architecture) if self.pads else ()
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.rd_lambda = rd_lambda
@@ -105,17 +114,16 @@ class Trainer:
         sample = scale.to_normalized(shown[:: max(1, self.shown_pixels // 65536)])
         self.variance = float(sample.var(axis=0).mean())
         weights = initial_weights(self.architecture, seed) if initial is None else list(initial)
-        self.program.run("set weights", *weights[:-1], sample.mean(axis=0))
+        self.program.run("set weights", *padded([*weights[:-1], sample.mean(axis=0)], self.compiled))
         self.initial = None if initial is None else list(initial)
         self._refer([False] * len(weights))
         # Compile now, with no steps to make, so that the schedule's clock sees steps only.
         for in_rate_phase in (False, True):
             self.advance(0, 0, 0.0, 0.0, in_rate_phase)
 
-    def _feature_table(self, length: int, longer: int, frequency_ratio: int) -> NDArray[np.float32]:
-        features = encode_axis(
-            Axis.of_pixels(length, longer).positions(), self.architecture.frequencies, frequency_ratio
-        )
+    def _feature_table(self, length: int, longer: int) -> NDArray[np.float32]:
+        frequencies, ratio = self.architecture.frequencies, self.architecture.frequency_ratio
+        features = encode_axis(Axis.of_pixels(length, longer).positions(), frequencies, ratio)
         return np.pad(features, ((0, self.longest_side - length), (0, 0)))
 
     def diverged(self, step: int, mse: float, rate_bits: float) -> bool:
@@ -136,8 +144,11 @@ class Trainer:
     def start_rate_phase(self) -> None:
         """Choose the first quantization steps from the weights as they are."""
         self.program.run(
-            "set log quantization steps", initial_log_quantization_steps(self.program.run("weights"), self.architecture)
+            "set log quantization steps", initial_log_quantization_steps(self._weights(), self.architecture)
         )
+
+    def _weights(self) -> list[NDArray[np.float32]]:
+        return cropped(self.program.run("weights"), self.architecture)
 
     def refine_quantization(self, bits: float) -> None:
         """Divide all quantization steps by 2^bits: each weight then takes about that many bits more."""
@@ -152,7 +163,7 @@ class Trainer:
         """
         if self.initial is None:
             return
-        weights = self.program.run("weights")
+        weights = self._weights()
         self._refer(
             [
                 bool(np.abs(weight - start).mean() < np.abs(weight).mean())
@@ -164,7 +175,7 @@ class Trainer:
         self.differences = differences
         starts = self.initial or [np.zeros(shape, np.float32) for shape in self.architecture.shapes]
         references = [start * np.float32(difference) for start, difference in zip(starts, differences, strict=True)]
-        self.program.run("set references", *references)
+        self.program.run("set references", *padded(references, self.compiled))
 
     def advance(self, step: int, count: int, first: float, last: float, in_rate_phase: bool) -> tuple[float, float]:
         """Make some optimizer steps.
@@ -180,22 +191,27 @@ class Trainer:
         assert self.sampler is not None
         columns, rows, values = self.sampler.draw()
         across, down = self.tables
+        # Samples of the padding are zeros, too, so that the mean over samples is smaller by this factor.
+        share = self.architecture.channels / self.compiled.channels
+        if self.pads:
+            values = np.pad(values, ((0, 0), (0, 0), (0, self.compiled.channels - values.shape[2])))
         call = Call(
             columns=columns,
             rows=rows,
             values=values,
             across=across,
             down=down,
-            lambda_per_bit=np.float32(self.rd_lambda / self.shown_pixels),
+            lambda_per_bit=np.float32(self.rd_lambda / self.shown_pixels * share),
             learning_rate=np.float32(self.learning_rate),
             weight_decay=np.float32(self.weight_decay),
             step=np.int32(step),
             count=np.int32(count),
             first=np.float32(first),
             pace=np.float32((last - first) / max(count, 1)),
+            counts=self.counts,
         )
         mse, rate_bits = self.program.run("rate phase" if in_rate_phase else "float phase", call)
-        return float(mse), float(rate_bits)
+        return float(mse) / share, float(rate_bits)
 
     def release(self) -> None:
         """Let go of the image."""
@@ -206,4 +222,4 @@ class Trainer:
     def result(self, mse: float, rate_bits: float) -> Fitted:
         """The fitted network."""
         steps = [float(step) for step in snapped(tf.exp(self.program.run("log quantization steps")))]
-        return Fitted(self.program.run("weights"), steps, psnr_db(mse), rate_bits, self.differences)
+        return Fitted(self._weights(), steps, psnr_db(mse), rate_bits, self.differences)

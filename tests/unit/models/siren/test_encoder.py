@@ -16,7 +16,7 @@ from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.siren import encoder as siren_encoder
 from pillow_inr.models.siren import plan as siren_plan
-from pillow_inr.models.siren import reference_store, weight_coding
+from pillow_inr.models.siren import reference_store, simple, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.fitted import Fitted
 from pillow_inr.models.siren.initialization import Initialization
@@ -143,13 +143,13 @@ def test_budgets_are_kept_by_short_fits() -> None:
 
 
 class FakeSearch:
-    """In place of `_encode_plan`: PSNR and bytes follow from a plan's weights."""
+    """In place of `encode_plan`: PSNR and bytes follow from a plan's weights."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, at_1000: float, per_doubling: float, limit: float = 99) -> None:
         self.at_1000, self.per_doubling, self.limit = at_1000, per_doubling, limit
         self.weights: list[int] = []
         self.deadlines: list[float | None] = []
-        monkeypatch.setattr(siren_encoder, "_encode_plan", self.encode_plan)
+        monkeypatch.setattr(siren_encoder, "encode_plan", self.encode_plan)
 
     def psnr(self, weights: int) -> float:
         return min(self.at_1000 + self.per_doubling * math.log2(weights / 1000), self.limit)
@@ -266,12 +266,14 @@ def test_simple_pictures_take_narrow_networks_first(monkeypatch: pytest.MonkeyPa
         error = losses[fits[-1]] - 1e-3 * 800 / picture.pixels
         return siren_encoder._Trial(Encoded(bytes(100), -10 * math.log10(error), None), plan.weights)
 
-    monkeypatch.setattr(siren_encoder, "_encode_plan", encode_plan)
+    monkeypatch.setattr(siren_encoder, "encode_plan", encode_plan)
     picture = SourceImage.of(gradient(20, 10), Metadata())
 
     def encode(rival: float, **options: Any) -> Encoded | None:
         fits.clear()
-        return siren_encoder.encode_simple(EncodeJob(picture, EncodeOptions(**options), Deadline()), 1e-3, rival)
+        job = EncodeJob(picture, EncodeOptions(**options), Deadline())
+        trial = simple.try_simple(job, 1e-3, rival)
+        return trial and simple.finish_simple(job, trial)
 
     found = encode(2.6, steps=900)
     assert fits == [(8, 600), (16, 600), (32, 600), (16, 900)]

@@ -1,0 +1,12 @@
+"""What a program frozen by PyInstaller needs of pillow_inr beside the modules whose import PyInstaller sees."""
+
+from PyInstaller.utils.hooks import collect_data_files
+
+from pillow_inr.models.registry import MODELS
+
+datas = collect_data_files("pillow_inr")
+# Modules that are imported by a name in a string.
+hiddenimports = [f"{model.package}.{module}" for model in MODELS for module in ("header", "model", "encoder")]
+hiddenimports += ["pillow_inr.models.selection", "pillow_inr.plugins.imageio_plugin"]
+# A program has these if it imports them itself: to save it needs TensorFlow, to open it does not.
+excludedimports = ["imageio", "keras", "numcodecs", "tensorflow"]
