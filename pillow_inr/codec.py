@@ -1,16 +1,11 @@
 """Samples -> an .inr file: hands the image to the encoder that the options name, and judges the result."""
 
-import sys
-import warnings
-from itertools import takewhile
-from traceback import walk_stack
-
 import numpy as np
 from numpy.typing import NDArray
 
 from .encoding.deadline import Deadline
 from .encoding.source_image import Encoded, SourceImage
-from .errors import FitError
+from .errors import FitError, warn_caller
 from .format.chunks import pack_chunks
 from .format.metadata import Metadata
 from .imaging import samples
@@ -53,7 +48,7 @@ def encode_source(source: SourceImage, options: EncodeOptions) -> Encoded:
     if source.is_failed_fit(file, image_rd_lambda(options, source.channels, source.pixels)):
         file = _instead_of(file, source, options)
     if options.psnr is not None and file.psnr_db < options.psnr:
-        _warn(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB")
+        warn_caller(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB")
     return file
 
 
@@ -69,14 +64,5 @@ def _instead_of(file: Encoded, source: SourceImage, options: EncodeOptions) -> E
     flat = encode_single_colour(source)
     if len(flat.data) <= budget and flat.psnr_db > file.psnr_db:
         file = flat
-    _warn(f"{budget} bytes: nothing better than a single colour was found, {file.psnr_db:.2f} dB")
+    warn_caller(f"{budget} bytes: nothing better than a single colour was found, {file.psnr_db:.2f} dB")
     return file
-
-
-def _warn(message: str) -> None:
-    """Warn at the caller's line, whether it called a function of this package or Pillow's save."""
-    own = takewhile(
-        lambda step: step[0].f_globals.get("__name__", "").partition(".")[0] in ("pillow_inr", "PIL"),
-        walk_stack(sys._getframe()),
-    )
-    warnings.warn(message, stacklevel=1 + len(list(own)))

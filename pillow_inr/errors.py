@@ -1,4 +1,6 @@
-"""The exception types of pillow_inr. The plugins translate them into those that Pillow and imageio expect."""
+"""The exception types of pillow_inr, which the plugins translate into those that Pillow and imageio expect; warnings."""
+
+import sys
 
 
 class FormatError(ValueError):
@@ -27,3 +29,16 @@ class BackendError(RuntimeError):
 
 class FitError(RuntimeError):
     """The fit diverged, or its result is worse than a single colour."""
+
+
+def warn_caller(message: str) -> None:
+    """Warn at the caller's line, whether it called a function of this package or Pillow's save."""
+    import warnings  # here: opening a file needs none of these
+    from itertools import takewhile
+    from traceback import walk_stack
+
+    own = takewhile(
+        lambda step: step[0].f_globals.get("__name__", "").partition(".")[0] in ("pillow_inr", "PIL"),
+        walk_stack(sys._getframe()),
+    )
+    warnings.warn(message, stacklevel=1 + len(list(own)))

@@ -1,12 +1,12 @@
 """Samples of an image <-> normalized samples: sample types, ranges, rounding. Knows no grid and no network."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import warn_caller
 from ..format.header import Header, ModelHeader
 from ..format.pixel_format import DTYPES, MODES, PIXEL_FORMAT_SAMPLES, SPAN_MAX, WIDE_DTYPES, SampleFormat
 from ..format.ranges import CHANNELS_MAX
@@ -58,10 +58,9 @@ def as_samples(array: NDArray[np.generic]) -> Samples:
     if array.dtype.name in WIDE_DTYPES:
         _check_span(array)
     if array.ndim == 3 and array.shape[0] < array.shape[2] > len(MODES):
-        warnings.warn(
+        warn_caller(
             f"the array of shape {array.shape} is stored as {array.shape[2]} channels of an image of {array.shape[1]}"
-            f"x{array.shape[0]} pixels{_axes_hint(array)}",
-            stacklevel=2,
+            f"x{array.shape[0]} pixels{_axes_hint(array)}"
         )
     return array
 

@@ -5,13 +5,13 @@ Odd metadata never stop a save: what is damaged is left out, with a warning if i
 
 import contextlib
 import struct
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
 from PIL.ExifTags import Base
 
+from ..errors import warn_caller
 from ..format.metadata import NAMES, Metadata
 from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, wide_text, without_prefix
 from .exif_tags import copied
@@ -78,7 +78,7 @@ def _exif_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes | None:
         exif = _stored_exif(image, info)
         data = None if exif is None else _checked(exif)
     except Exception as error:  # on damaged data Pillow raises all kinds of exceptions
-        warnings.warn(f"the EXIF data are damaged and left out: {error}", stacklevel=2)
+        warn_caller(f"the EXIF data are damaged and left out: {error}")
         exif = data = None
     texts = {tag: info[name] for name, tag in TEXT_TAGS.items() if isinstance(info.get(name), str) and info[name]}
     title = info.get("Title")

@@ -219,11 +219,6 @@ def test_modes_converted_as_pillow_does(mode: str) -> None:
     np.testing.assert_array_equal(array, np.asarray(image if mode == "I;16B" else image.convert(expected)))
 
 
-def test_modes_that_are_refused() -> None:
-    with pytest.raises(OSError, match="cannot write mode I as INR"):
-        Image.new("I", (4, 4)).save(io.BytesIO(), "INR")
-
-
 @pytest.mark.keras
 @pytest.mark.parametrize(("dtype", "mode"), [("uint16", "RGB"), ("float32", "RGBA")])
 def test_colours_of_more_bits_open_as_8_bit_ones(dtype: str, mode: str) -> None:
