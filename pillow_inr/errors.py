@@ -1,4 +1,4 @@
-"""The exception types of pillow_inr, which the plugins translate into those that Pillow and imageio expect; warnings."""
+"""The exceptions of pillow_inr, which the plugins translate into those that Pillow and imageio expect; warnings."""
 
 import sys
 

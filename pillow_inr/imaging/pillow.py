@@ -138,6 +138,12 @@ def to_samples(image: Image.Image) -> "NDArray[np.generic]":
 
 def _stored_mode(image: Image.Image) -> str:
     mode = _CONVERTED.get(image.mode, image.mode)
-    if mode in _WITH_ALPHA and image.has_transparency_data:
+    if mode in _WITH_ALPHA and _has_transparency(image):
         mode = _WITH_ALPHA[mode]  # one colour, or some entries of the palette, are transparent
     return mode
+
+
+def _has_transparency(image: Image.Image) -> bool:
+    # Pillow's property needs the palette, which an image of mode P may lack.
+    has_palette = image.mode != "P" or image.palette is not None
+    return "transparency" in image.info or (has_palette and image.has_transparency_data)
