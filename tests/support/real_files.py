@@ -142,8 +142,8 @@ def _variants() -> Iterator[File]:
 
 def array(dtype: str, *channels: int) -> NDArray[Any]:
     """An array of the picture's size in a type, brighter to the lower right."""
-    ramp = np.asarray(picture("L")).astype(dtype if dtype != "int8" else "int16")
-    ramp = (ramp // 2 - 60).astype(dtype) if dtype.startswith("int") else ramp
+    ramp = np.asarray(picture("L")).astype(np.int32)
+    ramp = {"bool": ramp > 110}.get(dtype, ramp // 2 - 60 if dtype.startswith("int") else ramp).astype(dtype)
     return np.stack([ramp] * channels[0], axis=-1) if channels else ramp
 
 
