@@ -46,6 +46,8 @@ def test_a_frozen_program_opens_both_models(tmp_path: Path) -> None:
     subprocess.run(build, cwd=tmp_path, env=environment, check=True, capture_output=True)
     frozen, elsewhere = tmp_path / "dist" / "program", tmp_path / "elsewhere"
     assert not [path for path in frozen.rglob("*") if path.name in ("tensorflow", "keras", "imageio")]
+    # A program that saves needs the source of the functions that TensorFlow turns into graphs.
+    assert [path for path in frozen.rglob("graph.py") if path.parts[-3:-1] == ("siren", "training")]
     frozen.rename(elsewhere)
     copies = [tmp_path / f"{index}.inr" for index in range(len(FILES))]
     for path, copy in zip(FILES, copies, strict=True):

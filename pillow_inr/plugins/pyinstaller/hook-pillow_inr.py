@@ -10,3 +10,5 @@ hiddenimports = [f"{model.package}.{module}" for model in MODELS for module in (
 hiddenimports += ["pillow_inr.models.selection", "pillow_inr.plugins.imageio_plugin"]
 # A program has these if it imports them itself: to save it needs TensorFlow, to open it does not.
 excludedimports = ["imageio", "keras", "numcodecs", "tensorflow"]
+# TensorFlow reads the source of functions with loops to turn them into graphs.
+module_collection_mode = {"pillow_inr.models.siren.training.graph": "pyz+py"}
