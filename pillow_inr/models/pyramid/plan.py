@@ -13,6 +13,10 @@ EFFORT_SECONDS = (2, 5, 10, 20, 35, 60, 120, 240, 480, 900)
 MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
 # Below this number of pixels the steps are those of this number, and take less time.
 SMALL_PIXELS = 768 * 512
+# An icon, with sides of at most ICON_SIDE pixels, gets this share of those steps. A step takes 8 ms however small the
+# image is (docs/experiments.md section 16).
+ICON_SIDE = 64
+ICON_SHARE = 0.8
 # Fewest and most steps: fewer leave a photograph where the base weights began, more gain nothing.
 EFFORT_STEPS = (50, 10_000)
 # Large images are given at least this many steps, even beyond the effort's seconds: with fewer, JPEG is better.
@@ -53,7 +57,7 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], rd_lambda: float, s
         share: part of the schedule, above 0 to 1; a short fit tells about how large the file will be.
     """
     whole = math.prod(size) <= WHOLE_PIXELS and max(size) <= WHOLE_SIDE
-    steps = options.steps or _steps(options, math.prod(size))
+    steps = options.steps or _steps(options, size)
     return PyramidPlan(
         header=PyramidHeader(base_index=base_index_for(rd_lambda), tile=TILE_NONE if whole else TILE_LOG2),
         steps=max(round(share * steps), min(steps, PART_STEPS)),
@@ -76,11 +80,13 @@ def within(rd_lambda: float) -> float:
     return min(max(rd_lambda, RD_LAMBDA_RANGE[0]), RD_LAMBDA_RANGE[1])
 
 
-def _steps(options: EncodeOptions, pixels: int) -> int:
+def _steps(options: EncodeOptions, size: tuple[int, int]) -> int:
     """Steps that fit into the seconds of the effort; if only a time limit is given, as many as are of use."""
     if options.effort is None and options.time_limit is not None:
         return EFFORT_STEPS[1]
     seconds = EFFORT_SECONDS[DEFAULT_EFFORT if options.effort is None else options.effort]
     small_steps = seconds * 1000 / (MILLISECONDS_PER_MEGAPIXEL_STEP * SMALL_PIXELS / 1e6)
-    steps = max(small_steps * min(1.0, SMALL_PIXELS / pixels), min(small_steps, LARGE_STEPS))
+    if max(size) <= ICON_SIDE:
+        small_steps *= ICON_SHARE
+    steps = max(small_steps * min(1.0, SMALL_PIXELS / math.prod(size)), min(small_steps, LARGE_STEPS))
     return round(min(max(steps, EFFORT_STEPS[0]), EFFORT_STEPS[1]))

@@ -37,7 +37,12 @@ def test_efforts_become_steps() -> None:
 
 
 def test_small_images_take_no_more_steps_than_usual_ones() -> None:
-    assert steps((8, 8)) == steps((300, 200)) == steps() > steps((1200, 1000))
+    assert steps((65, 8)) == steps((300, 200)) == steps() > steps((1200, 1000))
+
+
+def test_icons_take_fewer_steps() -> None:
+    assert steps((64, 64)) == steps((8, 8)) == pytest.approx(pyramid_plan.ICON_SHARE * steps((65, 64)), abs=1)
+    assert steps((8, 8), steps=900) == 900
 
 
 def test_large_images_take_longer_rather_than_few_steps() -> None:
