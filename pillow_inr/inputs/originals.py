@@ -41,7 +41,7 @@ def upright_pixels(model: "StoredModel", whole: bool) -> "Samples":
 
 
 def read_original(path: Path, shape: tuple[int, ...] | None = None) -> "NDArray[np.generic]":
-    """Read an original upright, shape (height, width, channels).
+    """Read an original upright, shape (height, width, channels); an image's transparent pixels are 0, as in .inr files.
 
     Args:
         path: an image, or an array in a .npy or .npz file.
@@ -51,9 +51,19 @@ def read_original(path: Path, shape: tuple[int, ...] | None = None) -> "NDArray[
         ValueError: the original has another shape.
     """
     original = sources.read(path, path.suffix, upright=True)
-    samples = to_samples(original) if isinstance(original, Image.Image) else original
+    samples = _visible(to_samples(original)) if isinstance(original, Image.Image) else original
     samples = samples.reshape(*samples.shape, 1) if samples.ndim == 2 else samples
     if shape is not None and samples.shape != shape:
         actual, expected = ("×".join(map(str, shape)) for shape in (samples.shape, shape))
         raise ValueError(f"it has height×width×channels {actual}, the .inr file {expected}")
+    return samples
+
+
+def _visible(samples: "NDArray[np.generic]") -> "NDArray[np.generic]":
+    from ..imaging.transparency import transparent_pixels
+
+    mask = transparent_pixels(samples)
+    if mask is not None:
+        samples = samples.copy()
+        samples[mask] = 0
     return samples

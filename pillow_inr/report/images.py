@@ -157,7 +157,7 @@ def _levels_of(samples: Samples, shown: Views) -> _Levels:
         f"Samples of {samples.dtype.name} are shown with 8 bits{left_out}{mean}: {low:.6g} is black, {high:.6g} white. "
         "There is no JPEG of them."
     )
-    return _Levels(low, high, "levels" if samples.dtype.kind == "u" else "", False)
+    return _Levels(low, high, "levels" if samples.dtype.kind in "iu" else "", False)
 
 
 def _mean(samples: Samples) -> Samples:

@@ -72,7 +72,7 @@ def _draw_images(figure: "SubFigure", pixels: NDArray[Any], original: NDArray[An
         error = np.abs(pixels.astype(np.float64) - original).mean(axis=2)
         top = float(np.quantile(error, 0.995)) or 1.0
         drawn = axes[1].imshow(error, cmap="magma", vmin=0, vmax=top)
-        unit = " in levels" if pixels.dtype.kind == "u" else ""
+        unit = " in levels" if pixels.dtype.kind in "iu" else ""
         mean = ", mean over channels" if pixels.shape[2] > 1 else ""
         axes[1].set_title(f"absolute error{unit}{mean}", fontsize=10)
         scale = figure.colorbar(drawn, cax=axes[1].inset_axes((1.02, 0.0, 0.03, 1.0)), extend="max")

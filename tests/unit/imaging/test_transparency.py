@@ -16,6 +16,7 @@ from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.errors import FormatError
 from pillow_inr.format.chunks import CHUNK_TRANSPARENCY, Chunk
 from pillow_inr.format.metadata import Metadata
+from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.imaging.transparency import Transparency, filled, to_chunk, transparent_pixels
 from tests.support.checks import VECTORS, header, with_chunks
@@ -182,3 +183,64 @@ def test_a_file_without_room_for_the_outline_approximates_it() -> None:
     np.testing.assert_array_equal(plain.samples[..., -1], image[..., -1])
     np.testing.assert_array_equal(plain.shown(), plain.samples)
     np.testing.assert_array_equal(source.shown(), image)
+
+
+def _keyed(mode: str, pixels: np.ndarray, key: int) -> tuple[Image.Image, np.ndarray]:
+    """An image with a transparent value or palette entry, as Pillow's plugins open one, and where it is transparent."""
+    if mode == "P":
+        image = Image.fromarray(pixels).convert("L").quantize(8) if key % 2 else Image.fromarray(pixels, "P")
+        if key % 2 == 0:
+            image.putpalette(bytes(range(256)) * 3)
+        entries = np.full(256, 255, np.uint8)
+        entries[key % 8] = 0
+        image.info["transparency"] = entries.tobytes() if key % 3 else key % 8
+        return image, np.asarray(image) == key % 8
+    if mode == "1":
+        image = Image.fromarray(pixels > 100)
+        image.info["transparency"] = 255
+        return image, pixels > 100
+    if mode == "I;16":
+        image = Image.fromarray(pixels.astype(np.uint16) * 257)
+        image.info["transparency"] = key * 257
+        return image, pixels == key
+    image = Image.fromarray(pixels).convert(mode)
+    image.info["transparency"] = key if mode == "L" else (key, key, key)
+    return image, pixels == key
+
+
+@given(
+    st.sampled_from(["1", "L", "RGB", "P", "I;16"]),
+    hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=6), elements=st.integers(0, 7)),
+    st.integers(0, 7),
+)
+def test_the_transparent_value_of_any_mode_becomes_alpha(mode: str, pixels: np.ndarray, key: int) -> None:
+    image, hidden = _keyed(mode, pixels * (25 if mode == "1" else 1), key)
+    samples = to_samples(image)
+    assert samples.shape == (*hidden.shape, 4 if mode in ("RGB", "P") else 2)
+    np.testing.assert_array_equal(samples[..., -1] == 0, hidden)
+    assert set(samples[..., -1][~hidden].tolist()) <= {np.iinfo(samples.dtype).max}
+
+
+def test_the_alpha_of_a_palette_is_kept() -> None:
+    picture = Image.new("RGBA", (8, 8), (9, 9, 9, 0))
+    picture.paste((255, 0, 0, 128), (2, 2, 6, 6))
+    palette = picture.quantize(8)
+    assert palette.mode == "P"
+    assert "transparency" not in palette.info
+    np.testing.assert_array_equal(to_samples(palette), np.asarray(picture))
+
+
+@pytest.mark.parametrize("mode", ["LA", "La", "RGBA", "RGBa", "PA"])
+def test_the_alpha_of_every_mode_is_kept(mode: str) -> None:
+    picture = Image.new("RGBA", (4, 3), (200, 100, 50, 255))
+    picture.putpixel((1, 1), (0, 0, 0, 0))
+    made = {"La": lambda: picture.convert("LA").convert("La"), "RGBa": lambda: picture.convert("RGBa")}
+    if mode == "PA":
+        image = picture.convert("RGB").quantize(4)
+        image.putalpha(picture.getchannel("A"))
+    else:
+        image = made.get(mode, lambda: picture.convert(mode))()
+    assert image.mode == mode
+    alpha = to_samples(image)[..., -1]
+    assert np.argwhere(alpha == 0).tolist() == [[1, 1]]
+    assert alpha.sum() == 11 * 255

@@ -114,3 +114,11 @@ def test_arrays_as_originals(tmp_path: Path) -> None:
     np.save(tmp_path / "deep.npy", pillow_inr.decode(path))
     result = run("view", path, "--original", tmp_path / "deep.npy")
     assert result.exit_code == 0
+
+
+def test_the_colours_of_transparent_pixels_are_no_error(tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (6, 5), (10, 20, 30, 255))
+    picture.paste((200, 200, 200, 0), (0, 0, 3, 5))
+    picture.save(tmp_path / "original.png")
+    decoded = pillow_inr.decode(pillow_inr.encode(picture))
+    np.testing.assert_array_equal(originals.read_original(tmp_path / "original.png", decoded.shape), decoded)
