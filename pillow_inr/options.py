@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from .format.info import FACTS, MARKERS
 from .format.metadata import NAMES as METADATA_NAMES
+from .format.metadata import is_same
 from .format.ranges import DEPTH_MAX, WIDTH_MAX
 from .models.registry import AUTO, MODELS, model_names
 
@@ -151,7 +152,7 @@ def wishes(keywords: Mapping[str, Any], info: Mapping[Any, Any]) -> dict[str, An
     """
     names = {field.name for field in fields(EncodeOptions)}
     ours = names.union(METADATA_NAMES)
-    passed_back = {name for name in keywords if name in info and _same(keywords[name], info[name])}
+    passed_back = {name for name in keywords if name in info and is_same(keywords[name], info[name])}
     dropped: set[str] = set()
     if keywords.keys() >= MARKERS and not passed_back >= MARKERS:
         dropped = {*FACTS, *(keywords.keys() - ours)}
@@ -159,13 +160,6 @@ def wishes(keywords: Mapping[str, Any], info: Mapping[Any, Any]) -> dict[str, An
         dropped = passed_back - set(METADATA_NAMES)
     dropped |= {name for name in passed_back & names - set(_TEXT_OPTIONS) if isinstance(keywords[name], str)}
     return {name: value for name, value in keywords.items() if name not in dropped}
-
-
-def _same(value: Any, other: Any) -> bool:
-    try:
-        return value is other or bool(value == other)
-    except Exception:  # arrays, and whatever else cannot be compared
-        return False
 
 
 def _integer(options: EncodeOptions, name: str, low: int, high: int) -> None:

@@ -101,6 +101,14 @@ class Metadata:
         return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
 
 
+def is_same(value: Any, other: Any) -> bool:
+    """Whether two values of `Image.info` are equal; False for those that cannot be compared, such as arrays."""
+    try:
+        return value is other or bool(value == other)
+    except Exception:  # whatever the values' own comparison raises
+        return False
+
+
 def psnr_chunk(psnr_db: float) -> Chunk:
     """Write a PSNR in dB as a chunk, rounded to 0.01 dB and limited to 0..655.34; inf for a file without any error."""
     number = _EXACT if psnr_db == math.inf else round(min(max(100 * psnr_db, 0.0), _EXACT - 1.0))

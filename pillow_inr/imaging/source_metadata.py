@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from ..errors import warn_caller
-from ..format.metadata import NAMES, Metadata
+from ..format.metadata import NAMES, Metadata, is_same
 from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, wide_text, without_prefix
 from .exif_tags import copied
 from .orientation import raw_profile
@@ -50,7 +50,9 @@ def metadata_of(image: Image.Image, keywords: Mapping[str, Any], *, has_colours:
     """
     spelled = {name: value for name, value in keywords.items() if name in _SPELLINGS and name not in NAMES}
     info: dict[Any, Any] = {**spelled, **image.info}
-    given = {name: keywords[name] for name in NAMES if name in keywords and not _same(keywords[name], info.get(name))}
+    given = {
+        name: keywords[name] for name in NAMES if name in keywords and not _passed_back(keywords[name], info.get(name))
+    }
     found: dict[str, Any] = {
         "xmp": _xmp_of(image, info),
         "comment": _comment_of(image, info),
@@ -65,11 +67,8 @@ def metadata_of(image: Image.Image, keywords: Mapping[str, Any], *, has_colours:
     return Metadata.of(given, found)
 
 
-def _same(value: Any, other: Any) -> bool:
-    try:
-        return value is not None and (value is other or bool(value == other))
-    except Exception:  # arrays, and whatever else cannot be compared
-        return False
+def _passed_back(value: Any, own: Any) -> bool:
+    return value is not None and is_same(value, own)
 
 
 def _exif_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes | None:
