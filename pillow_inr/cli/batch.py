@@ -147,12 +147,12 @@ class _Show:
             self.written += 1
             self._bytes += record.bytes or 0
             count = f"{self.done + self._failed:>{len(str(self.total))}}/{self.total}"
-            self.say(f"{count}  {record.output}  {_figures(record)}")
+            self.say(f"{count}  {running.one_line(record.output)}  {_figures(record)}")
             if record.warning is not None:
                 self.say(f"{' ' * len(count)}  {record.warning}")
         else:
             self._failed += 1
-            self.error(f"{record.source}: {record.error}")
+            self.error(f"{running.one_line(record.source)}: {record.error}")
         self._bar.update(self._task, advance=1, bytes=self._bytes)
 
     def counts(self) -> str:

@@ -29,7 +29,8 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with running.plain_warnings():
+                return super().invoke(ctx)
         except KeyboardInterrupt:  # outside `Run.each`, whose message says more
             click.echo("pillow-inr: interrupted", err=True)
             sys.exit(running.INTERRUPTED)

@@ -95,6 +95,7 @@ def decode(
     run = Run(found)
 
     def decode_one(item: Item) -> None:
+        source = _read(item.source)
         target = outputs.target(item)
         ending = outputs.ending(target)
         if ending == EXTENSION:
@@ -102,7 +103,7 @@ def decode(
         if not _can_write(ending):
             raise OSError(_unknown_format(ending))
         convert = _as_array if ending in ARRAY_SUFFIXES else _as_image
-        data, description, notes = convert(_read(item.source), Path(f"-{ending}"), size, box)
+        data, description, notes = convert(source, Path(f"-{ending}"), size, box)
         outputs.write(target, data, item)
         console.print(f"{run.count}{files.shown(target)}  {description}")
         for note in notes:

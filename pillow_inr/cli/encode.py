@@ -50,7 +50,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         if content.note:
             console.print(f"{running.shown(item.source)}: {escape(content.note)}", style="yellow")
         start = time.perf_counter()
-        title = f"{run.count}{item.source.name}"
+        title = f"{run.count}{running.one_line(item.source.name)}"
         metadata = {**content.metadata, **dict.fromkeys(STRIPPED if strip else ())}
         encoded = fitting.fit(content.pixels, options, title=title, console=console, metadata=metadata)
         seconds = time.perf_counter() - start

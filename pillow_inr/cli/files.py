@@ -16,6 +16,7 @@ from ..inputs import formats
 from ..inputs.finding import Item, output_names
 from ..inputs.sources import is_stream
 from ..storage import atomic
+from . import running
 
 STDOUT = Path("-")
 """Stands for standard output. A file of this name has the path ./- for users, and an absolute one here."""
@@ -168,7 +169,7 @@ class Outputs:
 
 def shown(path: Path) -> str:
     """The path of an output for messages, in which markup means nothing."""
-    return "standard output" if path == STDOUT else escape(str(path))
+    return "standard output" if path == STDOUT else escape(running.one_line(str(path)))
 
 
 def _path(out: str) -> Path:

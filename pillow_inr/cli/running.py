@@ -1,13 +1,17 @@
 """Runs a command on one input after another: prints errors, counts, goes on after a failure, and ends after Ctrl-C."""
 
 import codecs
+import contextlib
 import io
 import os
+import re
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import click
 from rich.console import Console
 from rich.markup import escape
 
@@ -20,6 +24,7 @@ INTERRUPTED = 130
 
 # What stands for characters that an encoding such as ASCII lacks; a question mark for all others.
 _SPELLINGS = {"×": "x", "…": "...", "–": "-", "—": "-", "·": "*", "⁻": "^-", "’": "'"}
+_CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _ERROR_HANDLER = "pillow_inr-spelled"
 
 
@@ -44,14 +49,37 @@ def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
     return _SPELLINGS.get(character, "?"), error.start + 1
 
 
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings of Pillow and others as messages of this program, without the place in their source."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        context = click.get_current_context(silent=True)
+        console(bool(context and context.params.get("quiet"))).print(
+            f"pillow-inr: warning: {escape(one_line(str(message).strip()))}", style="yellow"
+        )
+
+    before = warnings.showwarning
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
 def console(quiet: bool = False) -> Console:
     """The console for messages: standard error, with colour on a terminal."""
     return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
 
 
+def one_line(text: str) -> str:
+    """A name without what would move a terminal's cursor or change its colours: a line break becomes \\n."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def shown(path: Path) -> str:
     """A path for messages, in which markup means nothing."""
-    return "standard input" if path == STDIN else escape(str(path))
+    return "standard input" if path == STDIN else escape(one_line(str(path)))
 
 
 class Run:
@@ -115,7 +143,7 @@ class Run:
 def complain(path: Path, error: BaseException) -> None:
     """Print an error about a file, in one line."""
     other = getattr(error, "filename", None)
-    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{escape(os.fsdecode(other))}: "
+    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{escape(one_line(os.fsdecode(other)))}: "
     _print_error(f"{shown(path)}: {where}{escape(reason(error))}")
 
 

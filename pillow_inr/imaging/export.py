@@ -48,7 +48,7 @@ def export(image: Image.Image, metadata: Metadata, file_format: str) -> Exported
     Raises:
         OSError: the format cannot hold the picture, or Pillow cannot write it.
     """
-    picture = image.copy()
+    picture = _in_mode_of(image.copy(), file_format)
     picture.info = {}
     try:
         return Exported(*_written(picture, metadata, file_format))
@@ -92,6 +92,17 @@ def _can_hold(file_format: str, mode: str) -> bool:
     except Exception:  # OSError, KeyError and others
         return False
     return True
+
+
+def _in_mode_of(image: Image.Image, file_format: str) -> Image.Image:
+    """The same picture in a mode that the format holds, where its own is not written or would lose something."""
+    if file_format == "GIF" and image.mode == "LA":
+        return image.convert("RGBA")  # of LA Pillow's plugin drops alpha
+    if image.mode == "I" and _can_hold(file_format, "I;16") and not _can_hold(file_format, "I"):
+        low, high = image.getextrema()
+        if 0 <= low <= high <= 0xFFFF:  # type: ignore[operator]  # of one channel
+            return image.convert("I;16")
+    return image
 
 
 def _written(image: Image.Image, metadata: Metadata, file_format: str) -> tuple[bytes, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -14,7 +14,9 @@ from .exif_tags import exif_tags
 if TYPE_CHECKING:
     from .samples import Samples
 
-_RAW_PROFILE = "Raw profile type exif"
+_RAW_PROFILES = ("Raw profile type exif", "Raw profile type xmp", "Raw profile type APP1")
+XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
+"""What stands before an XMP packet in the segment APP1 of JPEG."""
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,17 +44,22 @@ def upright(image: Image.Image) -> Image.Image:
     orientation: Any = None
     with contextlib.suppress(Exception):  # on damaged data Pillow raises all kinds of exceptions
         orientation = image.getexif().get(Base.Orientation)
-    if orientation is None:  # after damaged EXIF data Pillow does not look into XMP
-        orientation = orientation_of(None, _bytes(image.info.get("XML:com.adobe.xmp") or image.info.get("xmp")))
+    if orientation is None:  # after damaged EXIF data Pillow does not look into XMP, and never into some raw profiles
+        exif, xmp = _raw_profiles(image.info)
+        orientation = orientation_of(exif, _bytes(image.info.get("XML:com.adobe.xmp") or image.info.get("xmp")) or xmp)
     turned = image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image.copy()
     _forget_orientation(turned.info)
     return turned
 
 
 def _forget_orientation(info: dict[Any, Any]) -> None:
-    raw = info.pop(_RAW_PROFILE, None)
+    raw_exif, raw_xmp = _raw_profiles(info)
+    for name in _RAW_PROFILES:
+        info.pop(name, None)
+    if raw_xmp and not (info.get("xmp") or info.get("XML:com.adobe.xmp")):
+        info["xmp"] = raw_xmp
     with contextlib.suppress(Exception):  # as above
-        exif = info.pop("exif", None) or (raw and raw_profile(raw))
+        exif = info.pop("exif", None) or raw_exif
         if exif:
             Image.Exif().load(_bytes(exif))
             info["exif"] = without_orientation(_bytes(exif))
@@ -61,6 +68,19 @@ def _forget_orientation(info: dict[Any, Any]) -> None:
         if value:
             changed = without_properties(_bytes(value), ("tiff:Orientation",))
             info[name] = changed.decode(errors="replace") if isinstance(value, str) else changed
+
+
+def _raw_profiles(info: Mapping[Any, Any]) -> tuple[bytes | None, bytes | None]:
+    """EXIF data and the XMP packet in ImageMagick's texts of a PNG; what is damaged does not count."""
+    exif = xmp = None
+    for name in _RAW_PROFILES:
+        with contextlib.suppress(ValueError, AttributeError):
+            profile = raw_profile(info[name]) if info.get(name) else b""
+            if profile.startswith(XMP_HEADER) or name.endswith("xmp"):
+                xmp = xmp or profile.removeprefix(XMP_HEADER)
+            else:
+                exif = exif or profile
+    return exif or None, xmp or None
 
 
 def _bytes(value: Any) -> bytes:

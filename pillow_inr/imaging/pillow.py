@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, UnidentifiedImageError
 
+from ..errors import warn_caller
 from ..format.header import Header, ModelHeader, Size
 from ..format.pixel_format import MODES
 
@@ -130,7 +131,10 @@ def to_samples(image: Image.Image) -> "NDArray[np.generic]":
         raise OSError(f"cannot write mode {image.mode} as INR")
     samples = np.asarray(image if mode in (image.mode, "I;16") else image.convert(mode))
     key = image.info.get("transparency")
-    if mode == "I;16" and isinstance(key, int):
+    if mode in ("I;16", "I") and isinstance(key, int):
+        if samples.min() < 0 or samples.max() > 0xFFFF:
+            warn_caller(f"its transparent value {key} is left out: .inr files have alpha for 8 and 16 bits only")
+            return samples
         opaque = np.where(samples == key, 0, 0xFFFF)
         return np.stack([samples, opaque], axis=-1).astype(np.uint16)
     return samples

@@ -15,7 +15,7 @@ from ..errors import warn_caller
 from ..format.metadata import NAMES, Metadata, is_same
 from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, wide_text, without_prefix
 from .exif_tags import copied
-from .orientation import raw_profile
+from .orientation import XMP_HEADER, raw_profile
 
 # Texts of PNG (PNG specification, section 11.3.3.2) that have a tag in EXIF.
 TEXT_TAGS = {
@@ -34,7 +34,6 @@ _SPELLINGS = {*NAMES, *_RAW_EXIF, *_RAW_XMP, *_COMMENTS, *TEXT_TAGS, "Title"}
 _ABOUT_THE_FILE = ("Raw profile type ", "date:", "png:", "exif:", "icc:", "signature", "Thumb::", "XML:com.adobe.xmp")
 # Image resources of Photoshop (Adobe Photoshop File Formats Specification, "Image Resource IDs").
 _PSD_EXIF, _PSD_XMP = 1058, 1060
-_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def metadata_of(image: Image.Image, keywords: Mapping[str, Any], *, has_colours: bool) -> Metadata:
@@ -161,8 +160,8 @@ def _xmp_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes | str | None:
         if isinstance(text, str) and text:
             with contextlib.suppress(ValueError):
                 packet = raw_profile(text)
-                if name != "Raw profile type APP1" or packet.startswith(_XMP_HEADER):
-                    return packet.removeprefix(_XMP_HEADER)
+                if name != "Raw profile type APP1" or packet.startswith(XMP_HEADER):
+                    return packet.removeprefix(XMP_HEADER)
     return _photoshop_resource(image, _PSD_XMP)
 
 

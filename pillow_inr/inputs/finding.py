@@ -182,6 +182,8 @@ def _expand(text: str, wanted: Wanted, skipped: Skipped) -> Iterator[Item]:
         yield Item(STDIN, PurePath("-"))
     elif path.is_dir():
         yield from _of_tree(_walk(path), path, wanted, skipped) or [_nothing(path, f"no {wanted.name} in this folder")]
+    elif not path.exists() and (problem := _only_for_batch(text)):
+        yield Item(path, PurePath(path.name), problem)
     elif path.exists() or not glob.has_magic(text):
         yield Item.named(path.absolute() if path == STDIN else path)
     else:
@@ -191,6 +193,13 @@ def _expand(text: str, wanted: Wanted, skipped: Skipped) -> Iterator[Item]:
         yield from _of_tree(entries, root, wanted, skipped) or [
             _nothing(path, f"no {wanted.name} matches this pattern")
         ]
+
+
+def _only_for_batch(text: str) -> str:
+    """What to do with an input that only a batch reads; empty if it is no such input."""
+    if remote.is_url(text):
+        return "only 'pillow-inr batch' reads URLs: download the file, or pipe it in and name it -"
+    return "only 'pillow-inr batch' reads lists of files" if text.startswith("@") else ""
 
 
 def _nothing(path: Path, problem: str | None) -> Item:
