@@ -54,12 +54,13 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
     return encode_source(source_image(image, metadata), checked).data
 
 
-def source_image(image: "ImageLike", metadata: Mapping[str, Any]) -> "SourceImage":
+def source_image(image: "ImageLike", metadata: Mapping[str, Any], *, has_alpha: bool = False) -> "SourceImage":
     """Convert an image to what encoders work on.
 
     Args:
         image: as for `encode`.
         metadata: exif, icc_profile, xmp, comment, dpi, as for `encode`; other names are ignored.
+        has_alpha: whether the last channel of an array is alpha, as that of an image is by its mode.
     Raises:
         TypeError, ValueError, OSError: as `encode`, of the image and its metadata.
     """
@@ -78,7 +79,9 @@ def source_image(image: "ImageLike", metadata: Mapping[str, Any]) -> "SourceImag
         return SourceImage.of(samples, kept, transparent_pixels(samples))
     import numpy as np
 
-    return SourceImage.of(as_samples(np.asarray(image)), Metadata.of(metadata, {}))
+    samples = as_samples(np.asarray(image))
+    transparent = transparent_pixels(samples) if has_alpha and samples.dtype.kind == "u" else None
+    return SourceImage.of(samples, Metadata.of(metadata, {}), transparent)
 
 
 def encode_source(source: "SourceImage", options: EncodeOptions) -> "Encoded":

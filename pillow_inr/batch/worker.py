@@ -114,7 +114,7 @@ def _done(task: Task) -> Record:
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        source = api.source_image(content.pixels, kept)
+        source = api.source_image(content.pixels, kept, has_alpha=content.has_alpha)
         started = time.perf_counter()
         encoded = api.encode_source(source, EncodeOptions(**task.options))
     seconds = time.perf_counter() - started

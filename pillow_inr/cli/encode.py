@@ -52,7 +52,9 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         start = time.perf_counter()
         title = f"{run.count}{running.one_line(item.source.name)}"
         metadata = {**content.metadata, **dict.fromkeys(STRIPPED if strip else ())}
-        encoded = fitting.fit(content.pixels, options, title=title, console=console, metadata=metadata)
+        encoded = fitting.fit(
+            content.pixels, options, title=title, console=console, metadata=metadata, has_alpha=content.has_alpha
+        )
         seconds = time.perf_counter() - start
         outputs.write(target, encoded.data, item)
         written += len(encoded.data)

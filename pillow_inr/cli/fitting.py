@@ -122,6 +122,7 @@ def fit(
     title: str,
     console: Console,
     metadata: Mapping[str, Any],
+    has_alpha: bool = False,
 ) -> "Encoded":
     """Encode an image, with a progress bar if messages go to a terminal.
 
@@ -131,6 +132,7 @@ def fit(
         title: text before the bar and before warnings.
         console: where messages go.
         metadata: as for `api.source_image`: None leaves out what the image has.
+        has_alpha: as for `api.source_image`.
     """
     bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
@@ -140,7 +142,7 @@ def fit(
         warnings.catch_warnings(record=True) as notes,
     ):
         warnings.simplefilter("always", UserWarning)
-        source = api.source_image(image, metadata)
+        source = api.source_image(image, metadata, has_alpha=has_alpha)
         encoded = in_background(lambda: api.encode_source(source, replace(options, progress=report)))
     for note in notes:
         console.print(f"{escape(title)}: {escape(str(note.message))}", style="yellow")

@@ -4,7 +4,7 @@ PNG by TensorFlow, which every encode needs; TIFF by tifffile, if it is installe
 """
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import ImageFile
 from PIL.ExifTags import Base
@@ -18,10 +18,21 @@ if TYPE_CHECKING:
 
 _SAMPLE_FORMAT = 339
 _UNSIGNED, _SIGNED = 1, 2
+# Values of the TIFF tag ExtraSamples: alpha by which colours are multiplied, and alpha by which they are not.
+_ASSOCIATED, _UNASSOCIATED = 1, 2
 # Modes whose samples have 8 bits, and that stand for grey or RGB: others, such as CMYK, are converted at any rate.
 _SHALLOW = ("L", "LA", "RGB", "RGBA", "RGBX")
 # Values of the TIFF tag PhotometricInterpretation: 0 is white, 0 is black, RGB.
 _GREY_OR_RGB = (0, 1, 2)
+
+
+class Deep(NamedTuple):
+    """The samples of a file."""
+
+    samples: "NDArray[np.generic]"
+    """Shape (height, width) or (height, width, channels)."""
+    has_alpha: bool
+    """Whether the last channel is alpha, and the others are not multiplied by it."""
 
 
 def is_reduced(image: ImageFile.ImageFile) -> bool:
@@ -36,8 +47,8 @@ def is_reduced(image: ImageFile.ImageFile) -> bool:
     return image.format == "JPEG2000" and image.mode in _SHALLOW and _jpeg2000_bits(image) > 8
 
 
-def samples_of(image: ImageFile.ImageFile, data: bytes) -> "NDArray[np.generic] | None":
-    """The samples of a file of which `is_reduced`, shape (height, width) or (height, width, channels).
+def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
+    """The samples of a file of which `is_reduced`.
 
     Returns:
         None if no library for it is here (`loss`).
@@ -48,15 +59,17 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> "NDArray[np.generic] 
     import numpy as np
 
     if image.format == "PNG":
-        return _with_transparent_colour(decode_png(data), image.info.get("transparency"))
+        samples = _with_transparent_colour(decode_png(data), image.info.get("transparency"))
+        return Deep(samples, samples.shape[2] in (2, 4))
     if image.format == "PPM" and image.tile[0].codec_name == "ppm":
         maximum = _maximum(image.tile[0].args)
         values = np.frombuffer(data, ">u2", offset=image.tile[0].offset).astype(np.float64)
         scaled = np.rint(values[: image.width * image.height * 3] * (0xFFFF / maximum))
-        return scaled.astype(np.uint16).reshape(image.height, image.width, 3)
-    samples = tiff_samples(data) if image.format == "TIFF" else None
+        return Deep(scaled.astype(np.uint16).reshape(image.height, image.width, 3), has_alpha=False)
+    deep = tiff_samples(data) if image.format == "TIFF" else None
     # Pillow turns a TIFF upright as it loads it.
-    return None if samples is None else samples_upright(samples, image.getexif().get(Base.Orientation, 1))
+    upright = image.getexif().get(Base.Orientation, 1)
+    return None if deep is None else deep._replace(samples=samples_upright(deep.samples, upright))
 
 
 def loss(image: ImageFile.ImageFile) -> str:
@@ -66,7 +79,7 @@ def loss(image: ImageFile.ImageFile) -> str:
     return text + (": 'pip install tifffile' keeps them" if image.format == "TIFF" else "")
 
 
-def tiff_samples(data: bytes) -> "NDArray[np.generic] | None":
+def tiff_samples(data: bytes) -> Deep | None:
     """The samples of a TIFF's first page; None if tifffile is not installed.
 
     Raises:
@@ -84,12 +97,28 @@ def tiff_samples(data: bytes) -> "NDArray[np.generic] | None":
             if page.photometric not in _GREY_OR_RGB:
                 raise OSError(f"its samples are {page.photometric.name}, neither grey nor RGB nor bands")
             samples: NDArray[np.generic] = page.asarray()
-            axes = page.axes
+            axes, extra = page.axes, page.extrasamples
     except OSError:
         raise
     except Exception as error:  # tifffile raises all kinds of errors for damaged files
         raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
-    return np.moveaxis(samples, 0, -1) if axes == "SYX" else samples
+    samples = np.moveaxis(samples, 0, -1) if axes == "SYX" else samples
+    has_alpha = samples.ndim == 3 and samples.shape[2] in (2, 4) and extra in ((_ASSOCIATED,), (_UNASSOCIATED,))
+    return Deep(_divided_by_alpha(samples) if has_alpha and extra == (_ASSOCIATED,) else samples, has_alpha)
+
+
+def _divided_by_alpha(samples: "NDArray[Any]") -> "NDArray[Any]":
+    """Samples whose colours are not multiplied by alpha, of samples whose are."""
+    import numpy as np
+
+    white = np.iinfo(samples.dtype).max if samples.dtype.kind in "iu" else 1.0
+    alpha = samples[..., -1:].astype(np.float64)
+    colours = np.divide(
+        samples[..., :-1] * float(white), alpha, out=np.zeros(alpha.shape) + samples[..., :-1], where=alpha > 0
+    )
+    if samples.dtype.kind in "iu":
+        colours = np.rint(np.minimum(colours, white))
+    return np.concatenate([colours.astype(samples.dtype), samples[..., -1:]], axis=-1)
 
 
 def _is_reduced_tiff(image: ImageFile.ImageFile) -> bool:

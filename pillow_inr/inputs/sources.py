@@ -39,6 +39,8 @@ class Content(NamedTuple):
     """Pillow's name of the format; None if Pillow did not open it."""
     metadata: Mapping[str, Any] = MappingProxyType({})
     """By name, of an image that is given as an array; images have their own."""
+    has_alpha: bool = False
+    """Whether the last channel of an array is alpha."""
     note: str = ""
     """What the user should know: that the file holds more, or that something is lost."""
 
@@ -120,8 +122,8 @@ def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Content":
         # Pillow has no mode for bands and some sample types of TIFF.
         if formats.is_tiff_data(_prefix(source)):
             with contextlib.suppress(OSError):
-                if (samples := deep.tiff_samples(_whole(source))) is not None:
-                    return Content(samples)
+                if (bands := deep.tiff_samples(_whole(source))) is not None:
+                    return Content(bands.samples, has_alpha=bands.has_alpha)
         raise
 
 
@@ -130,13 +132,14 @@ def _content(image: Image.Image, source: Path | IO[bytes], upright: bool) -> "Co
     assert isinstance(image, ImageFile.ImageFile)
     if not deep.is_reduced(image):
         return Content(_turned(_loaded(image), upright), image.format)
-    samples = deep.samples_of(image, _whole(source))
-    if samples is None:
+    found = deep.samples_of(image, _whole(source))
+    if found is None:
         return Content(_turned(_loaded(image), upright), image.format, note=deep.loss(image))
+    samples = found.samples
     metadata = metadata_of(_loaded(image), {}, has_colours=samples.ndim == 3 and samples.shape[2] >= 3)
     if upright:
         samples = samples_upright(samples, orientation_of(metadata.exif, metadata.xmp))
-    return Content(samples, image.format, metadata.info())
+    return Content(samples, image.format, metadata.info(), has_alpha=found.has_alpha)
 
 
 def _turned(image: Image.Image, upright: bool) -> Image.Image:
