@@ -51,6 +51,10 @@ def encode(image: "ImageLike", **options: Any) -> bytes:
     options = wishes(options, image.info if isinstance(image, Image.Image) else {})
     metadata = {name: options.pop(name) for name in NAMES if name in options}
     checked = EncodeOptions(**{name: value for name, value in options.items() if value is not None})
+    if isinstance(image, Image.Image):
+        from .imaging.depth import warn_if_reduced
+
+        warn_if_reduced(image)
     return encode_source(source_image(image, metadata), checked).data
 
 

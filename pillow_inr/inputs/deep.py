@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import ImageFile
 from PIL.ExifTags import Base
 
+from ..imaging import depth
 from ..imaging.orientation import samples_upright
 from ..runtime.tensorflow import decode_png
 
@@ -16,12 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_SAMPLE_FORMAT = 339
-_UNSIGNED, _SIGNED = 1, 2
 # Values of the TIFF tag ExtraSamples: alpha by which colours are multiplied, and alpha by which they are not.
 _ASSOCIATED, _UNASSOCIATED = 1, 2
-# Modes whose samples have 8 bits, and that stand for grey or RGB: others, such as CMYK, are converted at any rate.
-_SHALLOW = ("L", "LA", "RGB", "RGBA", "RGBX")
 # Values of the TIFF tag PhotometricInterpretation: 0 is white, 0 is black, RGB.
 _GREY_OR_RGB = (0, 1, 2)
 
@@ -33,18 +30,6 @@ class Deep(NamedTuple):
     """Shape (height, width) or (height, width, channels)."""
     has_alpha: bool
     """Whether the last channel is alpha, and the others are not multiplied by it."""
-
-
-def is_reduced(image: ImageFile.ImageFile) -> bool:
-    """Whether Pillow shows samples of another type than an opened file, not yet loaded, has."""
-    if image.format == "TIFF":
-        return _is_reduced_tiff(image)
-    arguments = image.tile[0].args if image.tile else None
-    if image.format == "PNG":
-        return image.mode in _SHALLOW and isinstance(arguments, str) and arguments.endswith(";16B")
-    if image.format == "PPM":
-        return image.mode in _SHALLOW and isinstance(arguments, tuple) and _maximum(arguments) > 0xFF
-    return image.format == "JPEG2000" and image.mode in _SHALLOW and _jpeg2000_bits(image) > 8
 
 
 def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
@@ -62,7 +47,7 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
         samples = _with_transparent_colour(decode_png(data), image.info.get("transparency"))
         return Deep(samples, samples.shape[2] in (2, 4))
     if image.format == "PPM" and image.tile[0].codec_name == "ppm":
-        maximum = _maximum(image.tile[0].args)
+        maximum = depth.ppm_maximum(image.tile[0].args)
         values = np.frombuffer(data, ">u2", offset=image.tile[0].offset).astype(np.float64)
         scaled = np.rint(values[: image.width * image.height * 3] * (0xFFFF / maximum))
         return Deep(scaled.astype(np.uint16).reshape(image.height, image.width, 3), has_alpha=False)
@@ -119,30 +104,6 @@ def _divided_by_alpha(samples: "NDArray[Any]") -> "NDArray[Any]":
     if samples.dtype.kind in "iu":
         colours = np.rint(np.minimum(colours, white))
     return np.concatenate([colours.astype(samples.dtype), samples[..., -1:]], axis=-1)
-
-
-def _is_reduced_tiff(image: ImageFile.ImageFile) -> bool:
-    tags: Any = getattr(image, "tag_v2", {})
-    bits: int = max(tags.get(Base.BitsPerSample, (1,)))
-    kind: int = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
-    if image.mode == "I":
-        return bits == 32 and kind == _UNSIGNED
-    return image.mode in _SHALLOW and (bits > 8 or (kind == _SIGNED and image.mode == "L"))
-
-
-def _maximum(arguments: Any) -> int:
-    """The value of white in a PPM file, which stands beside the mode in Pillow's arguments of its decoder."""
-    return next((argument for argument in arguments if isinstance(argument, int)), 0)
-
-
-def _jpeg2000_bits(image: ImageFile.ImageFile) -> int:
-    """Bits of a sample: in the box ihdr, of which 1 is subtracted (ISO 15444-1, annex I.5.3.1)."""
-    assert image.fp is not None
-    position = image.fp.tell()
-    image.fp.seek(0)
-    _, _, box = image.fp.read(256).partition(b"ihdr")
-    image.fp.seek(position)
-    return (box[10] & 0x7F) + 1 if len(box) > 10 else 8
 
 
 def _with_transparent_colour(samples: "NDArray[Any]", colour: Any) -> "NDArray[Any]":

@@ -15,6 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import BackendError, FitError
 from ..format.signature import FORMAT, INRIMAGE, INRIMAGE_COMPLAINT
+from ..imaging import depth
 from ..imaging.exif_tags import read_directories
 from ..imaging.orientation import orientation_of, samples_upright
 from ..imaging.orientation import upright as turned_upright
@@ -130,7 +131,7 @@ def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Content":
 def _content(image: Image.Image, source: Path | IO[bytes], upright: bool) -> "Content":
     """An opened image, or its samples where Pillow would show other ones."""
     assert isinstance(image, ImageFile.ImageFile)
-    if not deep.is_reduced(image):
+    if not depth.is_reduced(image):
         return Content(_turned(_loaded(image), upright), image.format)
     found = deep.samples_of(image, _whole(source))
     if found is None:

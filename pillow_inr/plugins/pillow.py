@@ -197,10 +197,12 @@ class InrImageFile(ImageFile.ImageFile):
 def save(image: Image.Image, fp: IO[bytes]) -> None:
     """Encode an image and write it, for `Image.save`, whose keywords are in `image.encoderinfo`."""
     from .. import api
+    from ..imaging import depth
     from ..options import EncodeOptions, wishes
 
     options = EncodeOptions.from_keywords(wishes(image.encoderinfo, image.info))
     check_writable(fp)
+    depth.warn_if_reduced(image)
     source = api.source_image(image, image.encoderinfo)
     try:
         data = api.encode_source(source, options).data

@@ -3,10 +3,13 @@
 import io
 import os
 import re
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
+import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -315,3 +318,40 @@ def test_of_any_folder_written_failed_and_skipped_are_all_files(files: dict[tupl
             skipped = int(counts[3])
         assert written + failed + skipped == len(files)
         assert result.exit_code == (1 if failed or not written else 0)
+
+
+@POSIX
+@pytest.mark.usefixtures("no_fit")
+@pytest.mark.parametrize("name", ["a\nb.png", "a\x1b[31mb.png", "a\rb.png", "a\u2028b.png"])
+def test_names_that_would_move_the_cursor_are_spelled_in_one_line(tmp_path: Path, name: str) -> None:
+    FLAT.save(tmp_path / name)
+    (tmp_path / f"broken{name}").write_bytes(b"")
+    output = run("encode", tmp_path).output
+    assert len(output.splitlines()) == 3
+    assert not any(mark in output for mark in "\x1b\r\u2028")
+
+
+@pytest.mark.usefixtures("no_fit")
+def test_warnings_of_pillow_are_messages_and_name_no_source_file(tmp_path: Path) -> None:
+    FLAT.save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(_with_raw_exif((tmp_path / "a.png").read_bytes()))
+    run("encode", tmp_path / "a.png")
+    for arguments in (("encode", tmp_path / "a.png", "-f"), ("decode", tmp_path / "a.inr", "-o", tmp_path / "b.png")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            result = run(*arguments)
+        assert result.exit_code == 0
+        assert ".py" not in result.output
+
+
+def test_what_is_no_inr_file_is_called_so_in_decode(tmp_path: Path) -> None:
+    FLAT.save(tmp_path / "a.png")
+    assert "not an .inr file" in run("decode", tmp_path / "a.png").output
+
+
+def _with_raw_exif(png: bytes) -> bytes:
+    """The PNG with EXIF data whose directory lies beyond their end."""
+    data = b"Exif\0\0II*\0\xff\xff\xff\xff" + bytes(6)
+    chunk = b"tEXtRaw profile type exif\0" + f"\nexif\n      20\n{data.hex()}\n".encode()
+    length = struct.pack(">I", len(chunk) - 4)
+    return png[:33] + length + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]

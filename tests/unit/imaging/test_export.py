@@ -200,3 +200,26 @@ def test_places_on_the_map_are_left_out_of_a_part() -> None:
     assert whole == Metadata(exif=data, xmp=xmp)
     assert part.xmp == b"<x></x>"
     assert ExifData(part.exif or b"").tags() == {271}
+
+
+@pytest.mark.parametrize("ending", ["png", "jp2", "tif", "pgm"])
+@pytest.mark.parametrize("high", [5, 300, 0xFFFF])
+def test_mode_i_is_written_with_16_bits_where_these_hold_its_values(ending: str, high: int) -> None:
+    samples = np.linspace(0, high, 12).astype(np.int32).reshape(3, 4)
+    data = export(Image.fromarray(samples), Metadata(), Image.registered_extensions()[f".{ending}"]).data
+    assert np.array_equal(np.asarray(_opened(data)), samples)
+
+
+@pytest.mark.parametrize("values", [(-1, 5), (0, 0x10000), (70000, 70005), (-(2**31), 2**31 - 1)])
+def test_mode_i_is_refused_where_16_bits_do_not_hold_its_values(values: tuple[int, int]) -> None:
+    image = Image.fromarray(np.array([values], np.int32))
+    with pytest.raises(OSError, match=r"cannot write mode I as PNG: \.tif and \.npy hold such samples"):
+        export(image, Metadata(), "PNG")
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_transparent_pixels_of_each_mode_stay_so_in_a_gif(mode: str) -> None:
+    image = Image.new("LA", (4, 3), (200, 255)).convert(mode)
+    image.putpixel((1, 1), (0,) * len(mode))
+    alpha = np.asarray(_opened(export(image, Metadata(), "GIF").data).convert("RGBA"))[..., 3]
+    assert np.array_equal(alpha, np.asarray(image.getchannel("A")))

@@ -264,3 +264,24 @@ def test_an_orientation_in_xmp_alone(tmp_path: Path, exif_bytes: bytes | None) -
     np.testing.assert_array_equal(originals.read_original(original, pixels.shape), decoded)
     result = run("view", path, "--original", original, "-o", tmp_path / "view.png")
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize("name", ["Raw profile type exif", "Raw profile type APP1"])
+def test_the_orientation_in_a_raw_profile_turns_the_picture(name: str) -> None:
+    turned = upright(_png({name: _profile("APP1", exif(6))}, Image.new("RGB", (4, 2))))
+    assert turned.size == (2, 4)
+    assert ORIENTATION not in turned.getexif()
+    assert turned.getexif()[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("name", ["Raw profile type xmp", "Raw profile type APP1"])
+def test_the_orientation_in_a_raw_profile_of_xmp_turns_the_picture(name: str) -> None:
+    packet = (b"http://ns.adobe.com/xap/1.0/\0" if name.endswith("APP1") else b"") + _xmp(8)
+    turned = upright(_png({name: _profile("xmp", packet)}, Image.new("RGB", (4, 2))))
+    assert turned.size == (2, 4)
+    assert b"Orientation" not in turned.info["xmp"]
+
+
+def _profile(name: str, data: bytes) -> str:
+    """A raw profile as ImageMagick writes it."""
+    return f"\n{name}\n{len(data):8d}\n{data.hex()}\n"

@@ -244,3 +244,20 @@ def test_the_alpha_of_every_mode_is_kept(mode: str) -> None:
     alpha = to_samples(image)[..., -1]
     assert np.argwhere(alpha == 0).tolist() == [[1, 1]]
     assert alpha.sum() == 11 * 255
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I"])
+def test_a_transparent_value_of_deep_greys_becomes_alpha(mode: str) -> None:
+    image = Image.fromarray(np.array([[0, 4000, 65535]], np.uint16))
+    image = image if mode == "I;16" else image.convert("I")
+    image.info["transparency"] = 4000
+    samples = to_samples(image)
+    assert samples.dtype == np.uint16
+    assert samples[0].tolist() == [[0, 65535], [4000, 0], [65535, 65535]]
+
+
+def test_a_transparent_value_that_cannot_be_kept_is_named() -> None:
+    image = Image.fromarray(np.array([[-5, 4000]], np.int32))
+    image.info["transparency"] = 4000
+    with pytest.warns(UserWarning, match="transparent value 4000 is left out"):
+        assert to_samples(image).tolist() == [[-5, 4000]]

@@ -4,6 +4,7 @@ import io
 import struct
 import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pillow_inr.inputs import deep, sources
+import pillow_inr
+from pillow_inr import api
+from pillow_inr.imaging import depth
+from pillow_inr.inputs import sources
+from pillow_inr.models.selection import encode_single_colour
+from tests.support.fits import no_fit  # noqa: F401
 
 COLOURS = np.random.default_rng(0).integers(0, 65536, (5, 6, 3)).astype(np.uint16)
 ALPHA = np.concatenate([COLOURS, COLOURS[..., :1]], axis=-1)
@@ -122,7 +128,7 @@ def test_what_pillow_holds_is_left_to_pillow(mode: str) -> None:
         except (OSError, KeyError):
             continue
         with Image.open(stream) as image:
-            assert not deep.is_reduced(image)  # type: ignore[arg-type]
+            assert not depth.is_reduced(image)  # type: ignore[arg-type]
 
 
 def test_a_loss_is_named_where_no_library_reads_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,3 +156,50 @@ def test_a_loss_is_named_where_no_library_reads_the_samples(monkeypatch: pytest.
 def test_deep_jpeg2000_is_named() -> None:
     imagecodecs = pytest.importorskip("imagecodecs")
     assert _content(imagecodecs.jpeg2k_encode(COLOURS, level=0)).note == "Pillow reads 8 bits of its deeper samples"
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparent_pixels_of_deep_samples_come_back_transparent(channels: int) -> None:
+    samples = ALPHA[..., -channels:].copy()
+    samples[1:3, 2:, -1] = 0
+    options = {"photometric": "rgb" if channels == 4 else "minisblack", "planarconfig": "contig"}
+    for data in (_png(samples), _tiff(samples, **options, extrasamples=["unassalpha"])):
+        content = _content(data)
+        source = api.source_image(content.pixels, {}, has_alpha=content.has_alpha)
+        decoded = api.decode(encode_single_colour(source).data)
+        assert np.array_equal(decoded[..., -1] == 0, samples[..., -1] == 0)
+
+
+def test_bands_that_are_no_alpha_are_not_taken_for_it() -> None:
+    bands = np.concatenate([COLOURS, COLOURS[..., :1] * 0], axis=-1)
+    assert not _content(_tiff(bands, photometric="rgb", extrasamples=["unspecified"])).has_alpha
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_premultiplied_samples_are_divided_by_alpha(dtype: type) -> None:
+    white = 65535 if dtype is np.uint16 else 1
+    premultiplied = (np.array([[[0.25, 0.5, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]]]) * white).astype(dtype)
+    data = _tiff(premultiplied, photometric="rgb", planarconfig="contig", extrasamples=["assocalpha"])
+    straight = np.array([[[0.5, 1.0, 0.0, 0.5], [0.0, 0.0, 0.0, 0.0]]]) * white
+    assert np.allclose(np.asarray(_content(data).pixels), straight, atol=white / 30000)
+
+
+@pytest.mark.usefixtures("no_fit")
+def test_image_save_says_that_pillow_has_reduced_the_samples(tmp_path: Path) -> None:
+    files = {"a.png": _png(COLOURS), "a.ppm": _ppm(COLOURS, 65535), "a.tif": _tiff(COLOURS, photometric="rgb")}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        with Image.open(tmp_path / name) as image:
+            with pytest.warns(UserWarning, match="'pillow-inr encode' keeps") as warned:
+                image.save(tmp_path / "a.inr")
+            assert [warning.filename for warning in warned] == [__file__]
+            with pytest.warns(UserWarning, match="'pillow-inr encode' keeps"):
+                pillow_inr.encode(image)
+
+
+@pytest.mark.usefixtures("no_fit")
+def test_image_save_says_nothing_where_pillow_keeps_the_samples(tmp_path: Path) -> None:
+    for name in ("a.png", "a.ppm", "a.tif", "a.jp2"):
+        Image.new("RGB", (6, 5), (1, 2, 3)).save(tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            image.save(tmp_path / "a.inr")

@@ -1,5 +1,6 @@
 """Which files inputs name, and that every other file is counted."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -152,3 +153,31 @@ def test_of_any_folder_every_file_is_wanted_or_skipped(files: dict[tuple[str, st
         assert sum(source.is_file for source in sources) + len(skipped) == len(files)
         for item in finding.find([name], finding.IMAGES).items:
             assert not item.is_file or not formats.is_inr_name(item.source)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("https://example.org/a.png", "URLs"),
+        ("file:///a/*.png", "URLs"),
+        ("memory://photos", "URLs"),
+        ("@list.txt", "lists"),
+    ],
+)
+def test_what_only_a_batch_reads_is_no_missing_file(text: str, told: str) -> None:
+    found = finding.find([text], finding.IMAGES)
+    (item,) = found.items
+    assert item.problem is not None
+    assert item.problem.startswith(f"only 'pillow-inr batch' reads {told}")
+    assert item.is_file
+
+
+def test_a_file_with_the_name_of_a_list_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("L", (2, 2)).save("@a.png")
+    (item,) = finding.find(["@a.png"], finding.IMAGES).items
+    assert item.problem is None
+
+
+def test_a_missing_file_at_a_url_is_called_missing() -> None:
+    assert sources.reason(FileNotFoundError("/x")) == os.strerror(errno.ENOENT)
