@@ -29,6 +29,13 @@ def is_reduced(image: Image.Image) -> bool:
     return image.format == "JPEG2000" and image.mode in _SHALLOW and _jpeg2000_bits(image) > 8
 
 
+def grey_factor(image: Image.Image) -> int:
+    """By what Pillow multiplies the samples of an opened PNG, not yet loaded, of 2 or 4 bits; 1 for other images."""
+    if isinstance(image, ImageFile.ImageFile) and image.format == "PNG" and image.tile:
+        return {"L;2": 85, "L;4": 17}.get(str(image.tile[0].args), 1)
+    return 1
+
+
 def warn_if_reduced(image: Image.Image) -> None:
     """Warn at the caller's line that an image which is to be saved was read with fewer bits than its file has.
 

@@ -182,7 +182,10 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def _loaded(image: Image.Image) -> Image.Image:
+    factor = depth.grey_factor(image)
     image.load()
+    if factor != 1 and isinstance(image.info.get("transparency"), int):
+        image.info["transparency"] *= factor  # which Pillow leaves as it stands in the file
     read_directories(image)
     return image
 

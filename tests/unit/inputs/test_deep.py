@@ -15,6 +15,7 @@ from PIL import Image
 import pillow_inr
 from pillow_inr import api
 from pillow_inr.imaging import depth
+from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.inputs import sources
 from pillow_inr.models.selection import encode_single_colour
 from tests.support.fits import no_fit  # noqa: F401
@@ -28,7 +29,11 @@ def _png(samples: NDArray[np.uint16], *chunks: tuple[bytes, bytes]) -> bytes:
     height, width, channels = samples.shape
     kind = {2: 4, 3: 2, 4: 6}[channels]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    header = struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, 0)
+    return _packed_png((width, height, 16, kind), rows, *chunks)
+
+
+def _packed_png(form: tuple[int, int, int, int], rows: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    header = struct.pack(">IIBBBBB", *form, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     packed = (
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
@@ -203,3 +208,14 @@ def test_image_save_says_nothing_where_pillow_keeps_the_samples(tmp_path: Path) 
         Image.new("RGB", (6, 5), (1, 2, 3)).save(tmp_path / name)
         with Image.open(tmp_path / name) as image:
             image.save(tmp_path / "a.inr")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_the_transparent_value_of_a_grey_png_of_any_depth_becomes_alpha(bits: int) -> None:
+    row = b"\0" + bytes(
+        [{1: 0b01000000, 2: 0b00011011, 4: 0x01, 8: 1}[bits]]
+    )  # its second pixel is 1, except of 8 bits
+    width = 1 if bits == 8 else 2
+    data = _packed_png((width, 1, bits, 0), row, (b"tRNS", b"\0\x01"))
+    alpha = to_samples(_content(data).pixels)[..., 1]  # type: ignore[arg-type]
+    assert alpha.tolist() == [[0] if bits == 8 else [255, 0]]
