@@ -43,6 +43,8 @@ POINTS_MAX = 16
 REDUCTION_FREE = 8
 REDUCTION_WORK = 3e9
 PSNR_PIXELS = 1 << 19
+# Points at which transparency is looked up at once.
+_CUT_POINTS = 1 << 18
 """Pixels on which the PSNR is measured at most; a larger image is sampled at every n-th row and column."""
 
 Weights = list[NDArray[np.float32]]
@@ -148,12 +150,14 @@ FORMAT = SirenFormat()
 def _cut_out(samples: Samples, transparency: Transparency, grid: Grid) -> None:
     """Multiply alpha, the last channel, by the share of a pixel's points that show; pixels without any become 0."""
     across, down = grid.across.pixels(), grid.down.pixels()
-    for row in range(len(samples)):
-        lines = down[row * grid.points : (row + 1) * grid.points]
-        shows = ~transparency.mask(lines, across).reshape(grid.points, -1, grid.points)
-        share = shows.mean(axis=(0, 2))
-        samples[row, :, -1] = np.rint(samples[row, :, -1] * share)
-        samples[row, share == 0] = 0
+    rows = max(1, _CUT_POINTS // (len(across) * grid.points))
+    for top in range(0, len(samples), rows):
+        block = samples[top : top + rows]
+        lines = down[top * grid.points : (top + rows) * grid.points]
+        shows = ~transparency.mask(lines, across).reshape(len(block), grid.points, -1, grid.points)
+        share = shows.mean(axis=(1, 3))
+        block[..., -1] = np.rint(block[..., -1] * share)
+        block[share == 0] = 0
 
 
 def _reference_weights(
