@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -163,12 +162,12 @@ class _Show:
 
     def say(self, message: str | Table) -> None:
         """Print a message above the bar."""
-        self._console.print(escape(message) if isinstance(message, str) else message)
+        self._console.print(running.literal(message) if isinstance(message, str) else message)
 
     def error(self, message: str) -> None:
         """Print an error, even if nothing else is printed."""
         quiet, self._console.quiet = self._console.quiet, False
-        self._console.print(f"pillow-inr: {escape(message)}", style="red")
+        self._console.print(f"pillow-inr: {running.literal(message)}", style="red")
         self._console.quiet = quiet
 
 

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import click
 from PIL import Image
-from rich.markup import escape
 
 from .. import api
 from ..inputs import formats
 from ..inputs.finding import Item, output_names
 from ..inputs.sources import is_stream
 from ..storage import atomic
+from . import running
 
 STDOUT = Path("-")
 """Stands for standard output. A file of this name has the path ./- for users, and an absolute one here."""
@@ -92,6 +92,8 @@ class Outputs:
             raise click.UsageError(f"--out must be a folder for several inputs, got {self.out}")
         if (self.out is None or self._folder) and any(is_stream(item.source) for item in items):
             raise click.UsageError("a pipe has no name to make the output's from: give --out FILE, or --out -")
+        if self.to_stdout and sys.stdout is None:
+            raise click.UsageError("--out -: standard output is closed")
         if self.to_stdout and sys.stdout.isatty():
             raise click.UsageError("--out - would write binary data to the terminal: redirect it, as in > FILE")
 
@@ -168,7 +170,7 @@ class Outputs:
 
 def shown(path: Path) -> str:
     """The path of an output for messages, in which markup means nothing."""
-    return "standard output" if path == STDOUT else escape(str(path))
+    return "standard output" if path == STDOUT else running.literal(str(path))
 
 
 def _path(out: str) -> Path:

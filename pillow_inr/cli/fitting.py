@@ -133,6 +133,7 @@ def fit(
         metadata: as for `api.source_image`: None leaves out what the image has.
     """
     bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
+    title = running.spelled(title)
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
     with (
         progress.bar(short, bars, transient=True) as report,
@@ -143,7 +144,7 @@ def fit(
         source = api.source_image(image, metadata)
         encoded = in_background(lambda: api.encode_source(source, replace(options, progress=report)))
     for note in notes:
-        console.print(f"{escape(title)}: {escape(str(note.message))}", style="yellow")
+        console.print(f"{escape(title)}: {running.literal(str(note.message))}", style="yellow")
     return encoded
 
 

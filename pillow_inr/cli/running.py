@@ -3,6 +3,7 @@
 import codecs
 import io
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ INTERRUPTED = 130
 
 # What stands for characters that an encoding such as ASCII lacks; a question mark for all others.
 _SPELLINGS = {"×": "x", "…": "...", "–": "-", "—": "-", "·": "*", "⁻": "^-", "’": "'"}
+# Those of ASCII and Latin-1.
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
 _ERROR_HANDLER = "pillow_inr-spelled"
 
 
@@ -49,9 +52,23 @@ def console(quiet: bool = False) -> Console:
     return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
 
 
+def spelled(text: str) -> str:
+    """A text with its control characters, which a terminal would obey, as Python spells them.
+
+    >>> print(spelled("a\\x1b[2Jb.png"))
+    a\\x1b[2Jb.png
+    """
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def literal(text: str) -> str:
+    """A text for messages as it is: markup means nothing, and control characters are spelled."""
+    return escape(spelled(text))
+
+
 def shown(path: Path) -> str:
     """A path for messages, in which markup means nothing."""
-    return "standard input" if path == STDIN else escape(str(path))
+    return "standard input" if path == STDIN else literal(str(path))
 
 
 class Run:
@@ -115,8 +132,8 @@ class Run:
 def complain(path: Path, error: BaseException) -> None:
     """Print an error about a file, in one line."""
     other = getattr(error, "filename", None)
-    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{escape(os.fsdecode(other))}: "
-    _print_error(f"{shown(path)}: {where}{escape(reason(error))}")
+    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{literal(os.fsdecode(other))}: "
+    _print_error(f"{shown(path)}: {where}{literal(reason(error))}")
 
 
 def _print_error(markup: str) -> None:

@@ -183,7 +183,7 @@ def _expand(text: str, wanted: Wanted, skipped: Skipped) -> Iterator[Item]:
     elif path.is_dir():
         yield from _of_tree(_walk(path), path, wanted, skipped) or [_nothing(path, f"no {wanted.name} in this folder")]
     elif path.exists() or not glob.has_magic(text):
-        yield Item.named(path.absolute() if path == STDIN else path)
+        yield Item.named(_file(path))
     else:
         root = Path(*remote.before_wildcards(path.parts))
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (takes absolute paths)
@@ -191,6 +191,11 @@ def _expand(text: str, wanted: Wanted, skipped: Skipped) -> Iterator[Item]:
         yield from _of_tree(entries, root, wanted, skipped) or [
             _nothing(path, f"no {wanted.name} matches this pattern")
         ]
+
+
+def _file(path: Path) -> Path:
+    """The path of a file, so that one of the name "-" is not taken for standard input."""
+    return path.absolute() if path == STDIN else path
 
 
 def _nothing(path: Path, problem: str | None) -> Item:
@@ -242,7 +247,7 @@ def _of_tree(entries: Iterable[_Entry], root: Path, wanted: Wanted, skipped: Ski
             if not entry.hidden:
                 skipped.linked_folders.add(key(path))
         elif (why := HIDDEN if entry.hidden else _why_not(path, wanted)) is None:
-            items.append(Item(path, path.relative_to(root)))
+            items.append(Item(_file(path), path.relative_to(root)))
         else:
             skipped.files[key(path)] = why
     return items

@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 import pillow_inr
 from pillow_inr.format.metadata import Metadata
+from pillow_inr.imaging.exif import ExifData, wide_text
 from pillow_inr.imaging.orientation import orientation_of, samples_upright, upright
 from pillow_inr.imaging.source_metadata import metadata_of
 from pillow_inr.inputs import originals, sources
@@ -264,3 +265,13 @@ def test_an_orientation_in_xmp_alone(tmp_path: Path, exif_bytes: bytes | None) -
     np.testing.assert_array_equal(originals.read_original(original, pixels.shape), decoded)
     result = run("view", path, "--original", original, "-o", tmp_path / "view.png")
     assert result.exit_code == 0, result.output
+
+
+def test_texts_that_are_no_unicode_stop_no_save() -> None:
+    image = Image.new("RGB", (2, 2))
+    image.info |= {"Title": "a\ud800", "Description": "b\udfff", "Comment": "c\ud800"}
+    metadata = metadata_of(image, {}, has_colours=True)
+    assert metadata.comment == b"c?"
+    data = ExifData(metadata.exif or b"")
+    assert data.value(270) == b"b?\0"
+    assert wide_text(data.value(0x9C9B)) == "a?"
