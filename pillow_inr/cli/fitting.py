@@ -174,6 +174,7 @@ def in_background(work: Callable[[], _T]) -> _T:
 
 def _leave() -> None:
     """End the process before Python tears down what the other thread still uses."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(running.INTERRUPTED)

@@ -89,7 +89,7 @@ def facts_and_metadata(parsed: Header[Any], found: Sequence[container.Chunk]) ->
 
 
 def transparent_pixels(data: bytes) -> None:
-    """2 bytes choose the size of an image, the rest is its unpacked chunk of transparent pixels, or the chunk itself."""
+    """2 bytes choose the size of an image, the rest is its chunk of transparent pixels, unpacked or as it is."""
     if len(data) < 2:
         return
     size = 1 + data[0] % 64, 1 + data[1] % 64

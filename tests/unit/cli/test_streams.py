@@ -272,6 +272,14 @@ def test_closed_streams_are_named(flat: Path) -> None:
         assert b"Traceback" not in done.stderr
 
 
+@POSIX
+def test_commands_need_no_streams_that_they_do_not_use(flat: Path) -> None:
+    closed = "<&- >&- 2>&-"
+    for command in ("encode a.png", "decode a.inr -o b.png", "compare a.png --inr a.inr -o c.png", "info a.inr"):
+        assert shell(f"pillow-inr {command} {closed}", flat).returncode == 0, command
+    assert {path.name for path in flat.iterdir()} == {"a.png", "a.inr", "b.png", "c.png"}
+
+
 def test_spelling_replaces_what_an_encoding_lacks() -> None:
     running.print_in_any_encoding()
     assert "12×9 …\udcff日".encode("ascii", "pillow_inr-spelled") == b"12x9 ...\xff?"
