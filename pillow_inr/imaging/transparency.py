@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import cost
+from .. import cost, limits
 from ..errors import FormatError
 from ..format.chunks import CHUNK_TRANSPARENCY, Chunk
 from ..format.fields import VARINT_BYTES_MAX, pack_varint
@@ -95,7 +95,11 @@ def _doubled(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_chunk(mask: Mask) -> Chunk:
-    """Write which pixels are transparent: where each row changes, against the row above (docs/format.md section 10)."""
+    """Write which pixels are transparent: where each row changes, against the row above (docs/format.md section 10).
+
+    Raises:
+        OverflowError: the chunk would unpack to more bytes than a reader takes, as noise of many megapixels does.
+    """
     numbers: list[int] = []
     above = np.empty(0, np.int64)
     for row in mask:
@@ -107,6 +111,8 @@ def to_chunk(mask: Mask) -> Chunk:
             numbers += [len(changes) + 1, *np.diff(changes, prepend=0).tolist()]
         above = changes
     data = b"".join(map(pack_varint, numbers))
+    if len(data) > limits.METADATA_MAX:
+        raise OverflowError(f"more than {limits.METADATA_MAX} bytes are needed to name the transparent pixels")
     return Chunk(CHUNK_TRANSPARENCY, zlib.compress(data, 9), required=True)
 
 

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import pillow_inr
+from pillow_inr import codec, limits
 from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.errors import FormatError
 from pillow_inr.format.chunks import CHUNK_TRANSPARENCY, Chunk
@@ -73,7 +74,7 @@ def test_numbers_above_what_a_row_holds_do_not_wrap_around() -> None:
             _parsed([Chunk(CHUNK_TRANSPARENCY, zlib.compress(bytes.fromhex(raw)), required=True)], (4, 2))
 
 
-@given(st.lists(st.integers(0, 2**28), min_size=1, max_size=9), st.integers(4, 7))
+@given(st.lists(st.integers(0, 2**28), min_size=1, max_size=9), st.integers(5, 8))
 def test_numbers_are_the_same_in_blocks(values: list[int], block: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transparency, "_BLOCK_BYTES", block)
@@ -268,3 +269,16 @@ def test_the_alpha_of_every_mode_is_kept(mode: str) -> None:
     alpha = to_samples(image)[..., -1]
     assert np.argwhere(alpha == 0).tolist() == [[1, 1]]
     assert alpha.sum() == 11 * 255
+def test_transparency_that_no_reader_would_take_is_approximated(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = _sticker("RGBA", 9)
+    noise = np.random.default_rng(0).random((14, 20)) < 0.5
+    image.putalpha(Image.fromarray(np.where(noise, 255, 0).astype(np.uint8)))
+    monkeypatch.setattr(limits, "METADATA_MAX", 60)
+    mask = transparent_pixels(np.asarray(image))
+    assert mask is not None
+    with pytest.raises(OverflowError):
+        to_chunk(mask)
+    source = SourceImage.of(np.asarray(image), Metadata(), mask)
+    assert not codec._has_room_for_transparency(source, None)
+    monkeypatch.undo()
+    assert codec._has_room_for_transparency(SourceImage.of(np.asarray(image), Metadata(), mask), None)
