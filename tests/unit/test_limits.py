@@ -145,6 +145,17 @@ def test_transparency_takes_no_more_memory_than_promised(size: tuple[int, int], 
     assert peak < parsed.cost((1, 3)).memory < 600e6
 
 
+@pytest.mark.parametrize("size", [(1, 2_000_000), (2_000_000, 1)])
+def test_transparency_of_a_long_line_takes_no_more_memory_than_promised(size: tuple[int, int]) -> None:
+    chunk = container.Chunk(CHUNK_TRANSPARENCY, zlib.compress(b"\1" * size[1]), required=True)
+    data = with_chunks(zeros(size=size, pixel_format=1, width=1, depth=1), chunk)
+    tracemalloc.start()
+    pillow_inr.decode(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < container.read_header(data)[0].cost().memory
+
+
 def test_transparency_above_the_limit_is_refused_and_the_limit_named(monkeypatch: pytest.MonkeyPatch) -> None:
     data = (VECTORS / "siren" / "transparent.inr").read_bytes()
     memory = cost.of_transparency(container.read_header(data)[0].size, 100).memory

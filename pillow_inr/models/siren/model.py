@@ -149,15 +149,19 @@ FORMAT = SirenFormat()
 
 def _cut_out(samples: Samples, transparency: Transparency, grid: Grid) -> None:
     """Multiply alpha, the last channel, by the share of a pixel's points that show; pixels without any become 0."""
-    across, down = grid.across.pixels(), grid.down.pixels()
-    rows = max(1, _CUT_POINTS // (len(across) * grid.points))
-    for top in range(0, len(samples), rows):
-        block = samples[top : top + rows]
-        lines = down[top * grid.points : (top + rows) * grid.points]
-        shows = ~transparency.mask(lines, across).reshape(len(block), grid.points, -1, grid.points)
-        share = shows.mean(axis=(1, 3))
-        block[..., -1] = np.rint(block[..., -1] * share)
-        block[share == 0] = 0
+    height, width, _ = samples.shape
+    points = grid.points
+    columns = min(width, _CUT_POINTS // points**2)
+    rows = _CUT_POINTS // (columns * points**2)
+    for top in range(0, height, rows):
+        lines = grid.down.pixels(points * top, points * min(top + rows, height))
+        for left in range(0, width, columns):
+            across = grid.across.pixels(points * left, points * min(left + columns, width))
+            block = samples[top : top + rows, left : left + columns]
+            shows = ~transparency.mask(lines, across).reshape(len(block), points, -1, points)
+            share = shows.mean(axis=(1, 3))
+            block[..., -1] = np.rint(block[..., -1] * share)
+            block[share == 0] = 0
 
 
 def _reference_weights(
