@@ -18,8 +18,8 @@ from pillow_inr.errors import FormatError
 from pillow_inr.format.chunks import CHUNK_TRANSPARENCY, Chunk
 from pillow_inr.format.fields import pack_varint
 from pillow_inr.format.metadata import Metadata
-from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.imaging import transparency
+from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.imaging.transparency import Transparency, filled, to_chunk, transparent_pixels
 from tests.support.checks import VECTORS, header, with_chunks
@@ -269,6 +269,8 @@ def test_the_alpha_of_every_mode_is_kept(mode: str) -> None:
     alpha = to_samples(image)[..., -1]
     assert np.argwhere(alpha == 0).tolist() == [[1, 1]]
     assert alpha.sum() == 11 * 255
+
+
 def test_transparency_that_no_reader_would_take_is_approximated(monkeypatch: pytest.MonkeyPatch) -> None:
     image = _sticker("RGBA", 9)
     noise = np.random.default_rng(0).random((14, 20)) < 0.5
