@@ -40,8 +40,7 @@ def encode(array: NDArray[np.generic], options: EncodeOptions, metadata: Metadat
 
 def encode_source(source: SourceImage, options: EncodeOptions) -> Encoded:
     """As `encode`, of an image whose samples are checked; the file comes with its PSNR and its model."""
-    budget = budget_bytes(options, source.size)
-    if budget is not None and len(pack_chunks(source.transparency_chunks)) > TRANSPARENCY_SHARE * budget:
+    if not _has_room_for_transparency(source, budget_bytes(options, source.size)):
         source = source.without_chunk()
     encoder = reader.encoder(options.chosen_model)
     file = encoder(EncodeJob(source, options, Deadline.after(options.time_limit)))
@@ -50,6 +49,15 @@ def encode_source(source: SourceImage, options: EncodeOptions) -> Encoded:
     if options.psnr is not None and file.psnr_db < options.psnr:
         warn_caller(f"psnr={options.psnr:g} dB was not reached: the file has {file.psnr_db:.2f} dB")
     return file
+
+
+def _has_room_for_transparency(source: SourceImage, budget: int | None) -> bool:
+    """Whether a file can name the transparent pixels: they leave enough of the budget, and a reader takes them."""
+    try:
+        length = len(pack_chunks(source.transparency_chunks))
+    except OverflowError:
+        return False
+    return budget is None or length <= TRANSPARENCY_SHARE * budget
 
 
 def _instead_of(file: Encoded, source: SourceImage, options: EncodeOptions) -> Encoded:

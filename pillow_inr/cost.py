@@ -17,6 +17,12 @@ _BASE_BYTES = 24 << 20
 _THREAD_BYTES = 8 << 20
 _CHANNEL_BYTES = 1 << 20
 # Standard library only, so not NumPy's itemsize.
+# Transparent pixels: a row takes as long as this many multiplications; bytes of memory for a row, for a byte of the
+# unpacked chunk, and for a change in the longest row. zlib unpacks a byte to at most 1032.
+_ROW_WORK = 300_000
+_ROW_BYTES, _UNPACKED_BYTES, _CHANGE_BYTES = 8, 6, 56
+_ZLIB_RATIO = 1032
+_BLOCKS_BYTES = 64 << 20
 _SAMPLE_BYTES = {"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "float32": 4, "int32": 4, "uint32": 4}
 
 
@@ -67,3 +73,23 @@ def fixed_bytes(payload_bytes: int, channels: int) -> int:
 def result_bytes(size: tuple[int, int], channels: int, dtype: str) -> int:
     """Memory of a result of this width and height."""
     return math.prod(size) * channels * _SAMPLE_BYTES[dtype]
+
+
+def may_name_transparent_pixels(channels: int, dtype: str) -> bool:
+    """Whether a file with such samples may have a chunk that names transparent pixels (docs/format.md section 10)."""
+    return channels in (2, 4) and dtype in ("uint8", "uint16")
+
+
+def transparency_bytes_max(size: tuple[int, int]) -> int:
+    """Most bytes to which the chunk unpacks: a row has at most one number more than pixels, each of up to 4 bytes."""
+    return min(limits.METADATA_MAX, 4 * size[1] * (size[0] + 1))
+
+
+def of_transparency(size: tuple[int, int], chunk_bytes: int) -> Cost:
+    """Upper bounds of reading a chunk of this length, or one of several chunks, that names transparent pixels."""
+    unpacked = min(transparency_bytes_max(size), _ZLIB_RATIO * chunk_bytes)
+    if not unpacked:
+        return Cost(0, 0)
+    blocks = min(_BLOCKS_BYTES, 64 * unpacked)
+    memory = _ROW_BYTES * size[1] + _UNPACKED_BYTES * unpacked + _CHANGE_BYTES * min(size[0], unpacked) + blocks
+    return Cost(_ROW_WORK * size[1], memory)

@@ -17,7 +17,8 @@ many pixels as Pillow's limit takes 3 GB."""
 
 METADATA_MAX = 1 << 26
 """Bytes of EXIF data, ICC profile, XMP packet and comment together, decompressed. Without a limit, a file of 1 MB could
-expand to 1 GiB. docs/format.md section 8 allows a file no more than the default."""
+expand to 1 GiB. docs/format.md section 8 allows a file no more than the default. The same limit holds for the chunk of
+transparent pixels alone."""
 
 SYMBOLS_PER_BYTE = 1 << 14
 """Symbols allowed per payload byte, counting max(4, bytes - 36). A nearly certain symbol takes a millionth of a bit, so

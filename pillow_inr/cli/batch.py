@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -147,12 +146,12 @@ class _Show:
             self.written += 1
             self._bytes += record.bytes or 0
             count = f"{self.done + self._failed:>{len(str(self.total))}}/{self.total}"
-            self.say(f"{count}  {running.one_line(record.output)}  {_figures(record)}")
+            self.say(f"{count}  {running.spelled(record.output)}  {_figures(record)}")
             if record.warning is not None:
                 self.say(f"{' ' * len(count)}  {record.warning}")
         else:
             self._failed += 1
-            self.error(f"{running.one_line(record.source)}: {record.error}")
+            self.error(f"{running.spelled(record.source)}: {record.error}")
         self._bar.update(self._task, advance=1, bytes=self._bytes)
 
     def counts(self) -> str:
@@ -163,12 +162,12 @@ class _Show:
 
     def say(self, message: str | Table) -> None:
         """Print a message above the bar."""
-        self._console.print(escape(message) if isinstance(message, str) else message)
+        self._console.print(running.literal(message) if isinstance(message, str) else message)
 
     def error(self, message: str) -> None:
         """Print an error, even if nothing else is printed."""
         quiet, self._console.quiet = self._console.quiet, False
-        self._console.print(f"pillow-inr: {escape(message)}", style="red")
+        self._console.print(f"pillow-inr: {running.literal(message)}", style="red")
         self._console.quiet = quiet
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 from PIL import Image
-from rich.markup import escape
 
 from .. import api
 from ..format.header import HEADER_MAX_BYTES
@@ -107,7 +106,7 @@ def decode(
         outputs.write(target, data, item)
         console.print(f"{run.count}{files.shown(target)}  {description}")
         for note in notes:
-            console.print(f"{files.shown(target)}: {escape(note)}", style="yellow")
+            console.print(f"{files.shown(target)}: {running.literal(note)}", style="yellow")
 
     run.each(decode_one)
     if run.has_several:

@@ -4,7 +4,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.markup import escape
 
 from ..format.metadata import STRIPPED
 from ..format.signature import EXTENSION
@@ -48,9 +47,9 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         target = outputs.target(item)
         content = sources.read_to_encode(item.source, item.source.suffix, upright=strip)
         if content.note:
-            console.print(f"{running.shown(item.source)}: {escape(content.note)}", style="yellow")
+            console.print(f"{running.shown(item.source)}: {running.literal(content.note)}", style="yellow")
         start = time.perf_counter()
-        title = f"{run.count}{running.one_line(item.source.name)}"
+        title = f"{run.count}{running.spelled(item.source.name)}"
         metadata = {**content.metadata, **dict.fromkeys(STRIPPED if strip else ())}
         encoded = fitting.fit(
             content.pixels, options, title=title, console=console, metadata=metadata, has_alpha=content.has_alpha
@@ -60,7 +59,7 @@ def encode(inputs: tuple[str, ...], out: str | None, force: bool, quiet: bool, s
         written += len(encoded.data)
         console.print(f"{run.count}{files.shown(target)}  {_figures(encoded)}  {seconds:.1f} s")
         if note := outputs.note(item):
-            console.print(f"{running.shown(item.source)}: {escape(note)}", style="yellow")
+            console.print(f"{running.shown(item.source)}: {running.literal(note)}", style="yellow")
 
     run.each(encode_one)
     if run.has_several:

@@ -9,7 +9,6 @@ from typing import TypeVar
 
 import click
 from PIL import Image
-from rich.markup import escape
 
 from .. import api
 from ..inputs import formats
@@ -93,6 +92,8 @@ class Outputs:
             raise click.UsageError(f"--out must be a folder for several inputs, got {self.out}")
         if (self.out is None or self._folder) and any(is_stream(item.source) for item in items):
             raise click.UsageError("a pipe has no name to make the output's from: give --out FILE, or --out -")
+        if self.to_stdout and sys.stdout is None:
+            raise click.UsageError("--out -: standard output is closed")
         if self.to_stdout and sys.stdout.isatty():
             raise click.UsageError("--out - would write binary data to the terminal: redirect it, as in > FILE")
 
@@ -169,7 +170,7 @@ class Outputs:
 
 def shown(path: Path) -> str:
     """The path of an output for messages, in which markup means nothing."""
-    return "standard output" if path == STDOUT else escape(running.one_line(str(path)))
+    return "standard output" if path == STDOUT else running.literal(str(path))
 
 
 def _path(out: str) -> Path:

@@ -135,6 +135,7 @@ def fit(
         has_alpha: as for `api.source_image`.
     """
     bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
+    title = running.spelled(title)
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
     with (
         progress.bar(short, bars, transient=True) as report,
@@ -145,7 +146,7 @@ def fit(
         source = api.source_image(image, metadata, has_alpha=has_alpha)
         encoded = in_background(lambda: api.encode_source(source, replace(options, progress=report)))
     for note in notes:
-        console.print(f"{escape(title)}: {escape(str(note.message))}", style="yellow")
+        console.print(f"{escape(title)}: {running.literal(str(note.message))}", style="yellow")
     return encoded
 
 
@@ -175,6 +176,7 @@ def in_background(work: Callable[[], _T]) -> _T:
 
 def _leave() -> None:
     """End the process before Python tears down what the other thread still uses."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
     os._exit(running.INTERRUPTED)

@@ -119,7 +119,7 @@ def _print_table(found: list[tuple[Path, FileBreakdown]]) -> None:
             cell.rjust(width) if 2 <= column <= 5 else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )
-        console.print(escape("  ".join((*padded, name))), style=None if number else "bold")
+        console.print(running.literal("  ".join((*padded, name))), style=None if number else "bold")
 
 
 def _row(path: Path, file: FileBreakdown) -> tuple[str, ...]:
@@ -138,7 +138,7 @@ def _row(path: Path, file: FileBreakdown) -> tuple[str, ...]:
 
 def _print_listing(path: Path, file: FileBreakdown) -> None:
     console = Console(highlight=False)
-    console.print(escape(click.format_filename(path)), style="bold", soft_wrap=True)
+    console.print(running.literal(click.format_filename(path)), style="bold", soft_wrap=True)
     listing = Table(box=None, pad_edge=False, show_header=False)
     listing.add_column(style="bold")
     listing.add_column()

@@ -24,6 +24,7 @@ INTERRUPTED = 130
 
 # What stands for characters that an encoding such as ASCII lacks; a question mark for all others.
 _SPELLINGS = {"×": "x", "…": "...", "–": "-", "—": "-", "·": "*", "⁻": "^-", "’": "'"}
+# Control characters of ASCII and Latin-1, and the separators of lines and paragraphs.
 _CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _ERROR_HANDLER = "pillow_inr-spelled"
 
@@ -56,7 +57,7 @@ def plain_warnings() -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         context = click.get_current_context(silent=True)
         console(bool(context and context.params.get("quiet"))).print(
-            f"pillow-inr: warning: {escape(one_line(str(message).strip()))}", style="yellow"
+            f"pillow-inr: warning: {literal(str(message).strip())}", style="yellow"
         )
 
     before = warnings.showwarning
@@ -72,14 +73,23 @@ def console(quiet: bool = False) -> Console:
     return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
 
 
-def one_line(text: str) -> str:
-    """A name without what would move a terminal's cursor or change its colours: a line break becomes \\n."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def spelled(text: str) -> str:
+    """A text with its control characters, which a terminal would obey, as Python spells them.
+
+    >>> print(spelled("a\\x1b[2Jb.png"))
+    a\\x1b[2Jb.png
+    """
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def literal(text: str) -> str:
+    """A text for messages as it is: markup means nothing, and control characters are spelled."""
+    return escape(spelled(text))
 
 
 def shown(path: Path) -> str:
     """A path for messages, in which markup means nothing."""
-    return "standard input" if path == STDIN else escape(one_line(str(path)))
+    return "standard input" if path == STDIN else literal(str(path))
 
 
 class Run:
@@ -143,8 +153,8 @@ class Run:
 def complain(path: Path, error: BaseException) -> None:
     """Print an error about a file, in one line."""
     other = getattr(error, "filename", None)
-    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{escape(one_line(os.fsdecode(other)))}: "
-    _print_error(f"{shown(path)}: {where}{escape(reason(error))}")
+    where = "" if other is None or Path(os.fsdecode(other)) == path else f"{literal(os.fsdecode(other))}: "
+    _print_error(f"{shown(path)}: {where}{literal(reason(error))}")
 
 
 def _print_error(markup: str) -> None:

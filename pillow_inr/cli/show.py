@@ -91,7 +91,7 @@ def compare(image: str, out: str | None, force: bool, quiet: bool, inr: Path | N
 
 
 def _stdout() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
+    return Console(highlight=False, width=None if sys.stdout and sys.stdout.isatty() else 1000)
 
 
 def _inr_result(

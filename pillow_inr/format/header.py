@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from ..cost import Cost
+from ..cost import Cost, may_name_transparent_pixels, of_transparency
 from ..errors import FormatError, UnsupportedFileError
 from .fields import FieldReader, check_field, pack_varint
 from .pixel_format import MODES, PIXEL_FORMAT_SAMPLES, SampleFormat, read_sample_format
@@ -148,7 +148,11 @@ class Header(Generic[M]):
 
     def cost(self, size: Size | None = None, box: Box | None = None) -> Cost:
         """Upper bounds of evaluating a region at a size; by default the whole image at its own."""
-        return self.model.cost(self, size or self.size, box or (0, 0, *self.size))
+        cost = self.model.cost(self, size or self.size, box or (0, 0, *self.size))
+        if may_name_transparent_pixels(self.channels, self.dtype):
+            more = of_transparency(self.size, self.chunks_bytes)
+            cost = Cost(cost.work + more.work, cost.memory + more.memory)
+        return cost
 
     def pack(self) -> bytes:
         """Write the header as bytes."""

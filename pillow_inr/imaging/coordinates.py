@@ -48,9 +48,9 @@ class Axis:
         in_pixels = self.start + (cells + 0.5) * ((self.stop - self.start) / self.count)
         return (2.0 * in_pixels - self.length) / self.longer
 
-    def pixels(self) -> NDArray[np.intp]:
-        """The pixel of the image in which each cell's centre lies, shape (count,)."""
-        centres = self.start + (np.arange(self.count) + 0.5) * ((self.stop - self.start) / self.count)
+    def pixels(self, first: int, last: int) -> NDArray[np.intp]:
+        """The pixel of the image in which the centre of each cell from `first` to before `last` lies."""
+        centres = self.start + (np.arange(first, last) + 0.5) * ((self.stop - self.start) / self.count)
         pixels: NDArray[np.intp] = np.floor(centres).astype(np.intp).clip(0, self.length - 1)
         return pixels
 

@@ -156,12 +156,12 @@ class ExifData:
 
     def add_text(self, tag: int, text: str) -> None:
         """Add a tag that is a text, in UTF-8; nothing if there is one."""
-        data = text.replace("\0", " ").encode() + b"\0"
+        data = text.replace("\0", " ").encode(errors="replace") + b"\0"
         self.add({tag: (_ASCII, len(data), data)})
 
     def add_wide_text(self, tag: int, text: str) -> None:
         """Add a text of Windows, in UTF-16; nothing if there is one."""
-        data = text.replace("\0", " ").encode("utf-16-le") + b"\0\0"
+        data = text.replace("\0", " ").encode("utf-16-le", "replace") + b"\0\0"
         self.add({tag: (_BYTE, len(data), data)})
 
     def add_dpi(self, dpi: tuple[float, float]) -> None:

@@ -39,6 +39,7 @@ _PDF_TEXTS = {"title": "Title", "author": "Author", "subject": "Description", "c
 # turned, cropped or scaled.
 _ON_THE_MAP = (33550, 33922, 34264)
 _XMP_THUMBNAILS = re.compile(rb"<xmp:Thumbnails\b.*?</xmp:Thumbnails>", re.DOTALL)
+_XMP_THUMBNAILS_END = b"</xmp:Thumbnails>"
 _XMP_SIZE = ("tiff:ImageWidth", "tiff:ImageLength", "exif:PixelXDimension", "exif:PixelYDimension")
 
 
@@ -53,7 +54,7 @@ def adapted(metadata: Metadata, size: tuple[int, int], changed: bool) -> Metadat
     xmp = metadata.xmp
     if xmp is not None:
         xmp = without_properties(xmp, ("tiff:Orientation", *(_XMP_SIZE if changed else ())))
-        xmp = _XMP_THUMBNAILS.sub(b"", xmp) if changed else xmp
+        xmp = _without_thumbnails(xmp) if changed else xmp
     exif = metadata.exif
     if exif is not None:
         with contextlib.suppress(ValueError):  # damaged data are reported when they are to be written
@@ -64,6 +65,12 @@ def adapted(metadata: Metadata, size: tuple[int, int], changed: bool) -> Metadat
                 data.drop_thumbnail()
             exif = data.tobytes()
     return replace(metadata, exif=exif, xmp=xmp)
+
+
+def _without_thumbnails(xmp: bytes) -> bytes:
+    # A search for an end that is not there, from each of many beginnings, would take the square of the length.
+    head, end, rest = xmp.rpartition(_XMP_THUMBNAILS_END)
+    return _XMP_THUMBNAILS.sub(b"", head + end) + rest
 
 
 def keywords_of(metadata: Metadata, file_format: str) -> dict[str, Any]:

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import limits
+from .. import cost, limits
 from ..errors import FormatError
 from ..format.chunks import CHUNK_TRANSPARENCY, Chunk
 from ..format.fields import VARINT_BYTES_MAX, pack_varint
 from ..format.header import Header, ModelHeader, Size
 from .samples import Samples, Scale
+
+# Above what any row holds: a column has 24 bits, and a move twice as many values.
+_NUMBER_MAX = 1 << 27
+_BLOCK_BYTES = 1 << 20
 
 Mask = NDArray[np.bool_]
 """True where a pixel is fully transparent, shape (height, width)."""
@@ -91,7 +95,11 @@ def _doubled(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_chunk(mask: Mask) -> Chunk:
-    """Write which pixels are transparent: where each row changes, against the row above (docs/format.md section 10)."""
+    """Write which pixels are transparent: where each row changes, against the row above (docs/format.md section 10).
+
+    Raises:
+        OverflowError: the chunk would unpack to more bytes than a reader takes, as noise of many megapixels does.
+    """
     numbers: list[int] = []
     above = np.empty(0, np.int64)
     for row in mask:
@@ -103,6 +111,8 @@ def to_chunk(mask: Mask) -> Chunk:
             numbers += [len(changes) + 1, *np.diff(changes, prepend=0).tolist()]
         above = changes
     data = b"".join(map(pack_varint, numbers))
+    if len(data) > limits.METADATA_MAX:
+        raise OverflowError(f"more than {limits.METADATA_MAX} bytes are needed to name the transparent pixels")
     return Chunk(CHUNK_TRANSPARENCY, zlib.compress(data, 9), required=True)
 
 
@@ -111,10 +121,10 @@ class Transparency:
     """The transparent pixels that a file names."""
 
     size: Size
-    changes: NDArray[np.int64]
+    changes: NDArray[np.int32]
     """Columns at which a pixel differs from the one to its left, row by row; left of each row all is opaque."""
-    ends: NDArray[np.int64]
-    """Index after each row's last change, shape (height,)."""
+    edges: NDArray[np.int64]
+    """Index of each row's first change, and after the last row's last one, shape (height + 1,)."""
 
     @classmethod
     def of(cls, header: Header[ModelHeader], chunks: Sequence[Chunk]) -> "Transparency | None":
@@ -122,76 +132,102 @@ class Transparency:
 
         Raises:
             FormatError: the chunk is malformed, occurs twice, or the samples have no alpha.
+            LimitError: reading it takes more than `limits` allow.
         """
         found = [chunk for chunk in chunks if chunk.kind == CHUNK_TRANSPARENCY and chunk.required]
         if not found:
             return None
         if len(found) > 1:
             raise _malformed("there must be at most one such chunk")
-        if header.channels not in (2, 4) or header.dtype not in ("uint8", "uint16"):
+        if not cost.may_name_transparent_pixels(header.channels, header.dtype):
             raise _malformed("it needs samples of 8 or 16 bits whose last channel is alpha")
-        return cls._parsed(header.size, _numbers(_decompressed(found[0].data)))
+        cost.of_transparency(header.size, len(found[0].data)).check()
+        return cls._parsed(header.size, _numbers(_decompressed(found[0].data, header.size)))
 
     @classmethod
-    def _parsed(cls, size: Size, numbers: NDArray[np.int64]) -> "Transparency":
+    def _parsed(cls, size: Size, numbers: NDArray[np.int32]) -> "Transparency":
         width, height = size
-        rows: list[NDArray[np.int64]] = []
+        edges = np.zeros(height + 1, np.int64)
+        at = end = 0
         above = np.empty(0, np.int64)
-        at = 0
-        for _ in range(height):
+        for row in range(height):
             if at >= len(numbers):
                 raise _malformed("it ends before the last row")
             moved, count = numbers[at] == 0, len(above) if numbers[at] == 0 else int(numbers[at]) - 1
-            coded = numbers[at + 1 : at + 1 + count]
-            if len(coded) < count:
-                raise _malformed("it ends within a row")
-            above = above + _signed(coded) if moved else np.cumsum(coded)
-            if count and (above[0] < 0 or above[-1] >= width or (count > 1 and np.diff(above).min() < 1)):
-                raise _malformed(f"the changes of a row must rise within 0..{width - 1}")
-            rows.append(above)
+            if count:
+                coded = numbers[at + 1 : at + 1 + count]
+                if len(coded) < count:
+                    raise _malformed("it ends within a row")
+                above = above + _signed(coded) if moved else np.cumsum(coded, dtype=np.int64)
+                if above[0] < 0 or above[-1] >= width or (count > 1 and np.diff(above).min() < 1):
+                    raise _malformed(f"the changes of a row must rise within 0..{width - 1}")
+                numbers[end : end + count] = above  # in the place of numbers that have been read
+            elif len(above):
+                above = above[:0]
             at += 1 + count
+            end += count
+            edges[row + 1] = end
         if at < len(numbers):
             raise _malformed("bytes follow its last row")
-        return cls(size, np.concatenate(rows), np.cumsum([len(row) for row in rows]))
+        return cls(size, numbers[:end], edges)
 
     def mask(self, rows: slice | NDArray[np.intp], columns: slice | NDArray[np.intp]) -> Mask:
-        """The pixels in these rows and columns."""
+        """The pixels in these rows and columns, of which there is at least one."""
         width, height = self.size
-        chosen = np.arange(height)[rows]
-        starts = np.concatenate([[0], self.ends])
-        flips = np.zeros((len(chosen), width), bool)
-        for line, row in enumerate(chosen):
-            flips[line, self.changes[starts[row] : starts[row + 1]]] = True
-        return np.logical_xor.accumulate(flips, axis=1)[:, columns]
+        lines = np.arange(*rows.indices(height)) if isinstance(rows, slice) else rows
+        places = np.arange(*columns.indices(width)) if isinstance(columns, slice) else columns
+        left, right = int(places.min()), int(places.max()) + 1
+        flips = np.zeros((len(lines), right - left), bool)
+        starts, ends = self.edges[lines], self.edges[lines + 1]
+        for line in np.flatnonzero(ends > starts):
+            changes = self.changes[starts[line] : ends[line]]
+            first, last = np.searchsorted(changes, (left, right))
+            flips[line, changes[first:last] - left] = True
+            flips[line, 0] ^= bool(first % 2)
+        return np.logical_xor.accumulate(flips, axis=1)[:, places - left]
 
 
-def _signed(coded: NDArray[np.int64]) -> NDArray[np.int64]:
+def _signed(coded: NDArray[np.int32]) -> NDArray[np.int32]:
     """0, -1, 1, -2, 2 … of 0, 1, 2, 3, 4 …"""
     return np.where(coded % 2 == 1, -(coded + 1) // 2, coded // 2)
 
 
-def _numbers(data: bytes) -> NDArray[np.int64]:
-    """The varints (docs/format.md section 1) that make up some bytes."""
+def _numbers(data: bytes) -> NDArray[np.int32]:
+    """The varints (docs/format.md section 1) that make up some bytes; those too large for a row as _NUMBER_MAX."""
     groups = np.frombuffer(data, np.uint8)
-    last = np.flatnonzero(groups < 0x80)
-    if len(groups) and (not len(last) or last[-1] != len(groups) - 1):
+    if len(groups) and groups[-1] >= 0x80:
         raise _malformed("it is cut off")
+    numbers = np.empty(np.count_nonzero(groups < 0x80), np.int32)
+    start = filled = 0
+    while start < len(groups):  # in blocks: it takes many times their memory
+        block = groups[start : start + _BLOCK_BYTES]
+        last = np.flatnonzero(block < 0x80)
+        values = _block_numbers(block, last)
+        numbers[filled : filled + len(values)] = values
+        filled += len(values)
+        start += int(last[-1]) + 1
+    return numbers
+
+
+def _block_numbers(groups: NDArray[np.uint8], last: NDArray[np.intp]) -> NDArray[np.int64]:
+    """The varints in a block that may be cut off, by the index of each one's last byte."""
     lengths = np.diff(last, prepend=-1)
-    if (lengths > VARINT_BYTES_MAX).any() or ((groups[last] == 0) & (lengths > 1)).any():
+    if not len(last) or (lengths > VARINT_BYTES_MAX).any() or ((groups[last] == 0) & (lengths > 1)).any():
         raise _malformed("a number is longer than it may be")
-    place = np.arange(len(groups)) - np.repeat(last - lengths + 1, lengths)
-    parts = (groups & 0x7F).astype(np.int64) << 7 * place
-    return np.add.reduceat(parts, last - lengths + 1) if len(last) else parts
+    place = np.arange(last[-1] + 1) - np.repeat(last - lengths + 1, lengths)
+    parts = (groups[: last[-1] + 1] & 0x7F).astype(np.int64) << 7 * place
+    return np.minimum(np.add.reduceat(parts, last - lengths + 1), _NUMBER_MAX)
 
 
-def _decompressed(data: bytes) -> bytes:
+def _decompressed(data: bytes, size: Size) -> bytes:
+    bytes_max = cost.transparency_bytes_max(size)
     decompressor = zlib.decompressobj()
     try:
-        numbers = decompressor.decompress(data, limits.METADATA_MAX + 1)
+        numbers = decompressor.decompress(data, bytes_max + 1)
     except zlib.error as error:
         raise _malformed(str(error)) from error
-    if len(numbers) > limits.METADATA_MAX:
-        raise _malformed(f"it has more than {limits.METADATA_MAX} bytes")
+    if len(numbers) > bytes_max:
+        raise _malformed(f"it has more than {bytes_max} bytes")
     if not decompressor.eof or decompressor.unused_data:
         raise _malformed("its compressed data does not end where the chunk ends")
     return numbers

@@ -4,13 +4,15 @@ PNG by TensorFlow, which every encode needs; TIFF by tifffile, if it is installe
 """
 
 import io
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from PIL import ImageFile
+from PIL import Image, ImageFile
 from PIL.ExifTags import Base
 
 from ..imaging import depth
 from ..imaging.orientation import samples_upright
+from ..imaging.pillow import check_pixels
 from ..runtime.tensorflow import decode_png
 
 if TYPE_CHECKING:
@@ -41,16 +43,12 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
         OSError: the file is damaged.
         BackendError: it is a PNG file, and TensorFlow is missing.
     """
-    import numpy as np
 
     if image.format == "PNG":
         samples = _with_transparent_colour(decode_png(data), image.info.get("transparency"))
         return Deep(samples, samples.shape[2] in (2, 4))
     if image.format == "PPM" and image.tile[0].codec_name == "ppm":
-        maximum = depth.ppm_maximum(image.tile[0].args)
-        values = np.frombuffer(data, ">u2", offset=image.tile[0].offset).astype(np.float64)
-        scaled = np.rint(values[: image.width * image.height * 3] * (0xFFFF / maximum))
-        return Deep(scaled.astype(np.uint16).reshape(image.height, image.width, 3), has_alpha=False)
+        return Deep(_ppm_samples(image, data), has_alpha=False)
     deep = tiff_samples(data) if image.format == "TIFF" else None
     # Pillow turns a TIFF upright as it loads it.
     upright = image.getexif().get(Base.Orientation, 1)
@@ -69,6 +67,7 @@ def tiff_samples(data: bytes) -> Deep | None:
 
     Raises:
         OSError: it is damaged, or not grey, RGB or bands.
+        Image.DecompressionBombError: it has more samples than Pillow's limit on pixels allows.
     """
     try:
         import tifffile
@@ -81,15 +80,36 @@ def tiff_samples(data: bytes) -> Deep | None:
             page: Any = file.pages[0]
             if page.photometric not in _GREY_OR_RGB:
                 raise OSError(f"its samples are {page.photometric.name}, neither grey nor RGB nor bands")
+            _check_pixels(page)
             samples: NDArray[np.generic] = page.asarray()
             axes, extra = page.axes, page.extrasamples
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         raise
     except Exception as error:  # tifffile raises all kinds of errors for damaged files
         raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
     samples = np.moveaxis(samples, 0, -1) if axes == "SYX" else samples
     has_alpha = samples.ndim == 3 and samples.shape[2] in (2, 4) and extra in ((_ASSOCIATED,), (_UNASSOCIATED,))
     return Deep(_divided_by_alpha(samples) if has_alpha and extra == (_ASSOCIATED,) else samples, has_alpha)
+
+
+def _check_pixels(page: Any) -> None:
+    """Apply Pillow's limit: of what Pillow does not open, it has not seen the size."""
+    try:
+        check_pixels((page.imagewidth, page.imagelength * page.imagedepth), page.samplesperpixel)
+    except ValueError as error:
+        raise Image.DecompressionBombError(str(error)) from error
+
+
+def _ppm_samples(image: ImageFile.ImageFile, data: bytes) -> "NDArray[np.uint16]":
+    """The samples of a PPM file, scaled as Pillow does: values above the file's maximum are white."""
+    import numpy as np
+
+    shape = image.height, image.width, 3
+    if len(data) - image.tile[0].offset < 2 * math.prod(shape):
+        raise OSError("the file is cut off")
+    values = np.frombuffer(data, ">u2", math.prod(shape), image.tile[0].offset)
+    scaled = values * (0xFFFF / depth.ppm_maximum(image.tile[0].args))
+    return np.minimum(np.rint(scaled, out=scaled), 0xFFFF).astype(np.uint16).reshape(shape)
 
 
 def _divided_by_alpha(samples: "NDArray[Any]") -> "NDArray[Any]":

@@ -185,7 +185,7 @@ def _expand(text: str, wanted: Wanted, skipped: Skipped) -> Iterator[Item]:
     elif not path.exists() and (problem := _only_for_batch(text)):
         yield Item(path, PurePath(path.name), problem)
     elif path.exists() or not glob.has_magic(text):
-        yield Item.named(path.absolute() if path == STDIN else path)
+        yield Item.named(_file(path))
     else:
         root = Path(*remote.before_wildcards(path.parts))
         matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 (takes absolute paths)
@@ -200,6 +200,11 @@ def _only_for_batch(text: str) -> str:
     if remote.is_url(text):
         return "only 'pillow-inr batch' reads URLs: download the file, or pipe it in and name it -"
     return "only 'pillow-inr batch' reads lists of files" if text.startswith("@") else ""
+
+
+def _file(path: Path) -> Path:
+    """The path of a file, so that one of the name "-" is not taken for standard input."""
+    return path.absolute() if path == STDIN else path
 
 
 def _nothing(path: Path, problem: str | None) -> Item:
@@ -251,7 +256,7 @@ def _of_tree(entries: Iterable[_Entry], root: Path, wanted: Wanted, skipped: Ski
             if not entry.hidden:
                 skipped.linked_folders.add(key(path))
         elif (why := HIDDEN if entry.hidden else _why_not(path, wanted)) is None:
-            items.append(Item(path, path.relative_to(root)))
+            items.append(Item(_file(path), path.relative_to(root)))
         else:
             skipped.files[key(path)] = why
     return items

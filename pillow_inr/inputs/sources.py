@@ -67,7 +67,11 @@ def opened(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
     Raises:
         OSError: it cannot be opened.
     """
-    return contextlib.nullcontext(sys.stdin.buffer) if path == STDIN else path.open("rb")
+    if path != STDIN:
+        return path.open("rb")
+    if sys.stdin is None:
+        raise OSError("standard input is closed")
+    return contextlib.nullcontext(sys.stdin.buffer)
 
 
 def read_bytes(path: Path, at_most: int = -1) -> bytes:

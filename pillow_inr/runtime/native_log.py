@@ -25,6 +25,9 @@ def _terminal() -> TextIO:
 def capture_native_stderr() -> Iterator[None]:
     """Collect what native code writes to file descriptor 2, and print it only after an unexpected error."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if sys.stderr is None:  # it was closed when the process began: descriptor 2 may be any file by now
+        yield
+        return
     sys.stderr.flush()
     python_stderr = sys.stderr
     terminal = _terminal()

@@ -89,7 +89,8 @@ def _hidden() -> Iterator[None]:
     except BaseException:
         _left(pipe)
         if pipe is not None:
-            os.write(2, b"".join(pipe.held))
+            with contextlib.suppress(OSError):  # nobody reads any longer
+                os.write(2, b"".join(pipe.held))
         raise
     else:
         _left(pipe)
@@ -104,18 +105,26 @@ class _Pipe:
         self._original = os.dup(2)
         self._end, write = os.pipe()
         _enlarge(write)
-        _flush()
-        os.dup2(write, 2)
-        os.close(write)
         # A process that was started meanwhile keeps the pipe open: the thread serves it to its end.
         self._thread = threading.Thread(target=self._pass_on, daemon=True)
         self._thread.start()
+        try:
+            _flush()
+            os.dup2(write, 2)
+        finally:
+            os.close(write)
 
     def close(self) -> None:
         """Give descriptor 2 back, and wait until everything that was written is passed on."""
-        _flush()
-        os.dup2(self._original, 2)
+        try:
+            _flush()
+        finally:
+            self.give_back()
         self._thread.join(1.0)
+
+    def give_back(self) -> None:
+        """Let descriptor 2 lead where it led before."""
+        os.dup2(self._original, 2)
 
     def _pass_on(self) -> None:
         rest = b""
@@ -162,8 +171,22 @@ def _left(pipe: _Pipe | None) -> None:
     with _lock:
         pipe.users -= 1
         if not pipe.users:
-            _pipe = None
+            if _pipe is pipe:
+                _pipe = None
             pipe.close()
+
+
+def _forget_pipe() -> None:
+    """Give a forked process its standard error back: the thread that passes on what is written is its parent's."""
+    global _lock, _pipe
+    _lock = threading.Lock()
+    if _pipe is not None:
+        _pipe.give_back()
+        _pipe = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pipe)
 
 
 def _is_log(line: bytes) -> bool:

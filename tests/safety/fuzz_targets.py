@@ -17,10 +17,12 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 import pillow_inr
 from pillow_inr.errors import FormatError
+from pillow_inr.format.chunks import CHUNK_TRANSPARENCY
 from pillow_inr.format.header import Header
 from pillow_inr.format.info import file_info
 from pillow_inr.format.metadata import Metadata, read_psnr
 from pillow_inr.imaging.exif_tags import exif_tags
+from pillow_inr.imaging.transparency import Transparency, to_chunk
 from pillow_inr.models.pyramid import latent_coding
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
 from pillow_inr.models.siren import initialization, weight_coding
@@ -84,6 +86,22 @@ def facts_and_metadata(parsed: Header[Any], found: Sequence[container.Chunk]) ->
         metadata = Metadata.from_chunks(found)
         assert Metadata.from_chunks(metadata.to_chunks()) == metadata
         exif_tags(metadata.exif)
+
+
+def transparent_pixels(data: bytes) -> None:
+    """2 bytes choose the size of an image, the rest is its chunk of transparent pixels, unpacked or as it is."""
+    if len(data) < 2:
+        return
+    size = 1 + data[0] % 64, 1 + data[1] % 64
+    parsed = container.header(size=size, pixel_format=3, payload_bytes=0, chunks_bytes=0, width=1, depth=1)
+    for content in (data[2:], zlib.compress(data[2:])):
+        with contextlib.suppress(FormatError):
+            read = Transparency.of(parsed, [container.Chunk(CHUNK_TRANSPARENCY, content, required=True)])
+            assert read is not None
+            mask = read.mask(slice(None), slice(None))
+            assert mask.shape == size[::-1]
+            again = Transparency.of(parsed, [to_chunk(mask)])
+            assert again is not None and np.array_equal(again.mask(slice(None), slice(None)), mask)
 
 
 def siren_payload(data: bytes) -> None:
@@ -198,6 +216,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "header": header,
     "file_parts": file_parts,
     "chunks": chunks,
+    "transparent_pixels": transparent_pixels,
     "siren_payload": siren_payload,
     "pyramid_payload": pyramid_payload,
     "whole_file": whole_file,

@@ -2,6 +2,7 @@
 
 import io
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from PIL import Image, ImageFile
 import pillow_inr
 from pillow_inr import cost, limits
 from pillow_inr.errors import DamagedFileError, FormatError, LimitError
+from pillow_inr.format.chunks import CHUNK_TRANSPARENCY
+from pillow_inr.format.fields import pack_varint
 from pillow_inr.format.header import Header
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.cost import PYRAMID_WORK
@@ -23,7 +26,7 @@ from pillow_inr.models.siren.header import SirenHeader
 from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
 from tests.safety import fuzz_targets, hostile
 from tests.support import container
-from tests.support.checks import VECTORS, header
+from tests.support.checks import VECTORS, header, with_chunks
 from tests.support.pyramids import draw_file, header_of
 
 pytestmark = pytest.mark.decoding
@@ -114,6 +117,52 @@ def test_no_memory_is_taken_for_pixels_before_all_streams_are_in_order() -> None
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 50e6 < 8000 * 4000 * 3
+
+
+@pytest.mark.parametrize(
+    ("size", "raw"),
+    [
+        ((1, 200_000), bytes(200_000)),  # rows without a change
+        ((2, 100_000), b"\2\0" + 99_999 * b"\0\0"),  # as many changes as above
+        ((1_000_000, 2), pack_varint(1_000_000) + b"\1" * 999_999 + bytes(1_000_000)),  # as many as a row can have
+        ((9, 9), bytes(1 << 26)),  # more rows than the image has
+        (((1 << 24) - 1, 300), b"\1" * 300),  # of a large image only a corner is wanted
+    ],
+)
+def test_transparency_takes_no_more_memory_than_promised(size: tuple[int, int], raw: bytes) -> None:
+    chunk = container.Chunk(CHUNK_TRANSPARENCY, zlib.compress(raw, 9), required=True)
+    data = with_chunks(zeros(size=size, pixel_format=1, width=1, depth=1), chunk)
+    parsed, _ = container.read_header(data)
+    tracemalloc.start()
+    try:
+        pixels = pillow_inr.decode(data, size=(1, 3), box=(0, 0, 1, 2))
+    except FormatError as error:
+        assert size == (9, 9) and "transparency is malformed" in str(error)
+    else:
+        assert pixels.shape == (3, 1, 2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < parsed.cost((1, 3)).memory < 600e6
+
+
+@pytest.mark.parametrize("size", [(1, 2_000_000), (2_000_000, 1)])
+def test_transparency_of_a_long_line_takes_no_more_memory_than_promised(size: tuple[int, int]) -> None:
+    chunk = container.Chunk(CHUNK_TRANSPARENCY, zlib.compress(b"\1" * size[1]), required=True)
+    data = with_chunks(zeros(size=size, pixel_format=1, width=1, depth=1), chunk)
+    tracemalloc.start()
+    pillow_inr.decode(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < container.read_header(data)[0].cost().memory
+
+
+def test_transparency_above_the_limit_is_refused_and_the_limit_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (VECTORS / "siren" / "transparent.inr").read_bytes()
+    memory = cost.of_transparency(container.read_header(data)[0].size, 100).memory
+    monkeypatch.setattr(cost, "_ROW_BYTES", limits.MEMORY_MAX)
+    assert memory < limits.MEMORY_MAX
+    with pytest.raises(LimitError, match=r"pillow_inr\.limits\.MEMORY_MAX"):
+        pillow_inr.decode(data)
 
 
 def test_small_hostile_files_are_refused_with_little_memory() -> None:

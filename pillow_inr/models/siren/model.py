@@ -43,6 +43,8 @@ POINTS_MAX = 16
 REDUCTION_FREE = 8
 REDUCTION_WORK = 3e9
 PSNR_PIXELS = 1 << 19
+# Points at which transparency is looked up at once.
+_CUT_POINTS = 1 << 18
 """Pixels on which the PSNR is measured at most; a larger image is sampled at every n-th row and column."""
 
 Weights = list[NDArray[np.float32]]
@@ -147,13 +149,19 @@ FORMAT = SirenFormat()
 
 def _cut_out(samples: Samples, transparency: Transparency, grid: Grid) -> None:
     """Multiply alpha, the last channel, by the share of a pixel's points that show; pixels without any become 0."""
-    across, down = grid.across.pixels(), grid.down.pixels()
-    for row in range(len(samples)):
-        lines = down[row * grid.points : (row + 1) * grid.points]
-        shows = ~transparency.mask(lines, across).reshape(grid.points, -1, grid.points)
-        share = shows.mean(axis=(0, 2))
-        samples[row, :, -1] = np.rint(samples[row, :, -1] * share)
-        samples[row, share == 0] = 0
+    height, width, _ = samples.shape
+    points = grid.points
+    columns = min(width, _CUT_POINTS // points**2)
+    rows = _CUT_POINTS // (columns * points**2)
+    for top in range(0, height, rows):
+        lines = grid.down.pixels(points * top, points * min(top + rows, height))
+        for left in range(0, width, columns):
+            across = grid.across.pixels(points * left, points * min(left + columns, width))
+            block = samples[top : top + rows, left : left + columns]
+            shows = ~transparency.mask(lines, across).reshape(len(block), points, -1, points)
+            share = shows.mean(axis=(1, 3))
+            block[..., -1] = np.rint(block[..., -1] * share)
+            block[share == 0] = 0
 
 
 def _reference_weights(

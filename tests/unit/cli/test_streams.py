@@ -255,6 +255,34 @@ def test_names_that_are_no_text_come_out_as_their_bytes(tmp_path: Path, encoding
         assert b"/\xff\xe9.png" in done.stderr
 
 
+@POSIX
+def test_names_do_not_control_the_terminal(tmp_path: Path) -> None:
+    for name in ("a\x1b[2J.inr", "b\nwritten.inr", "c\x9b31m.inr"):
+        (tmp_path / name).write_bytes(RGB.read_bytes() if name[0] == "a" else b"")
+    for command in ("decode", "info"):
+        output = run(command, tmp_path).output
+        assert "a\\x1b[2J." in output
+        assert "b\\nwritten.inr" in output
+        assert not {"\x1b", "\x9b"} & set(output)
+
+
+@POSIX
+def test_closed_streams_are_named(flat: Path) -> None:
+    for command in ("pillow-inr encode a.png -o - >&-", "pillow-inr encode - -o x.inr <&-", "pillow-inr info - <&-"):
+        done = shell(command, flat)
+        assert done.returncode in (1, 2)
+        assert b" is closed" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+@POSIX
+def test_commands_need_no_streams_that_they_do_not_use(flat: Path) -> None:
+    closed = "<&- >&- 2>&-"
+    for command in ("encode a.png", "decode a.inr -o b.png", "compare a.png --inr a.inr -o c.png", "info a.inr"):
+        assert shell(f"pillow-inr {command} {closed}", flat).returncode == 0, command
+    assert {path.name for path in flat.iterdir()} == {"a.png", "a.inr", "b.png", "c.png"}
+
+
 def test_spelling_replaces_what_an_encoding_lacks() -> None:
     running.print_in_any_encoding()
     assert "12×9 …\udcff日".encode("ascii", "pillow_inr-spelled") == b"12x9 ...\xff?"

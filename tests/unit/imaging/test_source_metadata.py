@@ -12,6 +12,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 import pillow_inr
 from pillow_inr.format.metadata import Metadata
+from pillow_inr.imaging.exif import ExifData, wide_text
 from pillow_inr.imaging.orientation import orientation_of, samples_upright, upright
 from pillow_inr.imaging.source_metadata import metadata_of
 from pillow_inr.inputs import originals, sources
@@ -285,3 +286,13 @@ def test_the_orientation_in_a_raw_profile_of_xmp_turns_the_picture(name: str) ->
 def _profile(name: str, data: bytes) -> str:
     """A raw profile as ImageMagick writes it."""
     return f"\n{name}\n{len(data):8d}\n{data.hex()}\n"
+
+
+def test_texts_that_are_no_unicode_stop_no_save() -> None:
+    image = Image.new("RGB", (2, 2))
+    image.info |= {"Title": "a\ud800", "Description": "b\udfff", "Comment": "c\ud800"}
+    metadata = metadata_of(image, {}, has_colours=True)
+    assert metadata.comment == b"c?"
+    data = ExifData(metadata.exif or b"")
+    assert data.value(270) == b"b?\0"
+    assert wide_text(data.value(0x9C9B)) == "a?"

@@ -12,10 +12,13 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 import pillow_inr
+from pillow_inr import codec, limits
 from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.errors import FormatError
 from pillow_inr.format.chunks import CHUNK_TRANSPARENCY, Chunk
+from pillow_inr.format.fields import pack_varint
 from pillow_inr.format.metadata import Metadata
+from pillow_inr.imaging import transparency
 from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.imaging.transparency import Transparency, filled, to_chunk, transparent_pixels
@@ -55,6 +58,28 @@ def test_any_mask_comes_back(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(read.mask(WHOLE, WHOLE), mask)
     rows, columns = slice(1, None), slice(None, 3)
     np.testing.assert_array_equal(read.mask(rows, columns), mask[rows, columns])
+
+
+@given(masks, st.data())
+def test_any_part_of_a_mask_is_that_of_the_whole(mask: np.ndarray, data: st.DataObject) -> None:
+    read = _parsed([to_chunk(mask)], mask.shape[::-1])
+    assert read is not None
+    rows, columns = (np.array(data.draw(st.lists(st.integers(0, n - 1), min_size=1))) for n in mask.shape)
+    np.testing.assert_array_equal(read.mask(rows, columns), mask[rows][:, columns])
+
+
+def test_numbers_above_what_a_row_holds_do_not_wrap_around() -> None:
+    for raw in ("02 ff ff ff ff 7f", "ff ff ff ff 7f", "03 01 80 80 80 80 10", "02 01 00 fe ff ff ff 7f"):
+        with pytest.raises(FormatError, match="transparency is malformed"):
+            _parsed([Chunk(CHUNK_TRANSPARENCY, zlib.compress(bytes.fromhex(raw)), required=True)], (4, 2))
+
+
+@given(st.lists(st.integers(0, 2**28), min_size=1, max_size=9), st.integers(5, 8))
+def test_numbers_are_the_same_in_blocks(values: list[int], block: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transparency, "_BLOCK_BYTES", block)
+        numbers = transparency._numbers(b"".join(map(pack_varint, values)))
+    assert numbers.tolist() == [min(value, 1 << 27) for value in values]
 
 
 @given(st.binary(max_size=20), st.tuples(st.integers(1, 4), st.integers(1, 4)))
@@ -261,3 +286,18 @@ def test_a_transparent_value_that_cannot_be_kept_is_named() -> None:
     image.info["transparency"] = 4000
     with pytest.warns(UserWarning, match="transparent value 4000 is left out"):
         assert to_samples(image).tolist() == [[-5, 4000]]
+
+
+def test_transparency_that_no_reader_would_take_is_approximated(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = _sticker("RGBA", 9)
+    noise = np.random.default_rng(0).random((14, 20)) < 0.5
+    image.putalpha(Image.fromarray(np.where(noise, 255, 0).astype(np.uint8)))
+    monkeypatch.setattr(limits, "METADATA_MAX", 60)
+    mask = transparent_pixels(np.asarray(image))
+    assert mask is not None
+    with pytest.raises(OverflowError):
+        to_chunk(mask)
+    source = SourceImage.of(np.asarray(image), Metadata(), mask)
+    assert not codec._has_room_for_transparency(source, None)
+    monkeypatch.undo()
+    assert codec._has_room_for_transparency(SourceImage.of(np.asarray(image), Metadata(), mask), None)

@@ -219,3 +219,26 @@ def test_the_transparent_value_of_a_grey_png_of_any_depth_becomes_alpha(bits: in
     data = _packed_png((width, 1, bits, 0), row, (b"tRNS", b"\0\x01"))
     alpha = to_samples(_content(data).pixels)[..., 1]  # type: ignore[arg-type]
     assert alpha.tolist() == [[0] if bits == 8 else [255, 0]]
+
+
+def test_values_above_the_maximum_of_a_ppm_are_white() -> None:
+    pixels = np.asarray(_content(_ppm(COLOURS, 1000)).pixels)
+    assert (pixels[COLOURS >= 1000] == 65535).all()
+    np.testing.assert_allclose(pixels[COLOURS < 1000], COLOURS[COLOURS < 1000] * 65.535, atol=0.5)
+
+
+def test_bytes_after_a_deep_ppm_are_left_alone_and_missing_ones_named() -> None:
+    data = _ppm(COLOURS, 65535)
+    np.testing.assert_array_equal(_content(data + b"\n").pixels, COLOURS)
+    np.testing.assert_array_equal(_content(data + data).pixels, COLOURS)
+    for cut in (1, 2):
+        with pytest.raises(OSError, match="cut off"):
+            _content(data[:-cut])
+
+
+def test_a_tiff_that_pillow_does_not_open_has_its_limit_on_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    bands = _tiff(np.zeros((40, 50, 5), np.uint16), photometric="minisblack", planarconfig="contig")
+    assert np.shape(_content(bands).pixels) == (40, 50, 5)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1200)
+    with pytest.raises(Image.DecompressionBombError, match="50x40 pixels of 5 channels"):
+        _content(bands)

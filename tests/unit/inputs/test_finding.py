@@ -116,6 +116,10 @@ def test_a_dash_is_standard_input_but_a_file_may_have_that_name(
     Path("./-").touch()
     found = finding.find(["-", "./-"], finding.IMAGES)
     assert [item.source for item in found.items] == [finding.STDIN, tmp_path / "-"]
+    Path("-").write_bytes(b"P5 1 1 255\n1")
+    for text in (".", "*"):
+        found = finding.find([text], finding.IMAGES)
+        assert [(item.source, item.below) for item in found.items] == [(tmp_path / "-", Path("-"))]
 
 
 def test_a_batch_counts_files_at_urls_by_their_names(folder: Path) -> None:

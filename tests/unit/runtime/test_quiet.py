@@ -146,6 +146,37 @@ def test_a_process_started_meanwhile_keeps_its_voice() -> None:
     assert written(work) == b"late\n"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks")
+def test_a_forked_process_has_its_own_standard_error() -> None:
+    """Also if another thread held the lock, or descriptor 2 led through the pipe."""
+
+    def fork() -> None:
+        with quiet._hidden(), quiet._lock:
+            child = os.fork()
+            if not child:
+                os.write(2, LOG[1])  # the parent would hide it
+                with quiet._hidden():
+                    os.write(2, b"child\n")
+                os._exit(0)
+            os.waitpid(child, 0)
+        os.write(2, b"parent\n")
+
+    assert written(fork) == LOG[1] + b"child\nparent\n"
+
+
+def test_an_error_is_not_replaced_by_that_of_its_log() -> None:
+    def broken() -> None:
+        read, write = os.pipe()
+        os.dup2(write, 2)
+        os.close(write)
+        os.close(read)
+        with pytest.raises(RuntimeError, match="mine"), quiet._hidden():
+            os.write(2, LOG[1])
+            raise RuntimeError("mine")
+
+    assert written(broken) == b""
+
+
 def test_a_host_that_has_imported_tensorflow_keeps_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quiet, "_imported_here", False)
     monkeypatch.setitem(sys.modules, "tensorflow", sys)
