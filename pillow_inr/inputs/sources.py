@@ -1,9 +1,7 @@
 """Reads images and arrays from files and pipes, and says in one sentence why one cannot be read."""
 
 import contextlib
-import errno
 import io
-import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -266,8 +264,6 @@ def reason(error: BaseException) -> str:
     """The message of an error, without the number and path that the system adds."""
     if isinstance(error, UnidentifiedImageError) and str(error).startswith("cannot identify"):
         return "not an image that Pillow can open"  # Pillow's message repeats the path
-    if isinstance(error, FileNotFoundError) and error.strerror is None:
-        return os.strerror(errno.ENOENT)  # of fsspec, whose message is the path
     return (error.strerror if isinstance(error, OSError) else "") or _told(error)
 
 
