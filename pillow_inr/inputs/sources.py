@@ -180,6 +180,8 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def _loaded(image: Image.Image) -> Image.Image:
+    if isinstance(image, ImageFile.StubImageFile) and image._load() is None:
+        raise OSError(formats.NO_READER)  # Pillow has a place for another program's reader, such as that of HDF5
     factor = depth.grey_factor(image)
     image.load()
     if factor != 1 and isinstance(image.info.get("transparency"), int):
