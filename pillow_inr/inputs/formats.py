@@ -26,6 +26,8 @@ PREFIX_BYTES = 16
 ALREADY_INR = "it is an .inr file already, and a second fit would lose more: decode it first if you mean that"
 
 _AS_ARRAY = f"store its samples as an array of up to {CHANNELS_MAX} channels in an .npy file"
+NO_READER = f"not an image that Pillow can open: convert it, or {_AS_ARRAY}"
+
 _NUMPY_MAGIC = b"\x93NUMPY"
 _ZIP_MAGIC = b"PK\x03\x04"
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -90,7 +92,7 @@ _FAMILIES = (
     ),
     _RAW,
     _Family((".svg", ".svgz"), "vector graphics, which Pillow does not open: draw it as PNG first"),
-    _Family(tuple(_OTHER_ENDINGS.split()), f"not an image that Pillow can open: convert it, or {_AS_ARRAY}"),
+    _Family(tuple(_OTHER_ENDINGS.split()), NO_READER),
 )
 _MORE_ENDINGS = {".mpo", *(ending for family in _FAMILIES for ending in family.endings)}
 

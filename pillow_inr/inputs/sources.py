@@ -1,9 +1,7 @@
 """Reads images and arrays from files and pipes, and says in one sentence why one cannot be read."""
 
 import contextlib
-import errno
 import io
-import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -186,6 +184,8 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def _loaded(image: Image.Image) -> Image.Image:
+    if isinstance(image, ImageFile.StubImageFile) and image._load() is None:
+        raise OSError(formats.NO_READER)  # Pillow has a place for another program's reader, such as that of HDF5
     factor = depth.grey_factor(image)
     image.load()
     if factor != 1 and isinstance(image.info.get("transparency"), int):
@@ -270,8 +270,6 @@ def reason(error: BaseException) -> str:
     """The message of an error, without the number and path that the system adds."""
     if isinstance(error, UnidentifiedImageError) and str(error).startswith("cannot identify"):
         return "not an image that Pillow can open"  # Pillow's message repeats the path
-    if isinstance(error, FileNotFoundError) and error.strerror is None:
-        return os.strerror(errno.ENOENT)  # of fsspec, whose message is the path
     return (error.strerror if isinstance(error, OSError) else "") or _told(error)
 
 

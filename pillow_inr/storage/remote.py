@@ -1,7 +1,9 @@
 """Reads, writes and lists files at URLs (s3://, gs://, file:// and more). Knows no format; imports fsspec when used."""
 
 import contextlib
+import errno
 import glob
+import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -114,6 +116,8 @@ def _as_os_errors(url: str) -> Iterator[None]:
     """Turn other errors into OSError: file systems raise whatever their libraries do."""
     try:
         yield
+    except FileNotFoundError as error:  # whose message is often the path alone
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from error
     except (OSError, ImportError):
         raise
     except Exception as error:

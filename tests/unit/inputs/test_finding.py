@@ -1,6 +1,5 @@
 """Which files inputs name, and that every other file is counted."""
 
-import errno
 import os
 import tempfile
 from collections.abc import Callable
@@ -181,7 +180,3 @@ def test_a_file_with_the_name_of_a_list_is_a_file(tmp_path: Path, monkeypatch: p
     Image.new("L", (2, 2)).save("@a.png")
     (item,) = finding.find(["@a.png"], finding.IMAGES).items
     assert item.problem is None
-
-
-def test_a_missing_file_at_a_url_is_called_missing() -> None:
-    assert sources.reason(FileNotFoundError("/x")) == os.strerror(errno.ENOENT)

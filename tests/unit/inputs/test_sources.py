@@ -140,3 +140,17 @@ def test_an_array_in_a_pipe_is_recognized_by_its_content() -> None:
         stream.seek(0)
         content = sources.read_to_encode(stream, "", False)
         assert (np.asarray(content.pixels).tolist(), content.note) == ([[0, 1, 2], [3, 4, 5]], "")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.h5", b"\x89HDF\r\n\x1a\n" + bytes(50)),
+        ("a.grib", b"GRIB" + bytes(3) + b"\1" + bytes(50)),
+        ("a.bufr", b"BUFR" + bytes(50)),
+    ],
+)
+def test_what_pillow_only_recognizes_is_refused_with_advice(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(OSError, match=r"convert it, or store its samples as an array .* in an \.npy file"):
+        sources.read_to_encode(tmp_path / name, Path(name).suffix, upright=False)

@@ -1,5 +1,6 @@
 """Files that URLs name: whole or not at all, found by folder and pattern; errors are those of files."""
 
+import errno
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,3 +98,11 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(ImportError, match=r"s3://a/b: URLs need fsspec: pip install 'pillow-inr\[cluster\]'"):
         remote.read("s3://a/b")
+
+
+@pytest.mark.parametrize("form", ["memory://nowhere/a.png", "file://{}/a.png"])
+def test_a_missing_file_is_called_missing(form: str, tmp_path: Path) -> None:
+    url = form.format(tmp_path.as_posix())
+    with pytest.raises(FileNotFoundError) as caught:
+        remote.read(url)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOENT, url)
