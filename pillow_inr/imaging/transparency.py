@@ -139,8 +139,8 @@ class Transparency:
             return None
         if len(found) > 1:
             raise _malformed("there must be at most one such chunk")
-        if not cost.may_name_transparent_pixels(header.channels, header.dtype):
-            raise _malformed("it needs samples of 8 or 16 bits whose last channel is alpha")
+        if not cost.may_name_transparent_pixels(header.channels, header.dtype) or header.ranges[-1][0] != 0:
+            raise _malformed("it needs samples of 8 or 16 bits whose last channel is alpha, from 0")
         cost.of_transparency(header.size, len(found[0].data)).check()
         return cls._parsed(header.size, _numbers(_decompressed(found[0].data, header.size)))
 

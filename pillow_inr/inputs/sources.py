@@ -184,10 +184,13 @@ def size(path: Path) -> tuple[int, int]:
 
 
 def _loaded(image: Image.Image) -> Image.Image:
-    if isinstance(image, ImageFile.StubImageFile) and image._load() is None:
-        raise OSError(formats.NO_READER)  # Pillow has a place for another program's reader, such as that of HDF5
     factor = depth.grey_factor(image)
-    image.load()
+    try:
+        image.load()
+    except OSError as error:
+        if isinstance(image, ImageFile.StubImageFile):  # which other programs may read, such as HDF5
+            raise OSError(formats.NO_READER) from error
+        raise
     if factor != 1 and isinstance(image.info.get("transparency"), int):
         image.info["transparency"] *= factor  # which Pillow leaves as it stands in the file
     read_directories(image)

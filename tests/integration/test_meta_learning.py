@@ -113,7 +113,7 @@ def test_round_trip_as_differences(known: Initialization, monkeypatch: pytest.Mo
     assert [(chunk.kind, chunk.required) for chunk in chunks] == [(1, True), (7, False)]
     assert chunks[0].data[:8] == known.identity
     decoded = pillow_inr.decode(data)
-    assert psnr(image, decoded) == pytest.approx(reports[-1][2], abs=1.0)
+    assert psnr(image, decoded) == pytest.approx(reports[-1][2], abs=2.0)
     # Without the reference weights the same symbols mean another network.
     assert psnr(pillow_inr.decode(container.pack(_without_chunks(header), payload)), decoded) < 25
     monkeypatch.setattr(reference_store, "_registered", {})

@@ -228,7 +228,7 @@ def transparent(file: File) -> list[list[bool]] | None:
     found = [data for first, data in file.chunks if first == 0x89]
     if not found:
         return None
-    if len(found) > 1 or file.channels not in (2, 4) or file.code not in "BH":
+    if len(found) > 1 or file.channels not in (2, 4) or file.code not in "BH" or file.ranges[-1][0] != 0:
         refuse("transparency")
     stream = zlib.decompressobj()
     try:

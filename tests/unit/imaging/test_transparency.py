@@ -101,6 +101,7 @@ def test_any_data_are_read_or_refused(data: bytes, size: tuple[int, int]) -> Non
         ({"pixel_format": 0}, 1),
         ({"pixel_format": 4, "samples": SampleFormat("float32", 2, ((0.0, 1.0),))}, 1),
         ({"pixel_format": 4, "samples": SampleFormat("int16", 4, ((0.0, 1.0),))}, 1),
+        ({"pixel_format": 4, "samples": SampleFormat("uint16", 2, ((0.0, 9.0), (1.0, 9.0)))}, 1),  # alpha above 0
         ({"pixel_format": 3}, 2),  # twice
     ],
 )

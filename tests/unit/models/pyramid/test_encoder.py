@@ -18,8 +18,8 @@ from pillow_inr.format.metadata import Metadata, read_psnr
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.pyramid.model import StoredPyramid
-from pillow_inr.models.siren import encoder as siren_encoder
 from pillow_inr.models.siren import plan as siren_plan
+from pillow_inr.models.siren import simple as siren_simple
 from pillow_inr.options import EncodeOptions, rd_lambda
 from tests.support import container
 from tests.support.checks import QUICK, gradient, psnr
@@ -289,7 +289,7 @@ def test_fits_of_other_channels(channels: int) -> None:
 @pytest.mark.slow
 def test_auto_fits_both_models_to_a_small_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(siren_plan, "DEFAULT_DEPTH", QUICK["depth"])
-    monkeypatch.setattr(siren_encoder, "SIMPLE_WIDTHS", (8,))
+    monkeypatch.setattr(siren_simple, "SIMPLE_WIDTHS", (8,))
     monkeypatch.setattr(siren_plan, "QUALITY_WIDTHS", (8, 8))
     image = gradient(*SIZE)
     options = {"steps": 60, "quality": 40}
