@@ -32,6 +32,8 @@ class Deep(NamedTuple):
     """Shape (height, width) or (height, width, channels)."""
     has_alpha: bool
     """Whether the last channel is alpha, and the others are not multiplied by it."""
+    orientation: int = 1
+    """How the samples are to be turned, as in EXIF data."""
 
 
 def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
@@ -83,13 +85,15 @@ def tiff_samples(data: bytes) -> Deep | None:
             _check_pixels(page)
             samples: NDArray[np.generic] = page.asarray()
             axes, extra = page.axes, page.extrasamples
+            orientation = page.tags.valueof(Base.Orientation, 1)
     except (OSError, Image.DecompressionBombError):
         raise
     except Exception as error:  # tifffile raises all kinds of errors for damaged files
         raise OSError(f"cannot be read: {str(error) or type(error).__name__}") from error
     samples = np.moveaxis(samples, 0, -1) if axes == "SYX" else samples
     has_alpha = samples.ndim == 3 and samples.shape[2] in (2, 4) and extra in ((_ASSOCIATED,), (_UNASSOCIATED,))
-    return Deep(_divided_by_alpha(samples) if has_alpha and extra == (_ASSOCIATED,) else samples, has_alpha)
+    samples = _divided_by_alpha(samples) if has_alpha and extra == (_ASSOCIATED,) else samples
+    return Deep(samples, has_alpha, orientation)
 
 
 def _check_pixels(page: Any) -> None:

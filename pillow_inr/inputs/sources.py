@@ -126,7 +126,8 @@ def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Content":
         if formats.is_tiff_data(_prefix(source)):
             with contextlib.suppress(OSError):
                 if (bands := deep.tiff_samples(_whole(source))) is not None:
-                    return Content(bands.samples, has_alpha=bands.has_alpha)
+                    upright_bands = samples_upright(bands.samples, bands.orientation)
+                    return Content(upright_bands, has_alpha=bands.has_alpha)
         raise
 
 

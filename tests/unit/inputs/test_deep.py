@@ -242,3 +242,10 @@ def test_a_tiff_that_pillow_does_not_open_has_its_limit_on_pixels(monkeypatch: p
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1200)
     with pytest.raises(Image.DecompressionBombError, match="50x40 pixels of 5 channels"):
         _content(bands)
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_bands_that_only_tifffile_reads_are_turned_upright(channels: int) -> None:
+    bands = np.arange(3 * 4 * channels, dtype=np.uint16).reshape(3, 4, channels)
+    data = _tiff(bands, photometric="minisblack", planarconfig="contig", extratags=[(274, 3, 1, 6, True)])
+    assert np.array_equal(np.asarray(_content(data).pixels), np.rot90(bands, -1))
