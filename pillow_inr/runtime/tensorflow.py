@@ -5,7 +5,7 @@ Imports it inside functions only.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from ..errors import BackendError
@@ -39,10 +39,11 @@ def decode_png(data: bytes) -> "NDArray[np.uint16]":
     """
     with needs_keras("reading 16 bits a sample from a PNG file"):
         import tensorflow as tf
-    try:
-        samples: NDArray[np.uint16] = tf.io.decode_png(data, dtype=tf.uint16).numpy()
-    except tf.errors.InvalidArgumentError as error:
-        raise OSError("the PNG file is damaged") from error
+    samples: NDArray[np.uint16] | None = None
+    with quiet.first_use(), suppress(tf.errors.InvalidArgumentError):
+        samples = tf.io.decode_png(data, dtype=tf.uint16).numpy()
+    if samples is None:
+        raise OSError("the PNG file is damaged")
     return samples
 
 

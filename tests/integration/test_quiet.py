@@ -1,7 +1,10 @@
 """Scripts that save: what they print, and what of their process has changed afterwards."""
 
+import struct
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import pytest
 
@@ -89,3 +92,19 @@ print(os.environ["TF_CPP_MIN_LOG_LEVEL"], os.environ["TF2_BEHAVIOR"])
     assert output == "0 1\n"
     # Not which lines: they differ between releases of TensorFlow.
     assert "XLA" in errors.partition("SAVING")[2]
+
+
+def test_a_command_that_reads_a_deep_png_prints_nothing_of_tensorflow(tmp_path: Path) -> None:
+    head = (b"IHDR", struct.pack(">IIBBBBB", 3, 2, 16, 2, 0, 0, 0))
+    parts = [head, (b"IDAT", zlib.compress((b"\0" + b"\1\2" * 9) * 2)), (b"IEND", b"")]
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
+    (tmp_path / "a.png").write_bytes(png)
+    (tmp_path / "cut.png").write_bytes(png[:-20])
+    command = [sys.executable, "-m", "pillow_inr", "encode", tmp_path / "a.png", tmp_path / "cut.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    first, second, *_ = done.stderr.splitlines()
+    assert "a.inr" in first
+    assert second.endswith("the PNG file is damaged")
+    assert "cuInit" not in done.stderr
