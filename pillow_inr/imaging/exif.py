@@ -37,11 +37,12 @@ _TIFF6 = {
 }
 _PRIVATE = {
     *range(32995, 32999),  # Matteing, DataType, ImageDepth, TileDepth
-    *(33421, 33422, 34732, 37724),  # mosaic of a sensor, layers
+    *(33421, 33422, 34412, 34732, 37724),  # mosaic of a sensor, stacks of microscopes, layers
     *range(48129, 48324),  # JPEG XR
     *range(50674, 50676),
     *range(50706, 50785),  # DNG: how to develop the samples of a sensor
     *range(50829, 50835),
+    *(50838, 50839),  # ImageJ: its slices
     *range(50878, 50983),
     *range(51008, 51023),
     *range(51041, 51044),

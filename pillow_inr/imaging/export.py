@@ -4,7 +4,7 @@ import io
 import warnings
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
@@ -19,6 +19,8 @@ _LOSSLESS = ("TIFF", "PNG")
 _WITH_PROFILE = ("TIFF", "PNG", "JPEG", "MPO", "WEBP", "AVIF")
 # Formats that Pillow opens but leaves the pixels of to other programs.
 _NOT_LOADED = ("EPS", "WMF")
+# From this alpha on a picture counts as opaque: a fit may miss 255 by a few levels.
+_OPAQUE = 250
 # Longest side of an icon.
 _ICO_SIDE = 256
 _NAMED = {
@@ -170,8 +172,14 @@ def _holds(written: Image.Image, image: Image.Image) -> bool:
         return False
     if image.mode.startswith("RGB") and written.mode in ("L", "LA"):
         return False
-    is_opaque = not image.mode.endswith("A") or image.getchannel("A").getextrema()[0] == 255
-    return is_opaque or written.has_transparency_data
+    return _is_opaque(image) or written.has_transparency_data
+
+
+def _is_opaque(image: Image.Image) -> bool:
+    if not image.mode.endswith("A"):
+        return True
+    least: Any = image.getchannel("A").getextrema()[0]
+    return bool(least >= _OPAQUE)
 
 
 def _is_equal(written: Image.Image, image: Image.Image) -> bool:

@@ -14,7 +14,7 @@ from PIL.ExifTags import Base
 from ..errors import warn_caller
 from ..format.metadata import NAMES, Metadata, is_same
 from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, wide_text, without_prefix
-from .exif_tags import copied
+from .exif_tags import copied, exif_tags
 from .orientation import XMP_HEADER, raw_profile
 
 # Texts of PNG (PNG specification, section 11.3.3.2) that have a tag in EXIF.
@@ -64,6 +64,14 @@ def metadata_of(image: Image.Image, keywords: Mapping[str, Any], *, has_colours:
     found["dpi"] = _dpi_of(info, found.get("exif"))
     found["comment"] = found["comment"] or _comment_in_exif(found.get("exif"))
     return Metadata.of(given, found)
+
+
+def metadata_of_tiff(data: bytes) -> Metadata:
+    """The metadata in the tags of a TIFF file that Pillow does not open, but the orientation, which was acted on."""
+    tags = exif_tags(data)
+    tags.pop(Base.Orientation, None)
+    exif = _rebuilt(tags)
+    return Metadata.of({}, {"exif": exif, "dpi": dpi_in_exif(exif) if exif else None})
 
 
 def _passed_back(value: Any, own: Any) -> bool:

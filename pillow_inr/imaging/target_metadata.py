@@ -22,6 +22,8 @@ _WITHOUT_COMMENT = ("TIFF", "WEBP", "AVIF")
 _DPI_IN_EXIF = ("WEBP", "AVIF")
 # Tags of EXIF data that a TIFF file of other samples must not have, besides structural ones; the last two it has apart.
 _NOT_FOR_TIFF = STRUCTURAL | {Base.Orientation, Base.YCbCrPositioning, TAG_XMP, TAG_ICC_PROFILE}
+# How descriptions begin in which ImageJ and tifffile keep the shape of another file's stack.
+_STRUCTURE_AS_TEXT = ("ImageJ=", '{"shape":')
 # Least and greatest pixels per inch that a format can hold: as pixels per metre of 31 bits, as fractions of 32 bits, as
 # integers of 16 bits.
 _METRIC, _FRACTIONS, _INTEGERS = (0.0254, 2**31 * 0.0254), (1e-3, 2.0**32), (0.5, 65535.0)
@@ -155,7 +157,8 @@ def _xmp_text(xmp: bytes) -> str:
 def _tiff_tags(exif: bytes, xmp: bytes | None) -> ImageFileDirectory_v2:
     tags = ImageFileDirectory_v2()
     for tag, value in copied(exif_tags(exif), _NOT_FOR_TIFF).items():
-        tags[tag] = value
+        if not (tag == Base.ImageDescription and str(value).startswith(_STRUCTURE_AS_TEXT)):
+            tags[tag] = value
     if xmp:
         tags[TAG_XMP] = xmp
     return tags

@@ -17,7 +17,7 @@ from ..imaging import depth
 from ..imaging.exif_tags import read_directories
 from ..imaging.orientation import orientation_of, samples_upright
 from ..imaging.orientation import upright as turned_upright
-from ..imaging.source_metadata import metadata_of
+from ..imaging.source_metadata import metadata_of, metadata_of_tiff
 from . import deep, formats
 from .finding import STDIN
 
@@ -125,9 +125,10 @@ def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Content":
         # Pillow has no mode for bands and some sample types of TIFF.
         if formats.is_tiff_data(_prefix(source)):
             with contextlib.suppress(OSError):
-                if (bands := deep.tiff_samples(_whole(source))) is not None:
-                    upright_bands = samples_upright(bands.samples, bands.orientation)
-                    return Content(upright_bands, has_alpha=bands.has_alpha)
+                data = _whole(source)
+                if (bands := deep.tiff_samples(data)) is not None:
+                    samples = samples_upright(bands.samples, bands.orientation)
+                    return Content(samples, metadata=metadata_of_tiff(data).info(), has_alpha=bands.has_alpha)
         raise
 
 

@@ -232,3 +232,19 @@ def test_padding_and_unfinished_properties_of_xmp_take_no_time_of_their_square()
         for xmp in (filler, b"<x>" + filler + b"</x>", b"<xmp:Thumbnails/></xmp:Thumbnails>" + filler):
             kept = adapted(Metadata(xmp=xmp), (3, 2), True).xmp
             assert kept == xmp.removeprefix(b"<xmp:Thumbnails/></xmp:Thumbnails>")
+
+
+@pytest.mark.parametrize("text", ["ImageJ=1.11a\nimages=3\n", '{"shape": [3, 4, 5]}'])
+def test_a_description_of_another_files_stack_is_not_written(text: str) -> None:
+    tags = Image.Exif()
+    tags[270], tags[315] = text, "me"
+    data = export(Image.new("L", (4, 3)), Metadata(exif=tags.tobytes()), "TIFF").data
+    assert dict(_opened(data).getexif()).get(315) == "me"
+    assert 270 not in _opened(data).getexif()
+
+
+def test_a_picture_that_a_fit_left_all_but_opaque_is_written_as_gif() -> None:
+    picture = Image.new("RGBA", (4, 3), (200, 100, 50, 253))
+    assert _opened(export(picture, Metadata(), "GIF").data).size == (4, 3)
+    with pytest.raises(OSError, match="cannot write mode RGBA as JPEG: .* hold transparency"):
+        export(Image.new("RGBA", (4, 3), (200, 100, 50, 100)), Metadata(), "JPEG")

@@ -15,6 +15,7 @@ from PIL import Image
 import pillow_inr
 from pillow_inr import api
 from pillow_inr.imaging import depth
+from pillow_inr.imaging.exif_tags import exif_tags
 from pillow_inr.imaging.pillow import to_samples
 from pillow_inr.inputs import sources
 from pillow_inr.models.selection import encode_single_colour
@@ -249,3 +250,15 @@ def test_bands_that_only_tifffile_reads_are_turned_upright(channels: int) -> Non
     bands = np.arange(3 * 4 * channels, dtype=np.uint16).reshape(3, 4, channels)
     data = _tiff(bands, photometric="minisblack", planarconfig="contig", extratags=[(274, 3, 1, 6, True)])
     assert np.array_equal(np.asarray(_content(data).pixels), np.rot90(bands, -1))
+
+
+def test_a_tiff_that_pillow_does_not_open_keeps_its_tags() -> None:
+    bands = np.zeros((5, 6, 5), np.uint8)
+    tags = [(315, "s", 0, "me", True), (274, "H", 1, 6, True)]
+    options = {"photometric": "minisblack", "planarconfig": "contig", "resolution": (300, 300), "resolutionunit": 2}
+    content = _content(_tiff(bands, extratags=tags, **options))
+    assert np.shape(content.pixels) == (6, 5, 5)
+    assert content.metadata["dpi"] == (300, 300)
+    kept = exif_tags(content.metadata["exif"])
+    assert kept[315] == "me"
+    assert {256, 257, 274, 277}.isdisjoint(kept)
