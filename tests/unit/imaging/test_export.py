@@ -246,5 +246,5 @@ def test_a_description_of_another_files_stack_is_not_written(text: str) -> None:
 def test_a_picture_that_a_fit_left_all_but_opaque_is_written_as_gif() -> None:
     picture = Image.new("RGBA", (4, 3), (200, 100, 50, 253))
     assert _opened(export(picture, Metadata(), "GIF").data).size == (4, 3)
-    with pytest.raises(OSError, match="cannot write mode RGBA as JPEG: .* hold transparency"):
+    with pytest.raises(OSError, match=r"cannot write mode RGBA as JPEG: .* hold transparency"):
         export(Image.new("RGBA", (4, 3), (200, 100, 50, 100)), Metadata(), "JPEG")
