@@ -11,6 +11,8 @@ from ..errors import warn_caller
 _MAY_BE_REDUCED = ("PNG", "PPM", "TIFF", "JPEG2000")
 _SAMPLE_FORMAT = 339
 _UNSIGNED, _SIGNED = 1, 2
+WHITE_IS_ZERO = 0
+"""A value of the TIFF tag PhotometricInterpretation."""
 # Modes whose samples have 8 bits, and that stand for grey or RGB: others, such as CMYK, are converted at any rate.
 _SHALLOW = ("L", "LA", "RGB", "RGBA", "RGBX")
 
@@ -61,6 +63,8 @@ def _is_reduced_tiff(image: Image.Image) -> bool:
     kind: int = tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0]
     if image.mode == "I":
         return bits == 32 and kind == _UNSIGNED
+    if image.mode.startswith("I;16"):  # Pillow shows 16 bits as they are, also where 0 is white
+        return bool(tags.get(Base.PhotometricInterpretation) == WHITE_IS_ZERO)
     return image.mode in _SHALLOW and (bits > 8 or (kind == _SIGNED and image.mode == "L"))
 
 

@@ -59,7 +59,11 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
 
 def loss(image: ImageFile.ImageFile) -> str:
     """What the user should know of an image of which `is_reduced` and `samples_of` has nothing."""
-    changed = {"L": "its signed samples are read as unsigned", "I": "its unsigned samples are read as signed"}
+    changed = {
+        "L": "its signed samples are read as unsigned",
+        "I": "its unsigned samples are read as signed",
+        **dict.fromkeys(("I;16", "I;16B"), "its samples are read with black and white exchanged"),
+    }
     text = changed.get(image.mode if image.format == "TIFF" else "", "Pillow reads 8 bits of its deeper samples")
     return text + (": 'pip install tifffile' keeps them" if image.format == "TIFF" else "")
 
@@ -85,6 +89,8 @@ def tiff_samples(data: bytes) -> Deep | None:
             _check_pixels(page)
             samples: NDArray[np.generic] = page.asarray()
             axes, extra = page.axes, page.extrasamples
+            if page.photometric == depth.WHITE_IS_ZERO and samples.dtype.kind == "u":
+                samples = np.invert(samples)
             orientation = page.tags.valueof(Base.Orientation, 1)
     except (OSError, Image.DecompressionBombError):
         raise

@@ -262,3 +262,14 @@ def test_a_tiff_that_pillow_does_not_open_keeps_its_tags() -> None:
     kept = exif_tags(content.metadata["exif"])
     assert kept[315] == "me"
     assert {256, 257, 274, 277}.isdisjoint(kept)
+
+
+def test_a_deep_tiff_in_which_0_is_white_is_no_negative(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _tiff(COLOURS[..., 0], photometric="miniswhite")
+    np.testing.assert_array_equal(_content(data).pixels, 65535 - COLOURS[..., 0])
+    shallow = _tiff((COLOURS[..., 0] >> 8).astype(np.uint8), photometric="miniswhite")
+    np.testing.assert_array_equal(np.asarray(_content(shallow).pixels), 255 - (COLOURS[..., 0] >> 8))
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    assert _content(data).note == (
+        "its samples are read with black and white exchanged: 'pip install tifffile' keeps them"
+    )
