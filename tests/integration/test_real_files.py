@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+pytest.importorskip("click")
+
+from click.testing import CliRunner, Result
 
 import pillow_inr
 from pillow_inr import codec

@@ -18,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+pytest.importorskip("click")
+
 from pillow_inr import codec
 from pillow_inr.cli import running
 from pillow_inr.models.selection import encode_single_colour
