@@ -78,8 +78,8 @@ def _check_span(array: NDArray[Any]) -> None:
     span = (highest - lowest).max()
     if span > SPAN_MAX:
         raise ValueError(
-            f"the image's samples of {array.dtype} may differ by {SPAN_MAX} at most, these differ by {span:.0f}: divide "
-            "them, or convert them to float32"
+            f"the image's samples of {array.dtype} may differ by {SPAN_MAX} at most, these differ by {span:.0f}: "
+            "divide them, or convert them to float32"
         )
 
 
