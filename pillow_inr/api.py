@@ -84,8 +84,7 @@ def source_image(image: "ImageLike", metadata: Mapping[str, Any], *, has_alpha: 
     import numpy as np
 
     samples = as_samples(np.asarray(image))
-    transparent = transparent_pixels(samples) if has_alpha and samples.dtype.kind == "u" else None
-    return SourceImage.of(samples, Metadata.of(metadata, {}), transparent)
+    return SourceImage.of(samples, Metadata.of(metadata, {}), transparent_pixels(samples) if has_alpha else None)
 
 
 def encode_source(source: "SourceImage", options: EncodeOptions) -> "Encoded":

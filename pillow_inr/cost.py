@@ -16,13 +16,13 @@ from .runtime.threads import THREADS_MAX, cores
 _BASE_BYTES = 24 << 20
 _THREAD_BYTES = 8 << 20
 _CHANNEL_BYTES = 1 << 20
-# Standard library only, so not NumPy's itemsize.
 # Transparent pixels: a row takes as long as this many multiplications; bytes of memory for a row, for a byte of the
 # unpacked chunk, and for a change in the longest row. zlib unpacks a byte to at most 1032.
 _ROW_WORK = 300_000
 _ROW_BYTES, _UNPACKED_BYTES, _CHANGE_BYTES = 8, 6, 56
 _ZLIB_RATIO = 1032
 _BLOCKS_BYTES = 64 << 20
+# This module has no NumPy to ask.
 _SAMPLE_BYTES = {"uint8": 1, "int8": 1, "uint16": 2, "int16": 2, "float32": 4, "int32": 4, "uint32": 4}
 
 

@@ -124,6 +124,8 @@ def to_samples(image: Image.Image) -> "NDArray[np.generic]":
     """
     import numpy as np
 
+    from .transparency import with_transparent_colour
+
     if not (image.width and image.height):
         raise ValueError("cannot write empty image as INR")
     mode = _stored_mode(image)
@@ -135,8 +137,7 @@ def to_samples(image: Image.Image) -> "NDArray[np.generic]":
         if samples.min() < 0 or samples.max() > 0xFFFF:
             warn_caller(f"its transparent value {key} is left out: .inr files have alpha for 8 and 16 bits only")
             return samples
-        opaque = np.where(samples == key, 0, 0xFFFF)
-        return np.stack([samples, opaque], axis=-1).astype(np.uint16)
+        return with_transparent_colour(samples, key)
     return samples
 
 

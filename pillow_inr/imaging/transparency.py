@@ -27,16 +27,29 @@ Mask = NDArray[np.bool_]
 
 
 def transparent_pixels(samples: Samples) -> Mask | None:
-    """The fully transparent pixels of an image; None if it has none.
+    """The fully transparent pixels of an image; None if it has none, or if a file cannot name them.
 
     Args:
-        samples: unsigned integers, shape (height, width) or (height, width, channels); the last of two or four channels
-            is alpha.
+        samples: shape (height, width) or (height, width, channels); the last of two or four channels is alpha.
     """
-    if samples.ndim < 3 or samples.shape[2] not in (2, 4):
+    if samples.ndim < 3 or not cost.may_name_transparent_pixels(samples.shape[2], samples.dtype.name):
         return None
     mask: Mask = samples[..., -1] == 0
     return mask if mask.any() else None
+
+
+def with_transparent_colour(samples: Samples, colour: int | tuple[int, ...]) -> NDArray[np.uint16]:
+    """Samples with alpha: 0 for the pixels of one colour, else 65535.
+
+    Args:
+        samples: integers in 0..65535, shape (height, width) or (height, width, channels).
+        colour: a value for each channel.
+    Returns:
+        Shape (height, width, channels + 1).
+    """
+    samples = samples.reshape(*samples.shape[:2], -1)
+    opaque = (samples != np.asarray(colour)).any(axis=-1, keepdims=True)
+    return np.concatenate([samples, opaque * 0xFFFF], axis=-1).astype(np.uint16)
 
 
 def filled(samples: Samples, mask: Mask, scale: Scale) -> Samples:

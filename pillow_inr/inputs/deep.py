@@ -29,11 +29,16 @@ class Deep(NamedTuple):
     """The samples of a file."""
 
     samples: "NDArray[np.generic]"
-    """Shape (height, width) or (height, width, channels)."""
+    """As they stand in the file, shape (height, width) or (height, width, channels)."""
     has_alpha: bool
     """Whether the last channel is alpha, and the others are not multiplied by it."""
     orientation: int = 1
     """How the samples are to be turned, as in EXIF data."""
+
+    @property
+    def upright(self) -> "NDArray[np.generic]":
+        """The samples, turned."""
+        return samples_upright(self.samples, self.orientation)
 
 
 def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
@@ -45,16 +50,18 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
         OSError: the file is damaged.
         BackendError: it is a PNG file, and TensorFlow is missing.
     """
+    from ..imaging.transparency import with_transparent_colour  # with NumPy, which most commands need later or never
 
     if image.format == "PNG":
-        samples = _with_transparent_colour(decode_png(data), image.info.get("transparency"))
+        samples, colour = decode_png(data), image.info.get("transparency")
+        if samples.shape[2] in (1, 3) and isinstance(colour, int | tuple):
+            samples = with_transparent_colour(samples, colour)
         return Deep(samples, samples.shape[2] in (2, 4))
     if image.format == "PPM" and image.tile[0].codec_name == "ppm":
         return Deep(_ppm_samples(image, data), has_alpha=False)
     deep = tiff_samples(data) if image.format == "TIFF" else None
-    # Pillow turns a TIFF upright as it loads it.
-    upright = image.getexif().get(Base.Orientation, 1)
-    return None if deep is None else deep._replace(samples=samples_upright(deep.samples, upright))
+    # As Pillow turns a TIFF when it loads it: it looks into XMP as well.
+    return None if deep is None else deep._replace(orientation=image.getexif().get(Base.Orientation, 1))
 
 
 def loss(image: ImageFile.ImageFile) -> str:
@@ -134,13 +141,3 @@ def _divided_by_alpha(samples: "NDArray[Any]") -> "NDArray[Any]":
     if samples.dtype.kind in "iu":
         colours = np.rint(np.minimum(colours, white))
     return np.concatenate([colours.astype(samples.dtype), samples[..., -1:]], axis=-1)
-
-
-def _with_transparent_colour(samples: "NDArray[Any]", colour: Any) -> "NDArray[Any]":
-    """Samples with alpha, if a PNG names one colour as transparent."""
-    import numpy as np
-
-    if samples.shape[-1] not in (1, 3) or not isinstance(colour, int | tuple):
-        return samples
-    opaque = (samples != np.asarray(colour)).any(axis=-1, keepdims=True)
-    return np.concatenate([samples, opaque.astype(samples.dtype) * np.array(0xFFFF, samples.dtype)], axis=-1)

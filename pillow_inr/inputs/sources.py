@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ..errors import BackendError, FitError
-from ..format.signature import FORMAT, INRIMAGE, INRIMAGE_COMPLAINT
+from ..format.signature import EXTENSION, FORMAT, INRIMAGE, INRIMAGE_COMPLAINT
 from ..imaging import depth
 from ..imaging.exif_tags import read_directories
 from ..imaging.orientation import orientation_of, samples_upright
@@ -127,8 +127,8 @@ def _read(source: Path | IO[bytes], suffix: str, upright: bool) -> "Content":
             with contextlib.suppress(OSError):
                 data = _whole(source)
                 if (bands := deep.tiff_samples(data)) is not None:
-                    samples = samples_upright(bands.samples, bands.orientation)
-                    return Content(samples, metadata=metadata_of_tiff(data).info(), has_alpha=bands.has_alpha)
+                    metadata = metadata_of_tiff(data)
+                    return Content(bands.upright, metadata=metadata.info(), has_alpha=bands.has_alpha)
         raise
 
 
@@ -140,7 +140,7 @@ def _content(image: Image.Image, source: Path | IO[bytes], upright: bool) -> "Co
     found = deep.samples_of(image, _whole(source))
     if found is None:
         return Content(_turned(_loaded(image), upright), image.format, note=deep.loss(image))
-    samples = found.samples
+    samples = found.upright
     metadata = metadata_of(_loaded(image), {}, has_colours=samples.ndim == 3 and samples.shape[2] >= 3)
     if upright:
         samples = samples_upright(samples, orientation_of(metadata.exif, metadata.xmp))
@@ -205,7 +205,7 @@ def _of_image(source: Path | IO[bytes], suffix: str, work: Callable[[Image.Image
     suffix = suffix or (source.suffix if isinstance(source, Path) else "")
     if formats.is_unopened_raw(suffix):
         raise OSError(formats.RAW_ADVICE)
-    if formats.is_inr_name(f"_{suffix}") and _prefix(source).startswith(INRIMAGE):
+    if suffix.lower() == EXTENSION and _prefix(source).startswith(INRIMAGE):
         raise OSError(INRIMAGE_COMPLAINT)  # which Pillow would say in a warning
     try:
         with _opened(source, suffix) as image:

@@ -43,9 +43,9 @@ POINTS_MAX = 16
 REDUCTION_FREE = 8
 REDUCTION_WORK = 3e9
 PSNR_PIXELS = 1 << 19
+"""Pixels on which the PSNR is measured at most; a larger image is sampled at every n-th row and column."""
 # Points at which transparency is looked up at once.
 _CUT_POINTS = 1 << 18
-"""Pixels on which the PSNR is measured at most; a larger image is sampled at every n-th row and column."""
 
 Weights = list[NDArray[np.float32]]
 """Kernels and biases as `Architecture.shapes` lists them."""

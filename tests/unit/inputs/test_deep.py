@@ -273,3 +273,13 @@ def test_a_deep_tiff_in_which_0_is_white_is_no_negative(monkeypatch: pytest.Monk
     assert _content(data).note == (
         "its samples are read with black and white exchanged: 'pip install tifffile' keeps them"
     )
+
+
+def test_alpha_of_a_type_whose_transparent_pixels_no_file_names_is_approximated() -> None:
+    samples = np.full((5, 6, 4), 700, np.uint32)
+    samples[1, 2, 3] = 0
+    content = _content(_tiff(samples, photometric="rgb", planarconfig="contig", extrasamples=["unassalpha"]))
+    assert content.has_alpha
+    source = api.source_image(content.pixels, {}, has_alpha=content.has_alpha)
+    assert source.transparent is None
+    assert np.asarray(api.decode(encode_single_colour(source).data)).shape == samples.shape
