@@ -14,9 +14,10 @@ from .exif_tags import exif_tags
 if TYPE_CHECKING:
     from .samples import Samples
 
-_RAW_PROFILES = ("Raw profile type exif", "Raw profile type xmp", "Raw profile type APP1")
-XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
-"""What stands before an XMP packet in the segment APP1 of JPEG."""
+RAW_PROFILES = ("Raw profile type exif", "Raw profile type xmp", "Raw profile type APP1")
+"""Names of ImageMagick's texts of a PNG that hold EXIF data or XMP."""
+# What stands before an XMP packet in the segment APP1 of JPEG.
+_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([0-9])')
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,7 +46,7 @@ def upright(image: Image.Image) -> Image.Image:
     with contextlib.suppress(Exception):  # on damaged data Pillow raises all kinds of exceptions
         orientation = image.getexif().get(Base.Orientation)
     if orientation is None:  # after damaged EXIF data Pillow does not look into XMP, and never into some raw profiles
-        exif, xmp = _raw_profiles(image.info)
+        exif, xmp = raw_profiles(image.info)
         orientation = orientation_of(exif, _bytes(image.info.get("XML:com.adobe.xmp") or image.info.get("xmp")) or xmp)
     turned = image.transpose(_TRANSPOSITIONS[orientation]) if orientation in _TRANSPOSITIONS else image.copy()
     _forget_orientation(turned.info)
@@ -53,8 +54,8 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def _forget_orientation(info: dict[Any, Any]) -> None:
-    raw_exif, raw_xmp = _raw_profiles(info)
-    for name in _RAW_PROFILES:
+    raw_exif, raw_xmp = raw_profiles(info)
+    for name in RAW_PROFILES:
         info.pop(name, None)
     if raw_xmp and not (info.get("xmp") or info.get("XML:com.adobe.xmp")):
         info["xmp"] = raw_xmp
@@ -70,14 +71,14 @@ def _forget_orientation(info: dict[Any, Any]) -> None:
             info[name] = changed.decode(errors="replace") if isinstance(value, str) else changed
 
 
-def _raw_profiles(info: Mapping[Any, Any]) -> tuple[bytes | None, bytes | None]:
+def raw_profiles(info: Mapping[Any, Any]) -> tuple[bytes | None, bytes | None]:
     """EXIF data and the XMP packet in ImageMagick's texts of a PNG; what is damaged does not count."""
     exif = xmp = None
-    for name in _RAW_PROFILES:
+    for name in RAW_PROFILES:
         with contextlib.suppress(ValueError, AttributeError):
             profile = raw_profile(info[name]) if info.get(name) else b""
-            if profile.startswith(XMP_HEADER) or name.endswith("xmp"):
-                xmp = xmp or profile.removeprefix(XMP_HEADER)
+            if profile.startswith(_XMP_HEADER) or name.endswith("xmp"):
+                xmp = xmp or profile.removeprefix(_XMP_HEADER)
             else:
                 exif = exif or profile
     return exif or None, xmp or None

@@ -15,7 +15,7 @@ from ..errors import warn_caller
 from ..format.metadata import NAMES, Metadata, is_same
 from .exif import PREFIX, STRUCTURAL, TAG_ICC_PROFILE, TAG_XMP, ExifData, wide_text, without_prefix
 from .exif_tags import copied, exif_tags
-from .orientation import XMP_HEADER, raw_profile
+from .orientation import RAW_PROFILES, raw_profile, raw_profiles
 
 # Texts of PNG (PNG specification, section 11.3.3.2) that have a tag in EXIF.
 TEXT_TAGS = {
@@ -26,12 +26,12 @@ TEXT_TAGS = {
 }
 TITLE_TAG = Base.XPTitle
 _RAW_EXIF = ("Raw profile type exif", "Raw profile type APP1")
-_RAW_XMP = ("XML:com.adobe.xmp", "Raw profile type xmp", "Raw profile type APP1")
+_XMP_TEXT = "XML:com.adobe.xmp"
 # Texts of other formats that are this image's comment: PNG and IM; TGA.
 _COMMENTS = ("Comment", "id_section")
-_SPELLINGS = {*NAMES, *_RAW_EXIF, *_RAW_XMP, *_COMMENTS, *TEXT_TAGS, "Title"}
+_SPELLINGS = {*NAMES, *RAW_PROFILES, _XMP_TEXT, *_COMMENTS, *TEXT_TAGS, "Title"}
 # Texts that programs write by themselves, about the file and not the picture.
-_ABOUT_THE_FILE = ("Raw profile type ", "date:", "png:", "exif:", "icc:", "signature", "Thumb::", "XML:com.adobe.xmp")
+_ABOUT_THE_FILE = ("Raw profile type ", "date:", "png:", "exif:", "icc:", "signature", "Thumb::", _XMP_TEXT)
 # Image resources of Photoshop (Adobe Photoshop File Formats Specification, "Image Resource IDs").
 _PSD_EXIF, _PSD_XMP = 1058, 1060
 
@@ -158,19 +158,9 @@ def _photoshop_resource(image: Image.Image, number: int) -> bytes | None:
 
 
 def _xmp_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes | str | None:
-    if info.get("xmp"):
-        found: bytes | str = info["xmp"]
-        return found
-    for name in _RAW_XMP:
-        text = info.get(name)
-        if isinstance(text, str) and text and not name.startswith("Raw"):
-            return text
-        if isinstance(text, str) and text:
-            with contextlib.suppress(ValueError):
-                packet = raw_profile(text)
-                if name != "Raw profile type APP1" or packet.startswith(XMP_HEADER):
-                    return packet.removeprefix(XMP_HEADER)
-    return _photoshop_resource(image, _PSD_XMP)
+    text = info.get(_XMP_TEXT)
+    found: bytes | str | None = info.get("xmp") or (text if isinstance(text, str) else None) or raw_profiles(info)[1]
+    return found or _photoshop_resource(image, _PSD_XMP)
 
 
 def _comment_of(image: Image.Image, info: Mapping[Any, Any]) -> bytes | None:

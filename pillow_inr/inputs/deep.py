@@ -13,6 +13,7 @@ from PIL.ExifTags import Base
 from ..imaging import depth
 from ..imaging.orientation import samples_upright
 from ..imaging.pillow import check_pixels
+from ..imaging.transparency import with_transparent_colour
 from ..runtime.tensorflow import decode_png
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ def samples_of(image: ImageFile.ImageFile, data: bytes) -> Deep | None:
         OSError: the file is damaged.
         BackendError: it is a PNG file, and TensorFlow is missing.
     """
-    from ..imaging.transparency import with_transparent_colour  # with NumPy, which most commands need later or never
-
     if image.format == "PNG":
         samples, colour = decode_png(data), image.info.get("transparency")
         if samples.shape[2] in (1, 3) and isinstance(colour, int | tuple):
