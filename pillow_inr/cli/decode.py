@@ -10,7 +10,7 @@ from PIL import Image
 
 from .. import api
 from ..format.header import HEADER_MAX_BYTES
-from ..format.metadata import NAMES, Metadata
+from ..format.metadata import Metadata
 from ..format.pixel_format import DTYPES, MODES
 from ..format.signature import EXTENSION, FORMAT
 from ..imaging.export import can_write, export
@@ -80,9 +80,8 @@ def decode(
     """Decode .inr files to PNG, or to any format that Pillow writes.
 
     INPUTS are files, folders (all .inr files in and below them), patterns in quotes, or - for standard input; --out -
-    is standard output. Images are turned upright by
-    their EXIF orientation. Metadata are kept where the output format can hold them. Outputs .npy and .npz are arrays of
-    the samples as stored: 8 bits, 16 bits or floating point, with any number of channels.
+    is standard output. Images are turned upright by their EXIF orientation. Metadata are kept where the output format
+    can hold them. Outputs .npy and .npz are arrays of the samples as stored, of their type and with all channels.
     """
     files.register_initializations(init)
     suffix = f".{(ending or 'png').lstrip('.').lower()}"
@@ -102,7 +101,7 @@ def decode(
         if not _can_write(ending):
             raise OSError(_unknown_format(ending))
         convert = _as_array if ending in ARRAY_SUFFIXES else _as_image
-        data, description, notes = convert(source, Path(f"-{ending}"), size, box)
+        data, description, notes = convert(source, ending, size, box)
         outputs.write(target, data, item)
         console.print(f"{run.count}{files.shown(target)}  {description}")
         for note in notes:
@@ -123,7 +122,6 @@ def _read(path: Path) -> bytes:
 
 
 def _can_write(suffix: str) -> bool:
-    suffix = suffix.lower()
     file_format = Image.registered_extensions().get(suffix)
     return suffix in ARRAY_SUFFIXES or (file_format in Image.SAVE and can_write(file_format))
 
@@ -132,30 +130,30 @@ def _unknown_format(suffix: str) -> str:
     return f"no format with the ending {suffix!r} can be written; try png, jpg, webp, tif or npy"
 
 
-def _as_array(source: bytes, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
+def _as_array(source: bytes, ending: str, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
     import numpy as np
 
     array = api.decode(source, size=size, box=box)
     stream = io.BytesIO()
-    if target.suffix.lower() == ".npy":
+    if ending == ".npy":
         np.save(stream, array, allow_pickle=False)
     else:
         np.savez_compressed(stream, pixels=array)
     return stream.getvalue(), f"{'×'.join(map(str, array.shape))} {array.dtype}", ()
 
 
-def _as_image(source: bytes, target: Path, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
+def _as_image(source: bytes, ending: str, size: "Size | None", box: "Box | None") -> tuple[bytes, str, Sequence[str]]:
     header = api.read_header(source)
     if header.channels > len(MODES):
         raise OSError(f"{header.channels} channels of {header.dtype}, for which Pillow has no mode: use --format npy")
     with Image.open(io.BytesIO(source), formats=[FORMAT]) as opened:
         assert isinstance(opened, InrImageFile)
         image = opened.render(size, box)
-    metadata = Metadata.of({}, {name: image.info.get(name) for name in NAMES})
+    metadata = Metadata.of({}, image.info)
     changed = box is not None or image.size != header.size or orientation_of(metadata.exif, metadata.xmp) != 1
     image = upright(image)
     metadata = adapted(metadata, image.size, changed)
-    data, notes = export(image, metadata, Image.registered_extensions()[target.suffix.lower()])
+    data, notes = export(image, metadata, Image.registered_extensions()[ending])
     return data, f"{image.width}×{image.height} {image.mode}", [*notes, *_lost_precision(header)]
 
 

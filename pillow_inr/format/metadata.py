@@ -45,7 +45,7 @@ class Metadata:
     """Horizontal and vertical resolution in pixels per inch."""
 
     @classmethod
-    def of(cls, keywords: Mapping[str, Any], info: Mapping[str, Any]) -> "Metadata":
+    def of(cls, keywords: Mapping[str, Any], info: Mapping[Any, Any]) -> "Metadata":
         """Take metadata from the keywords of a save and, where they name none, from `Image.info`.
 
         Args:
