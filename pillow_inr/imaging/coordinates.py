@@ -48,6 +48,10 @@ class Axis:
         in_pixels = self.start + (cells + 0.5) * ((self.stop - self.start) / self.count)
         return (2.0 * in_pixels - self.length) / self.longer
 
+    def centres(self, first: int, last: int) -> NDArray[np.float64]:
+        """Centres of the cells from `first` to before `last`, in pixels from the image's edge; float64."""
+        return self.start + (np.arange(first, last) + 0.5) * ((self.stop - self.start) / self.count)
+
     def pixels(self, first: int, last: int) -> NDArray[np.intp]:
         """The pixel of the image in which the centre of each cell from `first` to before `last` lies."""
         centres = self.start + (np.arange(first, last) + 0.5) * ((self.stop - self.start) / self.count)

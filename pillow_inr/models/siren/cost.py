@@ -7,6 +7,9 @@ from .architecture import Architecture
 
 Size = tuple[int, int]
 
+# Networks that are blended at one point at most: where two edges cross.
+OVERLAPPING_MAX = 4
+
 # What takes as long as this many multiplications: a symbol, of which a core decodes 30 million a second; a point of the
 # image plane, however small the network is; a sine; the conversion of a network's output to a sample.
 SYMBOL_WORK = 2000
@@ -17,11 +20,27 @@ _SAMPLE_WORK = 32
 _WEIGHT_BYTES = 24
 
 
-def evaluation_cost(architecture: Architecture, dtype: str, payload_bytes: int, points: Size, size: Size) -> Cost:
-    """Upper bounds for a result of `size` pixels, evaluated at `points` points across and down."""
+def evaluation_cost(
+    architecture: Architecture,
+    dtype: str,
+    payload_bytes: int,
+    points: Size,
+    size: Size,
+    networks: int = 1,
+    overlap: int = 0,
+) -> Cost:
+    """Upper bounds for a result of `size` pixels, evaluated at `points` points across and down.
+
+    Args:
+        networks: number of networks that the image is divided among.
+        overlap: pixels by which their regions overlap.
+    """
     a, weights = architecture, architecture.weight_count
-    work_per_point = _POINT_WORK + weights + _SINE_WORK * a.width * a.depth + _SAMPLE_WORK * a.channels
+    work_per_point = _POINT_WORK + weights + _SINE_WORK * sum(a.widths) + _SAMPLE_WORK * a.channels
+    evaluations = math.prod(points) * (OVERLAPPING_MAX if networks > 1 and overlap else 1)
     return Cost(
-        work_per_point * math.prod(points) + SYMBOL_WORK * weights,
-        fixed_bytes(payload_bytes, a.channels) + _WEIGHT_BYTES * weights + result_bytes(size, a.channels, dtype),
+        work_per_point * evaluations + SYMBOL_WORK * networks * weights,
+        fixed_bytes(payload_bytes, a.channels)
+        + _WEIGHT_BYTES * networks * weights
+        + result_bytes(size, a.channels, dtype),
     )

@@ -219,10 +219,8 @@ def build_layers(architecture: Architecture, seed: int | None = None) -> list[An
         keras.Input((2,), dtype="float64"),
         CoordinateEncoding(architecture.frequencies, architecture.frequency_ratio, name="encoding"),
     ]
-    for index in range(architecture.depth):
-        layers.append(
-            SineDense(architecture.width, first=index == 0, seed=seeds[index], dtype="float32", name=f"sine_{index}")
-        )
+    for index, width in enumerate(architecture.widths):
+        layers.append(SineDense(width, first=index == 0, seed=seeds[index], dtype="float32", name=f"sine_{index}"))
     initializer = SirenInitializer(seed=seeds[-1])
     layers.append(
         keras.layers.Dense(architecture.channels, kernel_initializer=initializer, dtype="float32", name="output")

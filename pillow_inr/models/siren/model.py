@@ -1,4 +1,4 @@
-"""A SIREN in a file: opens it, evaluates it on any region at any resolution, tells where its bits are.
+"""SIRENs in a file: opens them, evaluates them on any region at any resolution, tells where their bits are.
 
 NumPy and constriction only.
 """
@@ -25,11 +25,11 @@ from ...imaging.samples import Samples, Scale
 from ...imaging.transparency import Transparency
 from ...runtime.tensorflow import needs_keras
 from ..base import Breakdown
-from . import weight_coding
+from . import mosaic_coding
 from .architecture import Architecture
 from .cost import evaluation_cost
-from .header import SirenHeader
-from .synthesis import Grid, synthesize
+from .header import CODING_MOSAIC, SirenHeader
+from .synthesis import Grid, Network, synthesize
 
 if TYPE_CHECKING:
     from .keras_model import ImageModel
@@ -47,17 +47,14 @@ PSNR_PIXELS = 1 << 19
 # Points at which transparency is looked up at once.
 _CUT_POINTS = 1 << 18
 
-Weights = list[NDArray[np.float32]]
-"""Kernels and biases as `Architecture.shapes` lists them."""
-
 
 @dataclass(frozen=True)
 class StoredSiren:
-    """A file's SIREN and what is needed to evaluate it."""
+    """A file's SIRENs and what is needed to evaluate them."""
 
     header: Header[SirenHeader]
     architecture: Architecture
-    weights: Weights
+    networks: tuple[Network, ...]
     chunks: tuple[Chunk, ...]
     transparency: Transparency | None
 
@@ -82,8 +79,11 @@ class StoredSiren:
         """
         points = grid.across.count, grid.down.count
         size = points[0] // grid.points, points[1] // grid.points
-        evaluation_cost(self.architecture, self.header.dtype, self.header.payload_bytes, points, size).check()
-        samples = synthesize(self.architecture, self.weights, grid, Scale.of(self.header))
+        header, model = self.header, self.header.model
+        evaluation_cost(
+            self.architecture, header.dtype, header.payload_bytes, points, size, model.networks, model.overlap
+        ).check()
+        samples = synthesize(self.architecture, self.networks, grid, Scale.of(self.header))
         if self.transparency is not None:
             _cut_out(samples, self.transparency, grid)
         return samples
@@ -106,7 +106,7 @@ class StoredSiren:
             from .keras_model import image_model
         scale = Scale.of(self.header)
         limits = () if self.header.samples is None else (scale.low.tolist(), (scale.low + scale.span).tolist())
-        return image_model(self.architecture, self.weights, self.header.size, *limits)
+        return image_model(self.architecture, self.networks, self.header.size, *limits)
 
     def _points(self, size: Size, reduction: float) -> int:
         """Points along each axis of a pixel of the result, when a pixel covers `reduction` pixels of the image."""
@@ -123,15 +123,22 @@ class SirenFormat:
         """Decode the weights."""
         header = file.header
         architecture = header.model.architecture(header.channels)
-        evaluation_cost(architecture, header.dtype, header.payload_bytes, (1, 1), (1, 1)).check()
-        references = _reference_weights(architecture, file.chunks)
+        model, shapes = header.model, architecture.shapes
+        evaluation_cost(
+            architecture, header.dtype, header.payload_bytes, (1, 1), (1, 1), model.networks, model.overlap
+        ).check()
+        references = _reference_weights(architecture, model, file.chunks)
+        parts, decoded = mosaic_coding.decode_networks(file.payload, header.size, model, shapes)
         # All of them before memory is taken for weights: only the end of the stream shows whether it is in order.
-        tensors = list(weight_coding.decode_tensors(file.payload, architecture.shapes, header.model.coding))
+        tensors = list(decoded)
         weights = [
             dequantize(tensor.symbols, step_size(tensor.step_index), reference)
-            for tensor, reference in zip(tensors, references, strict=True)
+            for tensor, reference in zip(tensors, references * len(parts), strict=True)
         ]
-        return StoredSiren(header, architecture, weights, file.chunks, Transparency.of(header, file.chunks))
+        networks = tuple(
+            Network(part, weights[index * len(shapes) : (index + 1) * len(shapes)]) for index, part in enumerate(parts)
+        )
+        return StoredSiren(header, architecture, networks, file.chunks, Transparency.of(header, file.chunks))
 
     def open_truncated(self, header: Header[SirenHeader], payload: bytes) -> NoReturn:
         """Refuse: a SIREN needs all of its weights."""
@@ -165,12 +172,14 @@ def _cut_out(samples: Samples, transparency: Transparency, grid: Grid) -> None:
 
 
 def _reference_weights(
-    architecture: Architecture, chunks: Sequence[Chunk]
-) -> Sequence[NDArray[np.float32] | np.float32]:
+    architecture: Architecture, model: SirenHeader, chunks: Sequence[Chunk]
+) -> list[NDArray[np.float32] | np.float32]:
     """What is added to each tensor's dequantized symbols: reference weights where the file names them, else 0."""
     found = [chunk for chunk in chunks if chunk.kind == CHUNK_INITIALIZATION]
     if not found:
         return [np.float32(0)] * len(architecture.shapes)
+    if model.coding == CODING_MOSAIC:
+        raise FormatError("chunks: networks of coding 2 have no initialization")
     from . import initialization, reference_store  # most files name none: these imports would cost them 7 ms
 
     if len(found) > 1 or not found[0].required:
@@ -179,4 +188,4 @@ def _reference_weights(
     init = reference_store.find(identity)
     if init.architecture != architecture:
         raise FormatError(f"chunks: the initialization {identity.hex()} is for another network than the header's")
-    return init.references(differences)
+    return list(init.references(differences))

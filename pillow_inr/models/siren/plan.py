@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...options import DEFAULT_EFFORT, STEPS_MAX, EncodeOptions, budget_bytes, lambda_divisor, rd_lambda
-from .header import SirenHeader
+from .architecture import TAPER_NONE
+from .header import CODING_GENERALIZED_NORMAL, CODING_MOSAIC, SirenHeader
 
 if TYPE_CHECKING:
     from .architecture import Architecture
@@ -57,16 +58,38 @@ class Plan:
     rd_lambda: float
     """lambda of mean squared error + lambda * bits per pixel, samples in 0..1."""
     weights: int
-    """Number of weights of the network, without biases."""
+    """Number of weights, without the output's biases; of all networks together."""
     budget_bytes: int | None
     """Size that the file must not exceed, None if there is no limit; with one, the fit adapts `rd_lambda` to it."""
+    taper: int = TAPER_NONE
+    """Ratio of a layer's units to those of the layer before, in hundredths."""
+    splits: tuple[bool, ...] = ()
+    """Whether each region is halved, as `division.divided` asks: a mosaic has several networks."""
+    overlap: int = 0
+    """Pixels by which the parts of a mosaic overlap."""
 
     @property
     def header(self) -> SirenHeader:
         """The network's fields in the file."""
         return SirenHeader(
-            width=self.width, depth=self.depth, frequencies=self.frequencies, frequency_ratio=self.frequency_ratio
+            width=self.width,
+            depth=self.depth,
+            frequencies=self.frequencies,
+            frequency_ratio=self.frequency_ratio,
+            coding=CODING_MOSAIC if self.is_mosaic else CODING_GENERALIZED_NORMAL,
+            taper=self.taper,
+            networks=1 + sum(self.splits),
+            overlap=self.overlap,
         )
+
+    @property
+    def is_mosaic(self) -> bool:
+        """Whether the file needs the coding of a mosaic."""
+        return self.taper != TAPER_NONE or any(self.splits)
+
+    def weight_count(self, channels: int) -> int:
+        """Weights of each network, without the output's biases."""
+        return self.header.architecture(channels).weight_count - channels
 
 
 def make_plan(options: EncodeOptions, size: tuple[int, int], channels: int) -> Plan:
@@ -116,7 +139,7 @@ def plan_for_weights(
         depth=depth,
         frequencies=frequencies,
         frequency_ratio=frequency_ratio,
-        steps=options.steps or _steps(options, count, pixels),
+        steps=options.steps or steps_for(options, count, pixels),
         rd_lambda=RD_LAMBDA / lambda_divisor(channels) / (weights / usual) ** RD_LAMBDA_POWER / excess,
         weights=count,
         budget_bytes=budget_bytes,
@@ -134,13 +157,18 @@ def learned_architecture(options: EncodeOptions) -> "Architecture | None":
     return architecture
 
 
-def _steps(options: EncodeOptions, weights: int, pixels: int) -> int:
-    """Optimizer steps that take the seconds of the effort; STEPS_MAX if only a time limit is given."""
+def steps_for(options: EncodeOptions, weights: int, pixels: int, networks: int = 1) -> int:
+    """Optimizer steps of each network that take the seconds of the effort in all; STEPS_MAX with a time limit alone.
+
+    Args:
+        weights: of each network.
+        pixels: of each network's region.
+    """
     if options.effort is None and options.time_limit is not None:
         return STEPS_MAX
     seconds = EFFORT_SECONDS[DEFAULT_EFFORT if options.effort is None else options.effort]
     milliseconds = STEP_COST + WEIGHT_COST * weights / 1000 * min(1.0, pixels / FULL_BATCH)
-    return round(seconds * min(1000 / milliseconds, STEPS_PER_SECOND_MAX))
+    return max(1, round(seconds / networks * min(1000 / milliseconds, STEPS_PER_SECOND_MAX)))
 
 
 def _width_for(weights: float, linear: int, depth: int, widths: tuple[int, int]) -> int:

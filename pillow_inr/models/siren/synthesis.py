@@ -1,10 +1,11 @@
-"""The SIREN's forward pass in NumPy: synthesis of pixels from weights. Knows no bits and no training.
+"""The SIRENs' forward pass in NumPy: synthesis of pixels from weights. Knows no bits and no training.
 
 All in float32. The pixel grid is evaluated in fixed blocks on threads of this package, so memory stays bounded. A BLAS
 that started threads inside each product would compete with them, and its thread count is for the host to set:
 therefore matrix products are stacks of tiles that are too small for a BLAS to split.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from ...imaging.coordinates import Axis, encode_axis
 from ...imaging.samples import Samples, Scale
 from ...runtime import threads
 from .architecture import W0, Architecture
+from .division import Part, blend_weights
 
 # Points that a thread evaluates at once: 1 MB for a layer of 64 units, which stays in a core's cache.
 BLOCK_POINTS = 4096
@@ -40,6 +42,14 @@ class Grid(NamedTuple):
     """Supersampling factor per axis: each pixel is the mean of `points` x `points` points."""
 
 
+class Network(NamedTuple):
+    """A network, and the part of the image that it shows."""
+
+    part: Part
+    weights: Sequence[NDArray[np.float32]]
+    """Kernels and biases as `Architecture.shapes` lists them, float32."""
+
+
 class _Block(NamedTuple):
     """A rectangle of pixels."""
 
@@ -49,29 +59,30 @@ class _Block(NamedTuple):
     bottom: int
 
 
-def synthesize(architecture: Architecture, weights: Sequence[NDArray[np.float32]], grid: Grid, scale: Scale) -> Samples:
-    """Evaluate the network on a grid of points.
+def synthesize(architecture: Architecture, networks: Sequence[Network], grid: Grid, scale: Scale) -> Samples:
+    """Evaluate the networks on a grid of points.
 
     With h_0 the Fourier features of a point (`encode_axis`, x before y), kernels K and biases b,
 
         h_l = sin(w0 (h_(l-1) K_l + b_l)),  l = 1..depth,  w0 = 30;    output = h_depth K_(depth+1) + b_(depth+1).
 
-    The output is clipped to 0..1 before points are averaged, then mapped to samples.
+    Where parts overlap, the output is the mean of their networks' by `division.blend_weights`. It is clipped to 0..1
+    before points are averaged, then mapped to samples.
 
     Args:
-        weights: kernels and biases as `Architecture.shapes` lists them, float32.
+        networks: of all parts of the image.
         grid: points to evaluate.
         scale: maps normalized samples, 0..1, to the type and range of the image.
     Returns:
         Shape (height, width, channels), of the scale's dtype.
-    Source: Sitzmann et al. 2020, section 3; docs/format.md section 5.
+    Source: Sitzmann et al. 2020, section 3; docs/format.md sections 5 and 11.
     """
     width, height = grid.across.count // grid.points, grid.down.count // grid.points
     pixels: Samples = np.empty((height, width, architecture.channels), scale.dtype)
-    layers = _Layers(architecture, weights, scale)
+    painter = _Painter(architecture, networks, grid, scale)
     most = min(max(LEAST_POINTS, width * height * grid.points**2 // BLOCKS), BLOCK_POINTS) // grid.points**2
     blocks = list(_blocks((width, height), most))
-    threads.share(blocks, lambda left: layers.fill(pixels, grid, left))
+    threads.share(blocks, lambda left: painter.fill(pixels, left))
     return pixels
 
 
@@ -85,6 +96,78 @@ def _blocks(size: tuple[int, int], most: int) -> Iterator[_Block]:
             yield _Block(left, min(left + columns, width), top, min(top + rows, height))
 
 
+class _Painter:
+    """Evaluates the networks on a grid, block by block."""
+
+    def __init__(self, architecture: Architecture, networks: Sequence[Network], grid: Grid, scale: Scale) -> None:
+        self.architecture = architecture
+        self.networks = networks
+        self.grid = grid
+        self.scale = scale
+        # First column and row of points of each network's support, and those after its last; shape (networks, 2).
+        self.first, self.last = (
+            np.array(
+                [[_points_before(axis, edge) for axis, edge in _edges(network.part, grid, at)] for network in networks]
+            )
+            for at in (0, 2)
+        )
+        self.layers: list[_Layers | None] = [None] * len(networks)
+
+    def fill(self, pixels: Samples, blocks: Iterator[_Block]) -> None:
+        """Fill blocks of `pixels`, shape (height, width, channels), until the iterator ends."""
+        evaluator = _Evaluator(self.architecture)
+        points = self.grid.points
+        for block in blocks:
+            left, right, top, bottom = (points * edge for edge in block)
+            normalized = self._blended((left, top), (right, bottom), evaluator)
+            np.clip(normalized, 0.0, 1.0, out=normalized)
+            means = _means(normalized, points)
+            pixels[block.top : block.bottom, block.left : block.right] = self.scale.to_samples(means)
+
+    def _blended(self, first: tuple[int, int], last: tuple[int, int], evaluator: "_Evaluator") -> NDArray[np.float32]:
+        """Outputs at the points from column and row `first` to before `last`; shape (rows, columns, channels)."""
+        starts, stops = np.maximum(self.first, first), np.minimum(self.last, last)
+        met = np.flatnonzero((starts < stops).all(axis=1)).tolist()
+        if len(met) == 1:  # its weights are 1 then
+            return self._outputs(met[0], first, last, evaluator)
+        total = np.zeros((last[1] - first[1], last[0] - first[0], self.architecture.channels), np.float32)
+        for index in met:
+            (left, top), (right, bottom) = starts[index].tolist(), stops[index].tolist()
+            values = self._outputs(index, (left, top), (right, bottom), evaluator)
+            part = self.networks[index].part
+            across = blend_weights(part.edges(0), self.grid.across.centres(left, right))
+            down = blend_weights(part.edges(1), self.grid.down.centres(top, bottom))
+            if across is not None:
+                values *= across[:, None]
+            if down is not None:
+                values *= down[:, None, None]
+            total[top - first[1] : bottom - first[1], left - first[0] : right - first[0]] += values
+        return total
+
+    def _outputs(
+        self, index: int, first: tuple[int, int], last: tuple[int, int], evaluator: "_Evaluator"
+    ) -> NDArray[np.float32]:
+        """Outputs of one network, as `_blended`; they hold until the next call."""
+        layers = self.layers[index]
+        if layers is None:  # two threads may both make them: that does no harm
+            layers = self.layers[index] = _Layers(self.architecture, self.networks[index].weights)
+        across, down = self.networks[index].part.axes(self.grid.across, self.grid.down)
+        return evaluator.evaluate(
+            layers, (index, first[0]), across.positions(first[0], last[0]), down.positions(first[1], last[1])
+        )
+
+
+def _edges(part: Part, grid: Grid, at: int) -> list[tuple[Axis, int]]:
+    """The axes, each with the lower (0) or upper (2) edge of a part's support along it."""
+    return [(axis, part.support[at + index]) for index, axis in enumerate((grid.across, grid.down))]
+
+
+def _points_before(axis: Axis, edge: float) -> int:
+    """Number of an axis's centres that lie before an edge, in pixels from the image's edge."""
+    cell = (axis.stop - axis.start) / axis.count
+    return min(max(math.ceil((edge - axis.start) / cell - 0.5), 0), axis.count)
+
+
 class _Layers:
     """A network prepared for evaluation.
 
@@ -92,48 +175,59 @@ class _Layers:
     thread. Wide layers are also split into parts of equally many columns, padded with units that stay zero.
     """
 
-    def __init__(self, architecture: Architecture, weights: Sequence[NDArray[np.float32]], scale: Scale) -> None:
-        self.architecture = architecture
-        self.scale = scale
-        self.tile, parts, columns = _tiling(architecture.width)
-        self.units = parts * columns
+    def __init__(self, architecture: Architecture, weights: Sequence[NDArray[np.float32]]) -> None:
+        tile, parts, units = _layout(architecture)
         sine = [np.float32(W0) * tensor for tensor in weights[:-2]]
         split = architecture.axis_features
-        first = sine[0]
-        self.across, self.down = (_in_parts(half, len(half), parts, columns) for half in (first[:split], first[split:]))
-        self.bias = _padded(sine[1], self.units)
+        self.across, self.down = (
+            _in_parts(half, len(half), parts, units[0] // parts) for half in (sine[0][:split], sine[0][split:])
+        )
+        self.bias = _padded(sine[1], units[0])
         self.hidden = [
-            (_in_parts(kernel, self.units, parts, columns), _padded(bias, self.units))
-            for kernel, bias in zip(sine[2::2], sine[3::2], strict=True)
+            (_in_parts(kernel, inputs, parts, outputs // parts), _padded(bias, outputs))
+            for kernel, bias, inputs, outputs in zip(sine[2::2], sine[3::2], units, units[1:], strict=False)
         ]
-        fitting = max(1, TILE_WORK // (self.tile * self.units))
+        fitting = max(1, TILE_WORK // (tile * units[-1]))
         parts = -(-architecture.channels // fitting)
         columns = -(-architecture.channels // parts)
-        self.output = _in_parts(weights[-2], self.units, parts, columns), _padded(weights[-1], parts * columns)
+        self.output = _in_parts(weights[-2], units[-1], parts, columns), _padded(weights[-1], parts * columns)
 
-    def fill(self, pixels: Samples, grid: Grid, blocks: Iterator[_Block]) -> None:
-        """Fill blocks of `pixels`, shape (height, width, channels), until the iterator ends."""
-        shape = (-(-BLOCK_POINTS // self.tile), self.tile, self.units)
-        values, spare = np.zeros(shape, np.float32), np.empty(shape, np.float32)
-        output = np.empty((*shape[:2], len(self.output[1])), np.float32)
-        column_terms: dict[int, NDArray[np.float32]] = {}
-        for block in blocks:
-            # A point's features are those of its column followed by those of its row, so the first affine map is the
-            # sum of a term for each: columns + rows products instead of columns * rows.
-            if block.left not in column_terms:
-                positions = grid.across.positions(block.left * grid.points, block.right * grid.points)
-                column_terms = {block.left: self._terms(positions, self.across)}
-            across = column_terms[block.left]
-            down = self._terms(grid.down.positions(block.top * grid.points, block.bottom * grid.points), self.down)
-            rows, columns = len(down), len(across)
-            used = values.reshape(-1, self.units)[: rows * columns]
-            np.add(across, (down + self.bias)[:, None], out=used.reshape(rows, columns, self.units))
-            tiles = -(-rows * columns // self.tile)
-            result = self._evaluate(values[:tiles], spare[:tiles], output[:tiles])
-            normalized = result.reshape(-1, result.shape[-1])[: rows * columns, : pixels.shape[2]]
-            np.clip(normalized, 0.0, 1.0, out=normalized)
-            means = _means(normalized.reshape(rows, columns, -1), grid.points)
-            pixels[block.top : block.bottom, block.left : block.right] = self.scale.to_samples(means)
+
+class _Evaluator:
+    """Evaluates networks of one architecture on blocks of points, in memory that it keeps."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+        self.tile, _, self.units = _layout(architecture)
+        self.tiles = -(-BLOCK_POINTS // self.tile)
+        self.buffers = [np.zeros(self.tiles * self.tile * max(self.units), np.float32) for _ in range(2)]
+        self.column_terms: dict[tuple[int, int], NDArray[np.float32]] = {}
+
+    def evaluate(
+        self, layers: _Layers, key: tuple[int, int], x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Outputs at the product of two axes' positions, shape (rows, columns, channels).
+
+        Args:
+            key: network and column of the first position along x; the columns' terms are kept for the next rows.
+        """
+        # A point's features are those of its column followed by those of its row, so the first affine map is the
+        # sum of a term for each: columns + rows products instead of columns * rows.
+        across = self.column_terms.get(key)
+        if across is None or len(across) != len(x):
+            across = self._terms(x, layers.across)
+            self.column_terms = {key: across}
+        down = self._terms(y, layers.down)
+        rows, columns = len(down), len(across)
+        used = self._buffer(0, self.tiles, self.units[0]).reshape(-1, self.units[0])[: rows * columns]
+        np.add(across, (down + layers.bias)[:, None], out=used.reshape(rows, columns, self.units[0]))
+        result = self._propagated(layers, -(-rows * columns // self.tile))
+        return result.reshape(-1, result.shape[-1])[: rows * columns, : self.architecture.channels].reshape(
+            rows, columns, -1
+        )
+
+    def _buffer(self, number: int, tiles: int, units: int) -> NDArray[np.float32]:
+        return self.buffers[number][: tiles * self.tile * units].reshape(tiles, self.tile, units)
 
     def _terms(self, positions: NDArray[np.float64], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
         """Share of one axis in the first layer's affine map, shape (positions, units)."""
@@ -141,24 +235,32 @@ class _Layers:
         tiles = -(-len(features) // self.tile)
         padded = np.zeros((tiles, self.tile, features.shape[1]), np.float32)
         padded.reshape(-1, features.shape[1])[: len(features)] = features
-        terms = np.empty((tiles, self.tile, self.units), np.float32)
+        terms = np.empty((tiles, self.tile, self.units[0]), np.float32)
         _product(padded, kernel, terms)
-        return terms.reshape(-1, self.units)[: len(features)]
+        return terms.reshape(-1, self.units[0])[: len(features)]
 
-    def _evaluate(
-        self, values: NDArray[np.float32], spare: NDArray[np.float32], output: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Outputs of points whose first affine map is in `values`; overwrites all three, returns `output`."""
-        for kernel, bias in self.hidden:
+    def _propagated(self, layers: _Layers, tiles: int) -> NDArray[np.float32]:
+        """Outputs of points whose first affine map is in the first buffer; shape (tiles, tile, outputs)."""
+        values = self._buffer(0, tiles, self.units[0])
+        for number, (kernel, bias) in enumerate(layers.hidden, 1):
             np.sin(values, out=values)
-            _product(values, kernel, spare)
-            spare += bias
-            values, spare = spare, values
+            following = self._buffer(number % 2, tiles, self.units[number])
+            _product(values, kernel, following)
+            following += bias
+            values = following
         np.sin(values, out=values)
-        kernel, bias = self.output
+        kernel, bias = layers.output
+        output = np.empty((tiles, self.tile, len(bias)), np.float32)
         _product(values, kernel, output)
         output += bias
         return output
+
+
+def _layout(architecture: Architecture) -> tuple[int, int, list[int]]:
+    """Rows of a tile, number of parts of each layer, and units of each sine layer with its padding."""
+    tile, parts, _ = _tiling(max(architecture.widths))
+    multiple = 1 if parts == 1 else parts * TILE_COLUMNS
+    return tile, parts, [multiple * -(-width // multiple) for width in architecture.widths]
 
 
 def _tiling(width: int) -> tuple[int, int, int]:

@@ -24,7 +24,7 @@ from .weight_coders import (
     row_groups,
 )
 
-_FIRST_STEP_INDEX = 144
+FIRST_STEP_INDEX = 144
 # Expected side information in bits, measured on networks fitted to Kodak images.
 _PARAMETER_BITS = 17  # per tensor: step and scale index 5 to 6 each, magnitude 4, shape or flag 1 to 3
 _FREQUENCY_BITS = 2.5  # per scale index of a frequency
@@ -110,7 +110,7 @@ def _tensors(decoder: Decoder, shapes: Sequence[tuple[int, ...]], coding: int) -
 
 def _step_indices() -> list[DeltaCodedIndex]:
     """One sequence for kernels, one for biases."""
-    return [DeltaCodedIndex("step index", _FIRST_STEP_INDEX, STEP_INDEX_MAX) for _ in range(2)]
+    return [DeltaCodedIndex("step index", FIRST_STEP_INDEX, STEP_INDEX_MAX) for _ in range(2)]
 
 
 def _laplace_decoders(tensor_count: int) -> list[Laplace]:

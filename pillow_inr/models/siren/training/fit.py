@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ....encoding.progress import Report
 from ....encoding.schedule import CallSchedule
 from ....errors import FitError
+from ....imaging.coordinates import Axis
 from ....imaging.metrics import psnr_db
 from ....imaging.samples import Samples, Scale
 from ....imaging.transparency import Mask
@@ -58,6 +59,7 @@ def fit(
     deadline: float | None = None,
     initial: Sequence[NDArray[np.float32]] | None = None,
     hidden: Mask | None = None,
+    axes: tuple[Axis, Axis] | None = None,
     device: str | None = None,
     overhead_bytes: float = 0,
     budget: Budget | None = None,
@@ -73,6 +75,7 @@ def fit(
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
         initial: weights to start from, as `Architecture.shapes` lists them; by default drawn by `seed`.
         hidden: pixels where anything will do, shape (height, width), not all of them.
+        axes: the network's axes whose cells are the image's columns and rows; by default those of a whole image.
         device: a TensorFlow device name such as "CPU:0" or "GPU:1"; by default TensorFlow's choice, the first GPU
             when there is one.
         overhead_bytes: what the file will hold beside coded weights; only the reported bits per pixel need it.
@@ -89,7 +92,9 @@ def fit(
             divisor = 2.0**attempt
             learning_rate = peak_learning_rate(architecture.width) / math.sqrt(divisor)
             weight_decay = WEIGHT_DECAY * divisor
-            trainer.start(image, scale, architecture, rd_lambda, seed, learning_rate, weight_decay, initial, hidden)
+            trainer.start(
+                image, scale, architecture, rd_lambda, seed, learning_rate, weight_decay, initial, hidden, axes
+            )
             call_steps = trainer.call_steps if budget is None else min(trainer.call_steps, steps // BUDGET_CALLS + 1)
             schedule = CallSchedule(steps, call_steps, deadline)
             is_last = attempt == ATTEMPTS - 1

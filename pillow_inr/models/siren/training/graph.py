@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ....runtime.program import Function
 from ..architecture import W0, Architecture
 from ..keras_layers import build_layers, sine_gradient, sine_value
-from .rounding import laplace_bits, rounded, snapped
+from .rounding import first_kernel_bits, laplace_bits, rounded, snapped
 
 # Learning rate of Adam on biases and the output layer, relative to Muon's.
 ADAM_RATIO = 0.25
@@ -226,7 +226,10 @@ class Graph:
             reference = self.references[index].value
             symbols = rounded((weight - reference) / quantization_step)
             quantized.append(reference + symbols * quantization_step)
-            rate_bits += laplace_bits(symbols, None if call.counts == () else call.counts[index])
+            if call.counts != ():
+                rate_bits += laplace_bits(symbols, call.counts[index])
+            else:
+                rate_bits += laplace_bits(symbols) if index else first_kernel_bits(symbols)
         return quantized, rate_bits
 
 

@@ -7,6 +7,8 @@ import math
 
 import tensorflow as tf
 
+from ..weight_coders import row_groups
+
 # exp(-1 / (2 b)) of the smallest and, nearly, the largest scale b that the file can name.
 DECAY_RANGE = (3.4e-4, 0.9999)
 
@@ -27,6 +29,17 @@ def snapped(quantization_step: tf.Tensor) -> tf.Tensor:
 def rounded(values: tf.Tensor) -> tf.Tensor:
     """Values rounded to integers, with the gradient of the identity (straight-through estimator)."""
     return values + tf.stop_gradient(tf.round(values) - values)
+
+
+def first_kernel_bits(symbols: tf.Tensor) -> tf.Tensor:
+    """`laplace_bits` of the first kernel, each frequency with a distribution of its own, as `FirstKernel` codes it.
+
+    Args:
+        symbols: shape (2 + 4 F, units), float32, integers.
+    """
+    groups = row_groups(symbols.shape[0])
+    rows = [[row for row, group in enumerate(groups) if group == wanted] for wanted in range(max(groups) + 1)]
+    return tf.add_n([laplace_bits(tf.gather(symbols, group)) for group in rows])
 
 
 def laplace_bits(symbols: tf.Tensor, count: tf.Tensor | None = None) -> tf.Tensor:

@@ -83,6 +83,7 @@ class Trainer:
         weight_decay: float,
         initial: Sequence[NDArray[np.float32]] | None = None,
         hidden: Mask | None = None,
+        axes: tuple[Axis, Axis] | None = None,
     ) -> None:
         """Take up an image, with new optimizers.
 
@@ -97,6 +98,7 @@ class Trainer:
             weight_decay: decoupled weight decay of Muon's matrices.
             initial: weights to start from, except for the output bias, which starts at the image's mean colour.
             hidden: pixels where anything will do, shape (height, width), not all of them.
+            axes: the network's axes whose cells are the image's columns and rows; by default those of a whole image.
         """
         height, width, channels = image.shape
         self.pixels = width * height
@@ -105,7 +107,9 @@ class Trainer:
         self.architecture = architecture
         self.release()
         self.sampler = Sampler(image, scale, self.batch, self.call_steps, seed, hidden)
-        self.tables = [self._feature_table(length, max(width, height)) for length in (width, height)]
+        longer = max(width, height)
+        axes = axes or (Axis.of_pixels(width, longer), Axis.of_pixels(height, longer))
+        self.tables = [self._feature_table(axis) for axis in axes]
         self.counts = counts(architecture) if self.pads else ()
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -121,10 +125,10 @@ class Trainer:
         for in_rate_phase in (False, True):
             self.advance(0, 0, 0.0, 0.0, in_rate_phase)
 
-    def _feature_table(self, length: int, longer: int) -> NDArray[np.float32]:
+    def _feature_table(self, axis: Axis) -> NDArray[np.float32]:
         frequencies, ratio = self.architecture.frequencies, self.architecture.frequency_ratio
-        features = encode_axis(Axis.of_pixels(length, longer).positions(), frequencies, ratio)
-        return np.pad(features, ((0, self.longest_side - length), (0, 0)))
+        features = encode_axis(axis.positions(), frequencies, ratio)
+        return np.pad(features, ((0, self.longest_side - axis.count), (0, 0)))
 
     def diverged(self, step: int, mse: float, rate_bits: float) -> bool:
         """Whether error or rate is not finite or, long after the warm-up, the error exceeds the best constant's."""
