@@ -23,7 +23,8 @@ class Detail:
         tops: first row of each row of blocks, ascending; those beyond a multiple of 8 are in no block.
         lefts: first column of each column of blocks, likewise.
         every: along each axis one block in so many is looked at.
-        energies: squared coefficients of normalized samples, means left out, float32, shape (rows, columns, 64 channels).
+        energies: squared coefficients of normalized samples, float32, shape (rows, columns, 64 channels); those of
+            means are 0.
     """
 
     def __init__(self, source: SourceImage) -> None:

@@ -33,7 +33,7 @@ _BISECTIONS = 24
 
 
 def suits(source: SourceImage, options: EncodeOptions) -> bool:
-    """Whether a mosaic is made: not of small images, plain coordinates or networks that start from an initialization."""
+    """Whether a mosaic is made: not of small images, for plain coordinates or from an initialization."""
     return source.pixels > SHARED_PIXELS and options.encoding != "none" and options.init is None
 
 
