@@ -50,7 +50,8 @@ class Axis:
 
     def centres(self, first: int, last: int) -> NDArray[np.float64]:
         """Centres of the cells from `first` to before `last`, in pixels from the image's edge; float64."""
-        return self.start + (np.arange(first, last) + 0.5) * ((self.stop - self.start) / self.count)
+        cells = np.arange(first, last, dtype=np.float64)
+        return self.start + (cells + 0.5) * ((self.stop - self.start) / self.count)
 
     def pixels(self, first: int, last: int) -> NDArray[np.intp]:
         """The pixel of the image in which the centre of each cell from `first` to before `last` lies."""
