@@ -9,7 +9,7 @@ import numpy as np
 
 from ...encoding.bisection import last_that_fits
 from ...encoding.deadline import Deadline
-from ...encoding.progress import reporting
+from ...encoding.progress import begun
 from ...encoding.source_image import Encoded, SourceImage
 from ...entropy import quantization
 from ...errors import LimitError
@@ -127,22 +127,21 @@ def encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadlin
     frame_bytes = source.frame_bytes(header, every, plan.budget_bytes or PART_BYTES_MAX)
     budget = _payload_budget(source, architecture, plan, frame_bytes, init)
     fit = _load_fit()
-    with reporting(options.progress) as report:
-        fitted = fit(
-            source.samples,
-            architecture,
-            scale=source.scale,
-            steps=plan.steps,
-            rd_lambda=plan.rd_lambda,
-            seed=options.seed,
-            deadline=deadline.earlier(architecture.weight_count * min(source.pixels, PSNR_PIXELS) / PSNR_SPEED).at,
-            initial=init.weights if init else None,
-            hidden=source.hidden,
-            device=options.device,
-            overhead_bytes=frame_bytes + weight_coding.side_information_bytes(architecture.shapes),
-            budget=budget,
-            report=report,
-        )
+    fitted = fit(
+        source.samples,
+        architecture,
+        scale=source.scale,
+        steps=plan.steps,
+        rd_lambda=plan.rd_lambda,
+        seed=options.seed,
+        deadline=deadline.earlier(architecture.weight_count * min(source.pixels, PSNR_PIXELS) / PSNR_SPEED).at,
+        initial=init.weights if init else None,
+        hidden=source.hidden,
+        device=options.device,
+        overhead_bytes=frame_bytes + weight_coding.side_information_bytes(architecture.shapes),
+        budget=budget,
+        report=begun(options.progress),
+    )
     payload = _coded(fitted, init) if budget is None else _coded_within(fitted, init, budget.bytes)
     return _Trial(source.pack(header, payload, _chunks(init, fitted.differences), FORMAT.open), plan.weights)
 
