@@ -84,19 +84,23 @@ def _search(job: EncodeJob, goal: float) -> Encoded:
     below: _Trial | None = None
     above: _Trial | None = None
     position = ladder.first
+    slope = ladder.db_per_doubling
+    last: _Trial | None = None
     for left in range(PSNR_FITS, 0, -1):
         plan = ladder.plan(position, above.effort_log2 if above else math.inf)
         if plan is None:
             break
         position, trial = plan[0], encode_plan(source, plan[1], options, deadline.part(1 / left))
         trial = trial._replace(effort_log2=position)
+        slope = _measured_slope(last, trial, ladder.db_per_doubling)
+        last = trial
         if trial.file.psnr_db < goal:
             below = trial if below is None or trial.file.psnr_db > below.file.psnr_db else below
         else:
             above = trial if above is None or len(trial.file.data) < len(above.file.data) else above
             if trial.file.psnr_db < goal + PSNR_TOLERANCE:
                 break
-        position = _next_position(below, above, goal + PSNR_TOLERANCE / 2, ladder.db_per_doubling)
+        position = _next_position(below, above, goal + PSNR_TOLERANCE / 2, slope)
     best = above or below
     assert best is not None
     return best.file
@@ -144,6 +148,14 @@ class _Slopes:
         low, high = LAMBDA_RANGE
         bounded = min(max(2.0**-position, low), high)
         return -math.log2(bounded), mosaic.divided_plan(self.single, self.source, self.options, bounded)
+
+
+def _measured_slope(last: _Trial | None, trial: _Trial, usual: float) -> float:
+    """dB per unit between two trials, within a factor of 2 of what is usual."""
+    if last is None or last.effort_log2 == trial.effort_log2:
+        return usual
+    measured = (trial.file.psnr_db - last.file.psnr_db) / (trial.effort_log2 - last.effort_log2)
+    return min(max(measured, usual / 2), usual * 2)
 
 
 def _next_position(below: _Trial | None, above: _Trial | None, goal: float, db_per_doubling: float) -> float:
