@@ -14,7 +14,7 @@ from ...encoding.source_image import SourceImage
 from ...options import EncodeOptions, rd_lambda
 from .detail import BitMap, Detail
 from .division import Part, Region, divided
-from .plan import SHARED_PIXELS, Plan, steps_for
+from .plan import SHARED_PIXELS, Plan, step_milliseconds, steps_for
 
 # Width, depth and taper of a network, in hundredths, where the options leave them open.
 WIDTH = 48
@@ -27,6 +27,10 @@ LEAST_SIDE = 32
 # Bits that a network takes for each bit of the estimate, and for each of its weights.
 BITS_PER_ESTIMATE = 1.5
 BITS_PER_WEIGHT = 5.2
+# Milliseconds per step on four cores apart from those for weights.
+STEP_COST = 0.3
+# Effort where only a shape is asked for: some 20 seconds on two cores.
+SHAPE_EFFORT = 4
 # A width that was asked for may be more than the image needs: lambda then falls, to this part of its value at least.
 LEAST_LAMBDA = 1 / 16
 _BISECTIONS = 24
@@ -57,7 +61,8 @@ def divided_plan(plan: Plan, source: SourceImage, options: EncodeOptions, given_
     width = options.width or WIDTH
     shape = replace(plan, width=width, depth=depth, taper=TAPER, overlap=OVERLAP)
     each = BITS_PER_WEIGHT * shape.weight_count(source.channels)
-    count = max(1, round(wanted / each))
+    # A width that was asked for is not to become a larger file than the image needs: round down.
+    count = max(1, round(wanted / each) if options.width is None else int(wanted / each))
     if options.width is None:
         shape = _of_weights(shape, wanted / count / BITS_PER_WEIGHT, source.channels)
     elif plan.budget_bytes is None and each > wanted:
@@ -70,8 +75,16 @@ def divided_plan(plan: Plan, source: SourceImage, options: EncodeOptions, given_
         splits=splits,
         weights=networks * weights,
         rd_lambda=lam,
-        steps=options.steps or steps_for(options, weights, source.pixels // networks, networks),
+        steps=options.steps
+        or steps_for(_patient(options), networks * step_milliseconds(weights, source.pixels // networks, STEP_COST)),
     )
+
+
+def _patient(options: EncodeOptions) -> EncodeOptions:
+    """The options with the effort that a person waits for, if they give a shape and nothing else."""
+    if options.width is None or options.effort is not None or options.time_limit is not None:
+        return options
+    return replace(options, effort=SHAPE_EFFORT)
 
 
 def bit_map(source: SourceImage, rd_lambda: float) -> BitMap:

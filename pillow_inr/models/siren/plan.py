@@ -139,7 +139,7 @@ def plan_for_weights(
         depth=depth,
         frequencies=frequencies,
         frequency_ratio=frequency_ratio,
-        steps=options.steps or steps_for(options, count, pixels),
+        steps=options.steps or steps_for(options, max(step_milliseconds(count, pixels), 1000 / STEPS_PER_SECOND_MAX)),
         rd_lambda=RD_LAMBDA / lambda_divisor(channels) / (weights / usual) ** RD_LAMBDA_POWER / excess,
         weights=count,
         budget_bytes=budget_bytes,
@@ -157,18 +157,27 @@ def learned_architecture(options: EncodeOptions) -> "Architecture | None":
     return architecture
 
 
-def steps_for(options: EncodeOptions, weights: int, pixels: int, networks: int = 1) -> int:
-    """Optimizer steps of each network that take the seconds of the effort in all; STEPS_MAX with a time limit alone.
+def steps_for(options: EncodeOptions, milliseconds: float) -> int:
+    """Optimizer steps that take the seconds of the effort; STEPS_MAX if only a time limit is given.
 
     Args:
-        weights: of each network.
-        pixels: of each network's region.
+        milliseconds: of a step of all networks on the cores of EFFORT_SECONDS.
     """
     if options.effort is None and options.time_limit is not None:
         return STEPS_MAX
     seconds = EFFORT_SECONDS[DEFAULT_EFFORT if options.effort is None else options.effort]
-    milliseconds = STEP_COST + WEIGHT_COST * weights / 1000 * min(1.0, pixels / FULL_BATCH)
-    return max(1, round(seconds / networks * min(1000 / milliseconds, STEPS_PER_SECOND_MAX)))
+    return max(1, round(1000 * seconds / milliseconds))
+
+
+def step_milliseconds(weights: int, pixels: int, constant: float = STEP_COST) -> float:
+    """What a step takes on the cores of EFFORT_SECONDS.
+
+    Args:
+        weights: of the network.
+        pixels: of its region.
+        constant: what it takes whatever the network.
+    """
+    return constant + WEIGHT_COST * weights / 1000 * min(1.0, pixels / FULL_BATCH)
 
 
 def _width_for(weights: float, linear: int, depth: int, widths: tuple[int, int]) -> int:
