@@ -59,7 +59,7 @@ def test_the_second_decoder_is_plain(module: Any) -> None:
 
 def _compare(data: bytes, decoded: plain_decoder.Decoded) -> None:
     header, payload, _ = container.unpack(data)
-    ours = weight_coding.decode_tensors(payload, header.model.architecture(header.channels).shapes, header.model.coding)
+    ours = container.siren_tensors(header, payload)
     for (step_index, symbols), tensor in zip(decoded.tensors, ours, strict=True):
         assert (step_index, symbols) == (tensor.step_index, tensor.symbols.ravel().tolist())
     pixels = pillow_inr.decode(data)
