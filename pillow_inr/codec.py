@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from .encoding import progress
 from .encoding.deadline import Deadline
 from .encoding.source_image import Encoded, SourceImage
 from .errors import FitError, warn_caller
@@ -43,7 +44,8 @@ def encode_source(source: SourceImage, options: EncodeOptions) -> Encoded:
     if not _has_room_for_transparency(source, budget_bytes(options, source.size)):
         source = source.without_chunk()
     encoder = reader.encoder(options.chosen_model)
-    file = encoder(EncodeJob(source, options, Deadline.after(options.time_limit)))
+    with progress.shown(options) as watched:
+        file = encoder(EncodeJob(source, watched, Deadline.after(options.time_limit)))
     if source.is_failed_fit(file, image_rd_lambda(options, source.channels, source.pixels)):
         file = _instead_of(file, source, options)
     if options.psnr is not None and file.psnr_db < options.psnr:

@@ -82,8 +82,9 @@ class EncodeOptions:
     """Initialization of a SIREN, or the path of its .npz file; it fixes width, depth and encoding."""
     device: str | None = None
     """TensorFlow device, such as "CPU:0" or "GPU:0"; by default the first GPU if there is one, else the CPU."""
-    progress: bool | ProgressCallback = False
-    """True for a progress bar, or a callable that gets step, steps, PSNR in dB, estimated bits per pixel."""
+    progress: bool | ProgressCallback | None = None
+    """A line on standard error about the fits: True from the start, False never, None after three seconds if it is a
+    terminal or this is a notebook. Or a callable that gets step, steps, PSNR in dB, estimated bits per pixel."""
 
     def __post_init__(self) -> None:
         _optional(self, "width", 1, WIDTH_MAX)
@@ -114,8 +115,8 @@ class EncodeOptions:
             raise ValueError(f"init must be an Initialization or the path of one, got {self.init!r}")
         if not (self.device is None or (isinstance(self.device, str) and self.device)):
             raise ValueError(f"device must be the name of a TensorFlow device such as 'GPU:0', got {self.device!r}")
-        if not (isinstance(self.progress, bool) or callable(self.progress)):
-            raise ValueError(f"progress must be True, False or a callable, got {self.progress!r}")
+        if not (self.progress is None or isinstance(self.progress, bool) or callable(self.progress)):
+            raise ValueError(f"progress must be None, True, False or a callable, got {self.progress!r}")
 
     def _given(self, names: Iterable[str]) -> list[str]:
         """The options among these that are given."""

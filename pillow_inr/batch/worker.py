@@ -116,7 +116,8 @@ def _done(task: Task) -> Record:
         warnings.simplefilter("always", UserWarning)
         source = api.source_image(content.pixels, kept, has_alpha=content.has_alpha)
         started = time.perf_counter()
-        encoded = api.encode_source(source, EncodeOptions(**task.options))
+        # What is shown is the batch, by whoever started it.
+        encoded = api.encode_source(source, EncodeOptions(progress=False, **task.options))
     seconds = time.perf_counter() - started
     figures = _figures(source, encoded)
     if remote.is_url(task.output):

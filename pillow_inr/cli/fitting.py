@@ -16,14 +16,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from .. import api
-from ..encoding import progress
 from ..format.ranges import DEPTH_MAX, WIDTH_MAX
 from ..models.registry import model_names
 from ..models.siren import reference_store
 from ..models.siren.plan import DEFAULT_DEPTH
 from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORT_MAX, ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
-from . import running
+from . import bars, running
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,11 +133,11 @@ def fit(
         metadata: as for `api.source_image`: None leaves out what the image has.
         has_alpha: as for `api.source_image`.
     """
-    bars = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
+    shown = Console(stderr=True, quiet=console.quiet or not console.is_terminal)
     title = running.spelled(title)
     short = title if len(title) <= TITLE_LENGTH else f"{title[: TITLE_LENGTH - 1]}…"
     with (
-        progress.bar(short, bars, transient=True) as report,
+        bars.bar(short, shown) as report,
         capture_native_stderr(),
         warnings.catch_warnings(record=True) as notes,
     ):

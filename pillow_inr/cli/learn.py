@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from ..encoding import progress
 from ..errors import BackendError
 from ..imaging.orientation import upright
 from ..inputs import finding, sources
@@ -20,7 +19,7 @@ from ..inputs.sources import FILE_ERRORS
 from ..models.siren.plan import DEFAULT_DEPTH, make_plan
 from ..options import ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
-from . import files, fitting, running
+from . import bars, files, fitting, running
 from .files import Outputs
 from .running import Run
 
@@ -83,8 +82,8 @@ def learn(
         # The image of median size decides what the options leave open.
         size = sorted(sizes.values(), key=math.prod)[len(sizes) // 2]
         plan = make_plan(options, size, channels=3)
-        bars = Console(stderr=True, quiet=quiet or not console.is_terminal)
-        with progress.bar("learning", bars, transient=True, unit="rounds") as report, capture_native_stderr():
+        shown = Console(stderr=True, quiet=quiet or not console.is_terminal)
+        with bars.bar("learning", shown, unit="rounds") as report, capture_native_stderr():
             initialization = fitting.in_background(
                 lambda: _learning().learn(
                     _endless(images, list(sizes), seed),

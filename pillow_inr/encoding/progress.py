@@ -1,59 +1,79 @@
-"""How a fit reports its progress: to a callback, or as a progress bar on standard error."""
+"""Whom an encode tells how far it is: a callback, or whoever sits before a terminal or a notebook (`progress_line`)."""
 
+import multiprocessing
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from ..options import EncodeOptions
+from .progress_line import Line
 
 Report = Callable[[int, int, float, float], object]
 """Called with step, number of steps, PSNR in dB and estimated bits per pixel."""
 
-
-def reporting(progress: bool | Report) -> AbstractContextManager[Report | None]:
-    """The callback for the option `progress`: None, the given one, or that of a bar shown while the context lasts."""
-    if progress is True:
-        return bar("fitting")
-    return nullcontext(progress or None)
+# Held while a line is shown: two in one place would overwrite each other.
+_showing = threading.Lock()
 
 
 @contextmanager
-def bar(
-    title: str, console: "Console | None" = None, transient: bool = False, unit: str = "steps"
-) -> Iterator[Callable[..., None]]:
-    """Show a bar while the context lasts.
-
-    Args:
-        title: text before the bar.
-        console: where to show it; by default standard error.
-        transient: whether the bar disappears at the end.
-        unit: what is counted, in the plural.
+def shown(options: EncodeOptions) -> Iterator[EncodeOptions]:
+    """Show a line while the context lasts, if the option `progress` and the place of standard error are for it.
 
     Yields:
-        The function to call with step, number of steps, PSNR in dB and, where known, bits per pixel.
+        The options for the encoders: `progress` is a callback, the line's or the caller's, or else False.
     """
-    # Imported here because rich takes longer to import than opening a file may take.
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    line = _line(options.progress)
+    if line is None or not _showing.acquire(blocking=False):
+        yield replace(options, progress=options.progress if callable(options.progress) else False)
+        return
+    try:
+        with line:
+            yield replace(options, progress=line)
+    finally:
+        _showing.release()
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[state]}", markup=False),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[left]}"),
-    )
-    # Asked once: while TensorFlow starts, standard error is a pipe (`runtime/quiet.py`).
-    console = console or Console(stderr=True, force_terminal=Console(stderr=True).is_terminal)
-    with Progress(*columns, console=console, transient=transient) as progress:
-        task = progress.add_task(title, total=None, state="preparing", left="")
 
-        def report(step: int, steps: int, psnr_db: float, bits_per_pixel: float | None = None) -> None:
-            state = f"{step}/{steps} {unit}  {psnr_db:.2f} dB"
-            if bits_per_pixel is not None:
-                state += f"  {bits_per_pixel:.3f} bpp"
-            progress.update(task, completed=step, total=steps, state=state, left="left")
+def begun(progress: bool | Report | None) -> Report | None:
+    """The callback for a fit that begins now; None if there is none."""
+    if isinstance(progress, Line):
+        progress.begin_fit()
+    return progress if callable(progress) else None
 
-        yield report
+
+def _line(progress: bool | Report | None) -> Line | None:
+    """The line to show, if any."""
+    stream = sys.stderr
+    if stream is None or callable(progress) or progress is False:
+        return None
+    # Asked now: while TensorFlow starts, standard error is a pipe (`runtime/quiet.py`).
+    redraws = _is_terminal(stream) or _is_in_notebook()
+    if progress is None and (not redraws or _is_one_of_many()):
+        return None
+    return Line(stream, asked=progress is True, redraws=redraws)
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    # The window of IDLE says that it is one, but does not go back at a carriage return.
+    if "idlelib" in sys.modules:
+        return False
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError, OSError):  # a stream of the host's own, or a closed one
+        return False
+
+
+def _is_in_notebook() -> bool:
+    """Whether this is the kernel of a Jupyter notebook, or of one of its kin."""
+    # Not imported: a program without IPython stays without it.
+    get_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    if get_shell is None:
+        return False
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(get_shell()).__mro__)
+
+
+def _is_one_of_many() -> bool:
+    """Whether this process works for another one, whose terminal it shares with others of its kind."""
+    return multiprocessing.parent_process() is not None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...encoding.deadline import Deadline
-from ...encoding.progress import Report, reporting
+from ...encoding.progress import Report, begun
 from ...encoding.search import PROBE_SHARE, Goal, search
 from ...encoding.source_image import Encoded, SourceImage
 from ...format import file as file_format
@@ -191,28 +191,28 @@ def _fit_tiles(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, d
     boxes = _tile_boxes(source, plan)
     streams: list[bytes] = []
     left_pixels = source.pixels
-    with reporting(options.progress) as report:
-        for left, top, right, bottom in boxes:
-            pixels = (right - left) * (bottom - top)
-            fitted = fit(
-                source.samples[top:bottom, left:right],
-                scale=source.scale,
-                hidden=None if source.transparent is None else source.transparent[top:bottom, left:right],
-                preset=header.preset,
-                base_index=header.base_index,
-                rd_lambda=plan.rd_lambda,
-                steps=plan.steps,
-                seed=options.seed,
-                deadline=deadline.part(pixels / left_pixels).at,
-                device=options.device,
-                report=report and partial(_report_of_all, report, len(streams), len(boxes)),
+    report = begun(options.progress)
+    for left, top, right, bottom in boxes:
+        pixels = (right - left) * (bottom - top)
+        fitted = fit(
+            source.samples[top:bottom, left:right],
+            scale=source.scale,
+            hidden=None if source.transparent is None else source.transparent[top:bottom, left:right],
+            preset=header.preset,
+            base_index=header.base_index,
+            rd_lambda=plan.rd_lambda,
+            steps=plan.steps,
+            seed=options.seed,
+            deadline=deadline.part(pixels / left_pixels).at,
+            device=options.device,
+            report=report and partial(_report_of_all, report, len(streams), len(boxes)),
+        )
+        left_pixels -= pixels
+        streams.append(
+            latent_coding.encode(
+                header.preset, header.base_index, source.channels, fitted.weight_residuals, fitted.grids
             )
-            left_pixels -= pixels
-            streams.append(
-                latent_coding.encode(
-                    header.preset, header.base_index, source.channels, fitted.weight_residuals, fitted.grids
-                )
-            )
+        )
     return pack_streams(header, streams)
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from ...encoding.deadline import Deadline
-from ...encoding.progress import reporting
+from ...encoding.progress import begun
 from ...encoding.source_image import Encoded, SourceImage
 from ...entropy import quantization
 from ...errors import LimitError
@@ -24,12 +25,17 @@ from .networks import NetworksJob, fit_networks
 from .packing import Packing
 from .plan import QUALITY_WIDTHS, Plan, make_plan, plan_for_weights, usual_weights
 
-# The search for a PSNR: fits at most, dB above the goal that are near enough, dB that twice the weights bring on
-# photographs, and doublings by which one fit may lead away from the next at most.
+# The search for a PSNR: fits at most, dB above the goal that are near enough, dB that twice the weights of a single
+# network and half the lambda of a mosaic bring on photographs, and doublings by which one fit may lead away from the
+# next at most.
 PSNR_FITS = 4
 PSNR_TOLERANCE = 0.25
 DB_PER_DOUBLING = 2.3
+DB_PER_HALF_LAMBDA = 1.5
 PSNR_DOUBLINGS_MAX = 3.0
+# Where the search for a mosaic begins, lambda relative to the mean squared error that is asked for, and its bounds.
+LAMBDA_PER_MSE = 1.6
+LAMBDA_RANGE = (1e-6, 0.5)
 # Quantization step of a single colour, normalized samples: 64 steps between two levels of 8 bits.
 FLAT_STEP = 2.0**-14
 
@@ -66,48 +72,102 @@ class _Trial(NamedTuple):
 
     file: Encoded
     weights: float
-    """Number of the network's weights."""
+    """Number of weights."""
+    effort_log2: float = 0.0
+    """Where the search for a PSNR tried it: the logarithm of the weights, or of 1 / lambda."""
 
 
 def _search(job: EncodeJob, goal: float) -> Encoded:
     """The smallest of a few files whose PSNR reaches the goal; else the best."""
     source, options, deadline = job
+    ladder = _Slopes(source, options, goal) if mosaic.suits(source, options) else _Widths(source, options)
     below: _Trial | None = None
     above: _Trial | None = None
-    weights = usual_weights(source.pixels, source.channels)
-    widths: set[int] = set()
+    position = ladder.first
+    slope = ladder.db_per_doubling
+    last: _Trial | None = None
     for left in range(PSNR_FITS, 0, -1):
-        plan = plan_for_weights(options, source.size, source.channels, weights)
-        # Widths are few: one that missed the goal by little comes up again. Take the next one then.
-        most = above.weights if above else math.inf
-        while plan.width in widths and plan.weights < most and plan.width < QUALITY_WIDTHS[1]:
-            weights *= 1.1
-            plan = plan_for_weights(options, source.size, source.channels, weights)
-        if plan.width in widths:
+        plan = ladder.plan(position, above.effort_log2 if above else math.inf)
+        if plan is None:
             break
-        widths.add(plan.width)
-        trial = encode_plan(source, plan, options, deadline.part(1 / left))
+        position, trial = plan[0], encode_plan(source, plan[1], options, deadline.part(1 / left))
+        trial = trial._replace(effort_log2=position)
+        slope = _measured_slope(last, trial, ladder.db_per_doubling)
+        last = trial
         if trial.file.psnr_db < goal:
             below = trial if below is None or trial.file.psnr_db > below.file.psnr_db else below
         else:
             above = trial if above is None or len(trial.file.data) < len(above.file.data) else above
             if trial.file.psnr_db < goal + PSNR_TOLERANCE:
                 break
-        weights = _next_weights(below, above, goal + PSNR_TOLERANCE / 2)
+        position = _next_position(below, above, goal + PSNR_TOLERANCE / 2, slope)
     best = above or below
     assert best is not None
     return best.file
 
 
-def _next_weights(below: _Trial | None, above: _Trial | None, goal: float) -> float:
-    """Weights at which the PSNR should meet the goal: on the line in log(weights) through the trials beside it."""
+class _Widths:
+    """Plans of single networks by the logarithm of their weights."""
+
+    db_per_doubling = DB_PER_DOUBLING
+
+    def __init__(self, source: SourceImage, options: EncodeOptions) -> None:
+        self.source = source
+        self.options = options
+        self.first = math.log2(usual_weights(source.pixels, source.channels))
+        self.tried: set[int] = set()
+
+    def plan(self, position: float, most: float) -> tuple[float, Plan] | None:
+        """A plan of another width than those before, and its position; None if there is none below `most`."""
+        source, weights = self.source, 2.0**position
+        plan = plan_for_weights(self.options, source.size, source.channels, weights)
+        # Widths are few: one that missed the goal by little comes up again. Take the next one then.
+        while plan.width in self.tried and math.log2(plan.weights) < most and plan.width < QUALITY_WIDTHS[1]:
+            weights *= 1.1
+            plan = plan_for_weights(self.options, source.size, source.channels, weights)
+        if plan.width in self.tried:
+            return None
+        self.tried.add(plan.width)
+        return math.log2(plan.weights), plan
+
+
+class _Slopes:
+    """Plans of mosaics by the logarithm of 1 / lambda."""
+
+    db_per_doubling = DB_PER_HALF_LAMBDA
+
+    def __init__(self, source: SourceImage, options: EncodeOptions, goal: float) -> None:
+        self.source = source
+        self.options = options
+        self.single = make_plan(replace(options, psnr=None), source.size, source.channels)
+        self.first = -math.log2(LAMBDA_PER_MSE) + goal / 10 * math.log2(10)
+
+    def plan(self, position: float, most: float) -> tuple[float, Plan]:
+        """The plan for a lambda."""
+        del most
+        low, high = LAMBDA_RANGE
+        bounded = min(max(2.0**-position, low), high)
+        return -math.log2(bounded), mosaic.divided_plan(self.single, self.source, self.options, bounded)
+
+
+def _measured_slope(last: _Trial | None, trial: _Trial, usual: float) -> float:
+    """dB per unit between two trials, within a factor of 2 of what is usual."""
+    if last is None or last.effort_log2 == trial.effort_log2:
+        return usual
+    measured = (trial.file.psnr_db - last.file.psnr_db) / (trial.effort_log2 - last.effort_log2)
+    return min(max(measured, usual / 2), usual * 2)
+
+
+def _next_position(below: _Trial | None, above: _Trial | None, goal: float, db_per_doubling: float) -> float:
+    """Where the PSNR should meet the goal: on the line through the trials beside it."""
     if below is not None and above is not None:
         share = (goal - below.file.psnr_db) / (above.file.psnr_db - below.file.psnr_db)
-        return float(below.weights * (above.weights / below.weights) ** min(max(share, 0.1), 0.9))
+        share = min(max(share, 0.1), 0.9)
+        return below.effort_log2 + share * (above.effort_log2 - below.effort_log2)
     trial = below or above
     assert trial is not None
-    doublings = (goal - trial.file.psnr_db) / DB_PER_DOUBLING
-    return float(trial.weights * 2 ** min(max(doublings, -PSNR_DOUBLINGS_MAX), PSNR_DOUBLINGS_MAX))
+    doublings = (goal - trial.file.psnr_db) / db_per_doubling
+    return trial.effort_log2 + min(max(doublings, -PSNR_DOUBLINGS_MAX), PSNR_DOUBLINGS_MAX)
 
 
 def encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> _Trial:
@@ -120,8 +180,8 @@ def encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadlin
     frame_bytes = source.frame_bytes(header, every, plan.budget_bytes or PART_BYTES_MAX)
     packing = Packing(plan.splits if plan.is_mosaic else None, init)
     room = _payload_room(source, architecture, plan, frame_bytes, packing)
-    with reporting(options.progress) as report:
-        networks = fit_networks(NetworksJob(source, plan, options, deadline, packing, frame_bytes, room, report))
+    report = begun(options.progress)
+    networks = fit_networks(NetworksJob(source, plan, options, deadline, packing, frame_bytes, room, report))
     payload = packing.coded(networks) if room is None else packing.coded_within(networks, room)
     return _Trial(source.pack(header, payload, _chunks(init, networks[0].differences), FORMAT.open), plan.weights)
 

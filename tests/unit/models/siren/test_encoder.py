@@ -15,11 +15,12 @@ from pillow_inr.encoding.source_image import Encoded, SourceImage
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.siren import encoder as siren_encoder
+from pillow_inr.models.siren import mosaic, networks, reference_store, simple, weight_coding
 from pillow_inr.models.siren import plan as siren_plan
-from pillow_inr.models.siren import reference_store, simple, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.fitted import Fitted
 from pillow_inr.models.siren.initialization import Initialization
+from pillow_inr.models.siren.packing import Packing
 from pillow_inr.models.siren.plan import Plan, plan_for_weights, usual_weights
 from pillow_inr.options import EncodeOptions
 from tests.support import container
@@ -50,7 +51,7 @@ class FakeFit:
 
 
 def _least_bytes(image: np.ndarray, monkeypatch: pytest.MonkeyPatch, **options: Any) -> int:
-    monkeypatch.setattr(siren_encoder, "_load_fit", lambda: FakeFit(0).fit)
+    monkeypatch.setattr(networks, "_load_fit", lambda: FakeFit(0).fit)
     with pytest.raises(ValueError, match=r"at least \d+ bytes, got a target of 1$") as error:
         codec.encode(image, EncodeOptions(model="siren", target_bytes=1, **options))
     return int(str(error.value).split("at least ")[1].split()[0])
@@ -65,9 +66,7 @@ def test_a_budget_is_kept_whatever_the_fit_returns(
     least = _least_bytes(image, monkeypatch, **options)
     rng = np.random.default_rng(channels)
     for seed, budget in enumerate([least, least + 1, *(least + rng.geometric(0.005, 5)).tolist()]):
-        monkeypatch.setattr(
-            siren_encoder, "_load_fit", lambda seed=seed: FakeFit(seed, spread=10.0 ** (seed % 3 - 1)).fit
-        )
+        monkeypatch.setattr(networks, "_load_fit", lambda seed=seed: FakeFit(seed, spread=10.0 ** (seed % 3 - 1)).fit)
         data = codec.encode(image, EncodeOptions(model="siren", target_bytes=budget, **options))
         assert len(data) <= budget
         assert pillow_inr.decode(data).shape == image.shape
@@ -77,7 +76,7 @@ def test_the_least_size_is_exact_and_named(monkeypatch: pytest.MonkeyPatch) -> N
     image = gradient(200, 130)
     least = _least_bytes(image, monkeypatch)
     assert 30 < least < 100
-    monkeypatch.setattr(siren_encoder, "_load_fit", lambda: FakeFit(0, spread=0.0).fit)
+    monkeypatch.setattr(networks, "_load_fit", lambda: FakeFit(0, spread=0.0).fit)
     assert len(codec.encode(image, EncodeOptions(model="siren", target_bytes=least))) <= least
     with pytest.raises(ValueError, match=f"at least {least} bytes, got a target of {least - 1}"):
         codec.encode(image, EncodeOptions(model="siren", target_bytes=least - 1))
@@ -93,7 +92,7 @@ def test_a_budget_holds_the_chunk_of_an_initialization_too(monkeypatch: pytest.M
     image = gradient(40, 30)
     least = _least_bytes(image, monkeypatch, init=init)
     for seed in range(8):
-        monkeypatch.setattr(siren_encoder, "_load_fit", lambda seed=seed: FakeFit(seed, differences=True).fit)
+        monkeypatch.setattr(networks, "_load_fit", lambda seed=seed: FakeFit(seed, differences=True).fit)
         data = codec.encode(image, EncodeOptions(init=init, target_bytes=least + 20 * seed))
         assert len(data) <= least + 20 * seed
         assert pillow_inr.decode(data).shape == image.shape
@@ -102,11 +101,11 @@ def test_a_budget_holds_the_chunk_of_an_initialization_too(monkeypatch: pytest.M
 def test_what_fits_is_coded_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, frequency_ratio=140)
     fitted = FakeFit(3).fit(gradient(4, 4), architecture)
-    usual = siren_encoder._coded(fitted)
-    assert siren_encoder._coded_within(fitted, None, len(usual)) == usual
-    assert siren_encoder._coded_within(fitted, None, 10**9) == usual
+    usual = Packing().coded([fitted])
+    assert Packing().coded_within([fitted], len(usual)) == usual
+    assert Packing().coded_within([fitted], 10**9) == usual
     # A little less room: weights are rounded towards zero, the steps stay.
-    shorter = siren_encoder._coded_within(fitted, None, len(usual) - 4)
+    shorter = Packing().coded_within([fitted], len(usual) - 4)
     assert 0.95 * len(usual) < len(shorter) < len(usual)
     before, after = (
         list(weight_coding.decode_tensors(payload, architecture.shapes, container.CODING_GENERALIZED_NORMAL))
@@ -116,15 +115,15 @@ def test_what_fits_is_coded_as_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     # Much less: coarser steps, as fine as the room allows.
     for share in (0.7, 0.4, 0.2):
         limit = int(share * len(usual))
-        assert 0.6 * limit < len(siren_encoder._coded_within(fitted, None, limit)) <= limit
+        assert 0.6 * limit < len(Packing().coded_within([fitted], limit)) <= limit
 
 
 def test_rounding_and_coarser_steps_shorten() -> None:
     architecture = Architecture(width=12, depth=3, channels=3, frequencies=8, frequency_ratio=140)
     fitted = FakeFit(4).fit(gradient(4, 4), architecture)
-    rounded = [len(siren_encoder._coded(fitted, rounding=rounding)) for rounding in (0.5, 0.6, 0.7, 0.8, 1.0)]
+    rounded = [len(Packing().coded([fitted], rounding=rounding)) for rounding in (0.5, 0.6, 0.7, 0.8, 1.0)]
     assert rounded == sorted(rounded, reverse=True)
-    coarser = [len(siren_encoder._coded(fitted, coarser=coarser)) for coarser in (0, 4, 8, 16, 32, 64, 255)]
+    coarser = [len(Packing().coded([fitted], coarser=coarser)) for coarser in (0, 4, 8, 16, 32, 64, 255)]
     assert coarser == sorted(coarser, reverse=True)
     assert coarser[-1] < 40
 
@@ -150,6 +149,7 @@ class FakeSearch:
         self.weights: list[int] = []
         self.deadlines: list[float | None] = []
         monkeypatch.setattr(siren_encoder, "encode_plan", self.encode_plan)
+        monkeypatch.setattr(mosaic, "suits", lambda source, options: False)
 
     def psnr(self, weights: int) -> float:
         return min(self.at_1000 + self.per_doubling * math.log2(weights / 1000), self.limit)
@@ -214,9 +214,29 @@ def test_a_psnr_below_what_the_smallest_network_has_ends_the_search(monkeypatch:
     assert len(search.weights) == len(set(search.weights))
 
 
+@pytest.mark.parametrize("goal", [24.0, 31.0, 36.0])
+@pytest.mark.parametrize("per_halving", [1.0, 1.5, 2.2])
+def test_a_mosaic_is_searched_for_by_lambda(goal: float, per_halving: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: dict[float, float] = {}
+
+    def encode_plan(picture: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> Any:
+        tried[plan.rd_lambda] = 30 - per_halving * math.log2(plan.rd_lambda / 1e-3)
+        return siren_encoder._Trial(
+            Encoded(bytes(round(1 / plan.rd_lambda)), tried[plan.rd_lambda], None), plan.weights
+        )
+
+    monkeypatch.setattr(siren_encoder, "encode_plan", encode_plan)
+    image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    data = codec.encode(image, EncodeOptions(model="siren", psnr=goal))
+    assert len(tried) <= siren_encoder.PSNR_FITS
+    best = max(rd_lambda for rd_lambda, reached in tried.items() if reached >= goal)
+    assert len(data) == round(1 / best)
+    assert tried[best] < goal + 1.0
+
+
 def test_a_time_limit_becomes_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakeFit(0)
-    monkeypatch.setattr(siren_encoder, "_load_fit", lambda: fake.fit)
+    monkeypatch.setattr(networks, "_load_fit", lambda: fake.fit)
     start = time.perf_counter()
     codec.encode(gradient(20, 10), EncodeOptions(model="siren", time_limit=50))
     # Less what measuring the PSNR will take, which is next to nothing here.
