@@ -132,9 +132,9 @@ class _Painter:
             across = blend_weights(part.edges(0), self.grid.across.centres(left, right))
             down = blend_weights(part.edges(1), self.grid.down.centres(top, bottom))
             if across is not None:
-                values *= across[:, None]
+                values *= across.astype(np.float32)[:, None]
             if down is not None:
-                values *= down[:, None, None]
+                values *= down.astype(np.float32)[:, None, None]
             total[top - first[1] : bottom - first[1], left - first[0] : right - first[0]] += values
         return total
 

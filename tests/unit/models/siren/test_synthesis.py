@@ -1,5 +1,6 @@
 import math
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -48,6 +49,25 @@ def test_shapes_and_count_by_hand() -> None:
     # Kodak's usual network: 66 features, 4 layers of 48, 3 colours.
     kodak = Architecture(width=48, depth=4, channels=3, frequencies=16, frequency_ratio=140)
     assert kodak.weight_count == 66 * 48 + 3 * 48 * 48 + 48 * 3 + 4 * 48 + 3 == 10419
+
+
+def test_widths_taper() -> None:
+    def widths(width: int, depth: int, taper: int) -> tuple[int, ...]:
+        made = Architecture(width=width, depth=depth, channels=3, frequencies=1, frequency_ratio=100, taper=taper)
+        assert [shape[0] for shape in made.shapes[1:-1:2]] == list(made.widths)
+        return made.widths
+
+    assert widths(48, 5, 75) == (48, 36, 27, 20, 15)  # 20.25, 15.1875: each from the first, not from the one before
+    assert widths(48, 3, 100) == (48, 48, 48)
+    assert widths(2, 3, 75) == (2, 2, 1)  # halves up: 1.5; 1.125
+    assert widths(1024, 15, 1) == (1024, 10, *[1] * 13)
+    assert widths(1, 4, 1) == (1, 1, 1, 1)
+    # 5 * 0.5 = 2.5 exactly: a sum of floats must not decide.
+    assert widths(5, 2, 50) == (5, 3)
+    for taper in range(1, 101):
+        exact = [Fraction(1000) * Fraction(taper, 100) ** layer for layer in range(15)]
+        assert widths(1000, 15, taper) == tuple(max(1, math.floor(one + Fraction(1, 2))) for one in exact)
+        assert list(widths(1000, 15, taper)) == sorted(widths(1000, 15, taper), reverse=True)
 
 
 @pytest.mark.parametrize("architecture", [PLAIN, ENCODED])
