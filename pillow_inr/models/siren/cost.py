@@ -2,7 +2,7 @@
 
 import math
 
-from ...cost import Cost, fixed_bytes, result_bytes
+from ...cost import THREAD_BYTES, Cost, fixed_bytes, result_bytes
 from .architecture import Architecture
 
 Size = tuple[int, int]
@@ -32,6 +32,9 @@ _MEETINGS = 8
 _WEIGHT_BYTES = 24
 _TENSOR_BYTES = 1024
 _NETWORK_BYTES = 2048
+# Bytes of a thread for each unit of the widest layer: two buffers for a block of 4096 points, and the terms of its
+# columns.
+_UNIT_BYTES = 3 * 4096 * 4
 
 
 def evaluation_cost(
@@ -54,9 +57,20 @@ def evaluation_cost(
     work = work_per_point * math.prod(points) + SYMBOL_WORK * weights
     memory = _WEIGHT_BYTES * weights
     if networks > 1:
-        tensors, blocks = networks * len(a.shapes), math.prod(points) // _BLOCK_POINTS + _BLOCKS
+        tensors, blocks = networks * len(a.shapes), blocks_max(points)
         evaluations = math.prod(points) * (OVERLAPPING_MAX if overlap else 1)
         work = work_per_point * evaluations + (SYMBOL_WORK * weights + _LOOK_WORK * blocks) * networks
-        work += _TENSOR_WORK * tensors + _MEETING_WORK * min(_MEETINGS * (blocks + networks), evaluations)
+        work += _TENSOR_WORK * tensors + _MEETING_WORK * min(meetings_max(points, networks), evaluations)
         memory = _WEIGHT_BYTES * weights * networks + _TENSOR_BYTES * tensors + _NETWORK_BYTES * networks
-    return Cost(work, fixed_bytes(payload_bytes, a.channels) + memory + result_bytes(size, a.channels, dtype))
+    fixed = fixed_bytes(payload_bytes, a.channels, max(THREAD_BYTES, _UNIT_BYTES * a.width))
+    return Cost(work, fixed + memory + result_bytes(size, a.channels, dtype))
+
+
+def blocks_max(points: Size) -> int:
+    """Most blocks in which a mosaic is evaluated at so many points across and down."""
+    return math.prod(points) // _BLOCK_POINTS + _BLOCKS
+
+
+def meetings_max(points: Size, networks: int) -> int:
+    """Most pairs of a part and a block that it meets."""
+    return _MEETINGS * (blocks_max(points) + networks)
