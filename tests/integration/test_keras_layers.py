@@ -14,7 +14,7 @@ from pillow_inr.imaging.samples import Scale  # noqa: E402
 from pillow_inr.models.siren import keras_layers  # noqa: E402
 from pillow_inr.models.siren import synthesis as siren_synthesis  # noqa: E402
 from pillow_inr.models.siren.architecture import Architecture  # noqa: E402
-from tests.support.checks import of_whole_image  # noqa: E402
+from tests.support.networks import whole  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -50,7 +50,7 @@ def test_synthesis_agrees_with_keras_before_rounding(architecture: Architecture,
     model.set_weights(weights)
     grid = siren_synthesis.Grid(*(Axis.of_pixels(length, max(size)) for length in size))
     ours = siren_synthesis.synthesize(
-        architecture, [of_whole_image(weights, size)], grid, Scale("float32", architecture.channels, ((0.0, 1.0),))
+        architecture, whole(weights, size), grid, Scale("float32", architecture.channels, ((0.0, 1.0),))
     )
     theirs = np.asarray(model(_positions(*size))).reshape(ours.shape)
     assert 0.2 < theirs.min() < theirs.max() < 0.8

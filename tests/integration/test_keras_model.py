@@ -18,6 +18,7 @@ from pillow_inr.imaging.samples import Scale  # noqa: E402
 from pillow_inr.models.siren import keras_model  # noqa: E402
 from pillow_inr.models.siren.architecture import Architecture  # noqa: E402
 from tests.support.checks import VECTORS  # noqa: E402
+from tests.support.networks import whole  # noqa: E402
 
 pytestmark = pytest.mark.keras
 
@@ -34,7 +35,7 @@ def _weights(architecture: Architecture) -> list[np.ndarray]:
 
 
 def _model(architecture: Architecture, **limits: list[float]) -> keras_model.ImageModel:
-    return keras_model.image_model(architecture, _weights(architecture), SIZE, **limits)
+    return keras_model.image_model(architecture, whole(_weights(architecture), SIZE), SIZE, **limits)
 
 
 def _exact(architecture: Architecture, positions: tf.Tensor) -> tf.Tensor:
@@ -72,6 +73,12 @@ def test_values_are_those_of_the_decoder(path: Path, monkeypatch: pytest.MonkeyP
         rounding = 0 if expected.dtype == np.float32 else 0.5
         span = np.broadcast_to(scale.span, expected.reshape(*expected.shape[:2], -1).shape).reshape(expected.shape)
         assert (np.abs(limited - expected) <= rounding + 1e-4 * span).all()
+
+
+def test_one_network_is_a_model_of_its_layers() -> None:
+    layers = {layer.name: type(layer).__name__ for layer in _model(FOURIER, **RANGE).layers}
+    sines = dict.fromkeys(("sine_0", "sine_1", "sine_2"), "SineDense")
+    assert layers == {"encoding": "CoordinateEncoding", **sines, "output": "Dense", "range": "DataRange"}
 
 
 def test_values_are_in_the_units_of_the_data() -> None:
@@ -152,7 +159,7 @@ def test_one_unit_by_hand() -> None:
     architecture = Architecture(width=1, depth=1, channels=1, frequencies=0, frequency_ratio=100)
     weights = [[[0.02], [0.01]], [0.03], [[0.5]], [0.25]]
     arrays = [np.array(weight, np.float32) for weight in weights]
-    model = keras_model.image_model(architecture, arrays, (4, 2), low=[5.0], high=[9.0])
+    model = keras_model.image_model(architecture, whole(arrays, (4, 2)), (4, 2), low=[5.0], high=[9.0])
     x, y = 0.5, -0.25
     angle = 0.6 * x + 0.3 * y + 0.9
     assert np.asarray(model(np.array([[x, y]]))) == pytest.approx(6 + 2 * math.sin(angle))
@@ -221,7 +228,7 @@ def test_a_pixel_is_not_lost_to_float32_positions() -> None:
     kernel = np.zeros((2 * architecture.axis_features, 1), np.float32)
     kernel[architecture.frequencies] = 1 / 30
     arrays = [kernel, np.zeros(1, np.float32), np.ones((1, 1), np.float32), np.zeros(1, np.float32)]
-    model = keras_model.image_model(architecture, arrays, (8000, 1))
+    model = keras_model.image_model(architecture, whole(arrays, (8000, 1)), (8000, 1))
     positions = model.positions()
     expected = np.sin(np.sin(highest * positions[:, :1]))
     assert np.abs(np.asarray(model(positions)) - expected).max() < 1e-5

@@ -37,8 +37,10 @@ ROOMS = {room: level for level, layer in enumerate(LAYERS) for room in layer}
 TENSORFLOW = (
     "models.siren.training.",
     "models.pyramid.training.",
+    "models.siren.keras_jets",
     "models.siren.keras_layers",
     "models.siren.keras_model",
+    "models.siren.keras_mosaic",
     "runtime.tensorflow",
     "runtime.program",
     "imaging.ms_ssim",

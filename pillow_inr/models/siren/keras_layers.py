@@ -1,7 +1,7 @@
 """The SIREN as Keras layers on TensorFlow, its initializer, and the model of an architecture.
 
-Importing this module imports TensorFlow, so only `training` and `keras_model` do. The layers compute the same function
-as `synthesis`, which decodes without TensorFlow; a test compares the two.
+Importing this module imports TensorFlow, so only `training` and the other Keras modules do. The layers compute the same
+function as `synthesis`, which decodes without TensorFlow; a test compares the two.
 """
 
 import math
@@ -205,7 +205,7 @@ def _spread(seed: int | None, count: int) -> list[int] | list[None]:
     return [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
 
 
-def build_layers(architecture: Architecture, seed: int | None = None) -> list[Any]:
+def build_layers(architecture: Architecture, seed: int | None = None, prefix: str = "") -> list[Any]:
     """The layers of the model from positions to normalized samples, beginning with the input.
 
     Together they map positions (n, 2), float64, x before y, scaled as in `coordinates.Axis`, to normalized samples
@@ -213,16 +213,17 @@ def build_layers(architecture: Architecture, seed: int | None = None) -> list[An
 
     Args:
         seed: makes the initial weights repeatable without touching Keras's global seed.
+        prefix: of the layers' names.
     """
     seeds = _spread(seed, architecture.depth + 1)
     layers: list[Any] = [
         keras.Input((2,), dtype="float64"),
-        CoordinateEncoding(architecture.frequencies, architecture.frequency_ratio, name="encoding"),
+        CoordinateEncoding(architecture.frequencies, architecture.frequency_ratio, name=f"{prefix}encoding"),
     ]
     for index, width in enumerate(architecture.widths):
-        layers.append(SineDense(width, first=index == 0, seed=seeds[index], dtype="float32", name=f"sine_{index}"))
+        name = f"{prefix}sine_{index}"
+        layers.append(SineDense(width, first=index == 0, seed=seeds[index], dtype="float32", name=name))
     initializer = SirenInitializer(seed=seeds[-1])
-    layers.append(
-        keras.layers.Dense(architecture.channels, kernel_initializer=initializer, dtype="float32", name="output")
-    )
+    name = f"{prefix}output"
+    layers.append(keras.layers.Dense(architecture.channels, kernel_initializer=initializer, dtype="float32", name=name))
     return layers

@@ -4,7 +4,6 @@ Importing this module imports TensorFlow, so `api.to_keras` does so only when it
 """
 
 from collections.abc import Iterator, Sequence
-from functools import singledispatch
 from typing import Any
 
 import keras
@@ -15,7 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from ...imaging.coordinates import Axis
 from ...runtime.tensorflow import check_backend
 from .architecture import Architecture
-from .keras_layers import CoordinateEncoding, SineDense, build_layers
+from .keras_jets import propagate, shifted
+from .keras_layers import build_layers
+from .keras_mosaic import Mosaic
+from .synthesis import Network
 
 # Batch size of `predict`, in positions. With Keras's default of 32 a photograph would take a minute.
 PREDICT_BATCH = 1 << 14
@@ -103,12 +105,12 @@ class ImageModel(keras.Sequential):  # type: ignore[misc]
         points = np.asarray(positions, np.float64)
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"positions must have the shape (n, 2), got {points.shape}")
-        widest = max(layer.output.shape[-1] for layer in self.layers)
+        widest = max(layer.widest if isinstance(layer, Mosaic) else layer.output.shape[-1] for layer in self.layers)
         block = max(1, BLOCK_NUMBERS // (4 * widest))
         for start in range(0, max(len(points), 1), block):
             jet = tf.constant(points[start : start + block])
             for layer in self.layers:
-                jet = _propagate(layer, jet)
+                jet = propagate(layer, jet)
             yield jet.numpy()
 
     def get_config(self) -> dict[str, Any]:
@@ -158,15 +160,15 @@ class DataRange(keras.layers.Layer):  # type: ignore[misc]
 
 def image_model(
     architecture: Architecture,
-    weights: Sequence[NDArray[np.float32]],
+    networks: Sequence[Network],
     size: tuple[int, int],
     low: Sequence[float] | None = None,
     high: Sequence[float] | None = None,
 ) -> ImageModel:
-    """The Keras model of a stored network.
+    """The Keras model of a stored network: its layers one after another; of several networks: a `Mosaic` of them.
 
     Args:
-        weights: kernels and biases as `Architecture.shapes` lists them.
+        networks: of all parts of the image.
         size: image width and height in pixels.
         low: the value that the normalized sample 0 stands for, one per channel; by default 0.
         high: the value that the normalized sample 1 stands for, one per channel; by default 1.
@@ -174,68 +176,18 @@ def image_model(
         BackendError: Keras runs on another back end than TensorFlow.
     """
     check_backend()
-    layers = build_layers(architecture)
+    if len(networks) == 1:
+        layers = build_layers(architecture)
+    else:
+        parts = [network.part for network in networks]
+        layers = [keras.Input((2,), dtype="float64"), Mosaic(parts, size, architecture, name="mosaic")]
     if low is not None and high is not None:
         layers.append(DataRange(low, high, dtype="float32", name="range"))
     model = ImageModel(layers, image_size=size, name="image")
-    model.set_weights(weights)
+    model.set_weights([tensor for network in networks for tensor in network.weights])
     return model
 
 
-# Forward-mode differentiation, layer by layer, in float64. A jet, shape (4, n, features), holds values u, their
-# derivatives u_x and u_y, and their Laplacians. An affine map acts on all four alike, apart from the offset of the
-# values; for the sine, with grad u = (u_x, u_y),
-#     grad sin(u) = cos(u) grad u,    laplacian sin(u) = cos(u) laplacian(u) - sin(u) |grad u|^2.
-
-
-@singledispatch
-def _propagate(layer: Any, jet: tf.Tensor) -> tf.Tensor:
-    """The jet of a layer's output from the jet of its input."""
-    raise TypeError(f"cannot differentiate the layer {layer.name!r} ({type(layer).__name__})")
-
-
-@_propagate.register
-def _(layer: CoordinateEncoding, positions: tf.Tensor) -> tf.Tensor:
-    scales = layer.scales
-    parts = []
-    for axis in range(2):
-        position = positions[:, axis : axis + 1]
-        angles = position * scales
-        sine, cosine = tf.sin(angles), tf.cos(angles)
-        value = tf.concat([position, sine, cosine], axis=1)
-        first = tf.concat([tf.ones_like(position), scales * cosine, -scales * sine], axis=1)
-        second = tf.concat([tf.zeros_like(position), -(scales**2) * sine, -(scales**2) * cosine], axis=1)
-        gradient = [tf.zeros_like(first), tf.zeros_like(first)]
-        gradient[axis] = first
-        parts.append(tf.stack([value, *gradient, second]))
-    return tf.concat(parts, axis=2)
-
-
-@_propagate.register
-def _(layer: SineDense, jet: tf.Tensor) -> tf.Tensor:
-    angle, by_x, by_y, laplacian = tf.unstack(layer.w0 * _affine(layer, jet))
-    sine, cosine = tf.sin(angle), tf.cos(angle)
-    curvature = cosine * laplacian - sine * (by_x * by_x + by_y * by_y)
-    return tf.stack([sine, cosine * by_x, cosine * by_y, curvature])
-
-
-@_propagate.register
-def _(layer: keras.layers.Dense, jet: tf.Tensor) -> tf.Tensor:
-    if layer.activation is not keras.activations.linear:
-        raise TypeError(f"cannot differentiate the activation of the layer {layer.name!r}")
-    return _affine(layer, jet)
-
-
-@_propagate.register
+@propagate.register
 def _(layer: DataRange, jet: tf.Tensor) -> tf.Tensor:
-    return _shifted(jet * layer.span, tf.constant(layer.low, tf.float64))
-
-
-def _affine(layer: Any, jet: tf.Tensor) -> tf.Tensor:
-    product = tf.tensordot(jet, tf.cast(layer.kernel, tf.float64), 1)
-    return _shifted(product, tf.cast(layer.bias, tf.float64))
-
-
-def _shifted(jet: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-    """Add an offset to the values of a jet; derivatives do not change."""
-    return tf.concat([jet[:1] + offset, jet[1:]], axis=0)
+    return shifted(jet * layer.span, tf.constant(layer.low, tf.float64))

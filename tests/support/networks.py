@@ -1,0 +1,29 @@
+"""Networks of whole images and of mosaics, from weights made by hand."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.division import Part, Region, divided
+from pillow_inr.models.siren.synthesis import Network
+
+
+def whole(weights: Sequence[NDArray[np.float32]], size: tuple[int, int]) -> tuple[Network]:
+    """One network, which shows the whole image."""
+    image = Region(0, 0, *size)
+    return (Network(Part(image, image), weights),)
+
+
+def mosaic(architecture: Architecture, size: tuple[int, int], overlap: int, largest: int) -> tuple[Network, ...]:
+    """Random networks for parts of at most `largest` pixels; samples lie within 0.1..0.9, so that none is clipped."""
+    rng = np.random.default_rng(0)
+    networks = []
+    for part in divided(size, overlap, lambda region: math.prod(region.size) > largest):
+        weights = [rng.normal(0, 0.05 / math.sqrt(shape[0]), shape) for shape in architecture.shapes]
+        weights[-2] *= 0.3 / np.abs(weights[-2]).sum(axis=0)
+        weights[-1] = rng.uniform(0.4, 0.6, weights[-1].shape)
+        networks.append(Network(part, [weight.astype(np.float32) for weight in weights]))
+    return tuple(networks)
