@@ -19,9 +19,8 @@ from pillow_inr.imaging.coordinates import Axis
 from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.siren import synthesis as siren_synthesis
 from pillow_inr.models.siren.architecture import Architecture
-from pillow_inr.models.siren.division import Part, Region
-from pillow_inr.models.siren.synthesis import Network
 from tests.support import container
+from tests.support.networks import whole
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "vectors"
@@ -80,14 +79,8 @@ def synthesize(
     """The image of a network as 8-bit colours, shape (height, width, channels)."""
     across, down = (Axis(length, max(size), 0, length, length * points) for length in size)
     scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
-    networks = [of_whole_image(weights, size)]
+    networks = whole(weights, size)
     return siren_synthesis.synthesize(architecture, networks, siren_synthesis.Grid(across, down, points), scale)
-
-
-def of_whole_image(weights: Sequence[NDArray[np.float32]], size: tuple[int, int]) -> Network:
-    """A network that shows a whole image."""
-    image = Region(0, 0, *size)
-    return Network(Part(image, image), weights)
 
 
 def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: Header[Any]) -> None:

@@ -11,7 +11,8 @@ from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.siren import synthesis as siren_synthesis
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.runtime import threads
-from tests.support.checks import of_whole_image, synthesize
+from tests.support.checks import synthesize
+from tests.support.networks import whole
 
 PLAIN = Architecture(width=3, depth=2, channels=2, frequencies=0, frequency_ratio=100)
 ENCODED = Architecture(width=6, depth=3, channels=3, frequencies=4, frequency_ratio=150)
@@ -135,7 +136,5 @@ def test_ctrl_c_ends_the_evaluation_soon(monkeypatch: pytest.MonkeyPatch) -> Non
     axis = Axis.of_pixels(500, 500)
     scale = Interrupted("uint8", PLAIN.channels, ((0.0, 255.0),))
     with pytest.raises(KeyboardInterrupt):
-        siren_synthesis.synthesize(
-            PLAIN, [of_whole_image(_weights(PLAIN), (500, 500))], siren_synthesis.Grid(axis, axis), scale
-        )
+        siren_synthesis.synthesize(PLAIN, whole(_weights(PLAIN), (500, 500)), siren_synthesis.Grid(axis, axis), scale)
     assert len(blocks) < 30  # of 63
