@@ -14,7 +14,7 @@ from .runtime.threads import THREADS_MAX, cores
 
 # Bytes for modules and tables, and for a block of pixels on each thread.
 _BASE_BYTES = 24 << 20
-_THREAD_BYTES = 8 << 20
+THREAD_BYTES = 8 << 20
 _CHANNEL_BYTES = 1 << 20
 # Transparent pixels: a row takes as long as this many multiplications; bytes of memory for a row, for a byte of the
 # unpacked chunk, and for a change in the longest row. zlib unpacks a byte to at most 1032.
@@ -64,10 +64,10 @@ def of_file(header: _Costed) -> Cost:
     return header.cost()
 
 
-def fixed_bytes(payload_bytes: int, channels: int) -> int:
+def fixed_bytes(payload_bytes: int, channels: int, thread_bytes: int = THREAD_BYTES) -> int:
     """Memory that every evaluation takes: two copies of the payload, and threads that evaluate blocks of pixels."""
     threads = min(cores(), THREADS_MAX)
-    return _BASE_BYTES + 2 * payload_bytes + threads * (_THREAD_BYTES + _CHANNEL_BYTES * channels)
+    return _BASE_BYTES + 2 * payload_bytes + threads * (thread_bytes + _CHANNEL_BYTES * channels)
 
 
 def result_bytes(size: tuple[int, int], channels: int, dtype: str) -> int:

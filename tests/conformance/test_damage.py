@@ -17,12 +17,14 @@ from PIL import Image
 import pillow_inr
 from pillow_inr.errors import FormatError
 from pillow_inr.format.metadata import Metadata, psnr_chunk
+from pillow_inr.imaging.transparency import to_chunk
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import pack_streams
 from tests.support import container
 from tests.support.checks import VECTORS, with_checksum, with_chunks
 from tests.support.container import Chunk
+from tests.support.mosaics import drawn_mosaic
 from tests.support.pyramids import draw_grids, header_of, with_preview
 
 iio = pytest.importorskip("imageio.v3")
@@ -38,6 +40,12 @@ def _siren() -> bytes:
     return with_chunks((VECTORS / "siren" / "uint8_plane.inr").read_bytes(), Chunk(9, b"?"), *described, psnr_chunk(30))
 
 
+def _mosaic() -> bytes:
+    """Three parts that overlap, transparent pixels across them."""
+    mask = np.add.outer(np.arange(6), np.arange(9)) % 4 > 2
+    return with_chunks(drawn_mosaic((9, 6), [True, False, True, False, False]), to_chunk(mask), psnr_chunk(30))
+
+
 def _pyramid() -> bytes:
     """A table of one tile, coded grids, a preview."""
     rng = np.random.default_rng(0)
@@ -50,7 +58,7 @@ def _pyramid() -> bytes:
     return with_preview(with_chunks(files[0], psnr_chunk(30)), files[1])
 
 
-FILES = {"siren": _siren, "pyramid": _pyramid}
+FILES = {"siren": _siren, "mosaic": _mosaic, "pyramid": _pyramid}
 MODELS = pytest.mark.parametrize("model", FILES)
 
 
@@ -117,9 +125,9 @@ def _is_small(data: bytes) -> bool:
         header, _ = container.read_header(data)
     except FormatError:
         return True
-    weights = (
-        header.model.architecture(header.channels).weight_count if header.model.number == container.MODEL_SIREN else 0
-    )
+    weights = 0
+    if header.model.number == container.MODEL_SIREN:
+        weights = header.model.networks * header.model.architecture(header.channels).weight_count
     return math.prod(header.size) <= PIXELS_MAX and weights <= WEIGHTS_MAX
 
 

@@ -15,9 +15,18 @@ import pillow_inr
 from pillow_inr.entropy import distributions
 from pillow_inr.errors import FormatError
 from pillow_inr.format.header import Header
-from pillow_inr.models.siren import initialization, weight_coding
+from pillow_inr.models.siren import initialization, mosaic_coding, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
-from tests.support import any_choice, coding0, container, plain_decoder, plain_file, plain_pyramid
+from tests.support import (
+    any_choice,
+    coding0,
+    container,
+    mosaics,
+    plain_decoder,
+    plain_file,
+    plain_mosaic,
+    plain_pyramid,
+)
 from tests.support.checks import VECTORS, any_number_of_symbols, check_pixels, with_checksum
 from tests.vectors import inventory
 from tests.vectors.inventory import Vector, name_of
@@ -32,7 +41,7 @@ def _initializations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PILLOW_INR_INITS", str(VECTORS / "inits"))
 
 
-@pytest.mark.parametrize("module", [plain_file, plain_decoder, plain_pyramid])
+@pytest.mark.parametrize("module", [plain_file, plain_decoder, plain_mosaic, plain_pyramid])
 def test_the_second_decoder_is_plain(module: Any) -> None:
     """It imports only the standard library and its own modules: no NumPy, no constriction, nothing of the package."""
     allowed = {
@@ -47,7 +56,18 @@ def test_the_second_decoder_is_plain(module: Any) -> None:
         "math",
         "operator",
     }
-    allowed |= {"pathlib", "re", "struct", "typing", "zipfile", "zlib", "plain_file", "plain_decoder", ""}
+    allowed |= {
+        "pathlib",
+        "re",
+        "struct",
+        "typing",
+        "zipfile",
+        "zlib",
+        "plain_file",
+        "plain_decoder",
+        "plain_mosaic",
+        "",
+    }
     for node in ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.Import):
@@ -59,7 +79,7 @@ def test_the_second_decoder_is_plain(module: Any) -> None:
 
 def _compare(data: bytes, decoded: plain_decoder.Decoded) -> None:
     header, payload, _ = container.unpack(data)
-    ours = weight_coding.decode_tensors(payload, header.model.architecture(header.channels).shapes, header.model.coding)
+    ours = container.siren_tensors(header, payload)
     for (step_index, symbols), tensor in zip(decoded.tensors, ours, strict=True):
         assert (step_index, symbols) == (tensor.step_index, tensor.symbols.ravel().tolist())
     pixels = pillow_inr.decode(data)
@@ -154,6 +174,62 @@ def test_any_payload_is_read_or_refused_alike(
     assert ours == theirs
 
 
+def _mosaic_outcomes(payload: bytes, header: Header[Any]) -> tuple[Any, Any]:
+    """Cores and tensors of a payload of coding 2 from both decoders; None from one that refuses it."""
+    model, shapes = header.model, header.model.architecture(header.channels).shapes
+    try:
+        with any_number_of_symbols():
+            parts, tensors = mosaic_coding.decode_networks(payload, header.size, model, shapes)
+            symbols = [(tensor.step_index, tensor.symbols.ravel().tolist()) for tensor in tensors]
+        ours = [tuple(part.core) for part in parts], symbols
+    except FormatError:
+        ours = None
+    file = plain_file.parse(container.pack(container.changed(header, payload_bytes=len(payload)), payload))
+    decoder = plain_decoder.RangeDecoder(payload)
+    try:
+        plain_parts = plain_decoder.decode_parts(decoder, file)
+        theirs = (
+            [tuple(part) for part in plain_parts],
+            plain_decoder.decode_weights(decoder, shapes, 2, len(plain_parts)),
+        )
+    except plain_file.InvalidError:
+        theirs = None
+    return ours, theirs
+
+
+def test_damaged_mosaics_are_read_or_refused_alike() -> None:
+    splits = [True, True, False, False, True, False, False]
+    header = mosaics.header_of((12, 8), networks=4, width=4, frequencies=1, frequency_ratio=150)
+    networks = mosaics.drawn_networks(np.random.default_rng(5), header)
+    payload = mosaic_coding.encode_mosaic(splits, networks)
+    assert _mosaic_outcomes(payload, header)[0] is not None
+    refused = set()
+    for bit in range(8 * len(payload)):
+        damaged = bytearray(payload)
+        damaged[bit // 8] ^= 1 << bit % 8
+        ours, theirs = _mosaic_outcomes(bytes(damaged), header)
+        assert ours == theirs
+        refused.add(ours is None)
+    assert refused == {True, False}
+
+
+@given(
+    words,
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    st.integers(0, 2),
+    st.integers(1, 5),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, 100),
+)
+def test_any_payload_of_a_mosaic_is_read_or_refused_alike(
+    payload: bytes, size: tuple[int, int], overlap: int, networks: int, width: int, depth: int, taper: int
+) -> None:
+    header = mosaics.header_of(size, overlap=overlap, networks=networks, width=width, depth=depth, taper=taper)
+    ours, theirs = _mosaic_outcomes(payload, header)
+    assert ours == theirs
+
+
 sample_formats = st.sampled_from(
     [
         None,
@@ -206,6 +282,50 @@ def test_drawn_files_decode_alike(
     _compare(data, plain_decoder.decode(data))
 
 
+@settings(max_examples=40)
+@given(
+    st.tuples(st.integers(1, 14), st.integers(1, 14)),
+    st.integers(0, 3),
+    sample_formats,
+    st.none() | st.tuples(st.integers(1, 4), st.integers(100, 200)),
+    st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 100)),
+    st.integers(0, 3),
+    st.integers(0, 2**32 - 1),
+)
+def test_drawn_mosaics_decode_alike(
+    size: tuple[int, int],
+    mode: int,
+    samples: container.SampleFormat | None,
+    fourier: tuple[int, int] | None,
+    shape: tuple[int, int, int],
+    overlap: int,
+    seed: int,
+) -> None:
+    """Random divisions and networks, coded with choices that no writer makes."""
+    fields: dict[str, Any] = {"pixel_format": 4, "samples": samples} if samples else {"pixel_format": mode}
+    if fourier:
+        fields |= {"frequencies": fourier[0], "frequency_ratio": fourier[1]}
+    rng = np.random.default_rng(seed)
+    splits = mosaics.random_splits(rng, size, overlap, 0.6)
+    width, depth, taper = shape
+    header = mosaics.header_of(
+        size, networks=1 + sum(splits), overlap=overlap, width=width, depth=depth, taper=taper, **fields
+    )
+    networks = [
+        [
+            weight_coding.CodedTensor(
+                np.rint(rng.laplace(0, 4, shape)).astype(np.int32) * (rng.random() < 0.9),
+                144 - 16 * (len(shape) == 2) + int(rng.integers(8)),
+            )
+            for shape in header.model.architecture(header.channels).shapes
+        ]
+        for _ in range(1 + sum(splits))
+    ]
+    payload = any_choice.encode_mosaic(rng, splits, networks)
+    data = container.pack(container.changed(header, payload_bytes=len(payload)), payload)
+    _compare(data, plain_decoder.decode(data))
+
+
 def _accepted(data: bytes) -> tuple[bool, bool]:
     """Whether the package accepts a file, and whether the second decoder does."""
     try:
@@ -234,6 +354,7 @@ ZERO_SIREN = coding0.encode_tensors(
     [weight_coding.CodedTensor(np.zeros(s, np.int32), 144) for s in ((2, 1), 1, (1, 1), 1)]
 )
 SIREN, PYRAMID = "01 00 01 01 00 00 01 01 00", "01 01 01 01 00 00 00 00 00"
+MOSAIC = "01 00 01 01 00 00 01 01 02 64 01 00"
 ONE = struct.pack("<f", 1.0).hex()
 
 
@@ -256,7 +377,16 @@ ONE = struct.pack("<f", 1.0).hex()
         ("01 00 01 01 00 00 81 08 01 00", False),  # width 1025
         ("01 00 01 01 00 00 01 00 00", False),  # depth 0
         ("01 00 01 01 00 00 01 10 00", False),  # depth 16
-        ("01 00 01 01 00 00 01 01 02", False),  # an unknown coding
+        ("01 00 01 01 00 00 01 01 03", False),  # an unknown coding
+        ("01 00 01 01 00 00 01 01 02 64 01 00", True),  # a mosaic of one
+        ("01 00 01 01 00 00 01 01 02 01 01 40", True),  # taper 1, overlap 64
+        ("01 00 01 01 00 00 01 01 02 00 01 00", False),  # taper 0
+        ("01 00 01 01 00 00 01 01 02 65 01 00", False),  # taper 101
+        ("01 00 01 01 00 00 01 01 02 64 00 00", False),  # no network
+        ("01 00 01 01 00 00 01 01 02 64 02 00", False),  # two for one pixel
+        ("01 00 01 01 00 00 01 01 02 64 81 00 00", False),  # a number of networks too long by a byte
+        ("01 00 01 01 00 00 01 01 02 64 81 80 40 00", False),  # 1048577 of them
+        ("01 00 01 01 00 00 01 01 02 64 01 41", False),  # overlap 65
         ("01 00 01 01 04 00 00 00 03 09 00 01 01 00", True),  # one plane of 8 bits
         ("01 00 01 01 04 00 01 00 03 09 00 01 01 00", True),  # one channel
         ("01 00 01 01 04 00 00 00 09 03 00 01 01 00", False),  # a range that falls
@@ -331,12 +461,14 @@ SMALL = initialization.load(VECTORS / "inits" / "small.npz").identity
         (SIREN, b"\x81\x08" + SMALL, False),
         (SIREN, b"\x81\x0a" + SMALL + b"\1\0", False),
         (SIREN, b"\x08\x01x", True),  # a SIREN has no preview
+        (MOSAIC, b"\x09\0", True),
+        (MOSAIC, b"\x81\x09" + SMALL + b"\1", False),  # nor has a mosaic an initialization
         (PYRAMID, b"\x08\x01x", False),
         (PYRAMID, b"\x08\x00\x08\x00", False),  # the first counts
     ],
 )  # fmt: skip
 def test_chunks_are_read_or_refused_alike(fields: str, chunks: bytes, valid: bool) -> None:
-    payload = ZERO_SIREN if fields == SIREN else b""
+    payload = b"" if fields == PYRAMID else ZERO_SIREN
     assert _accepted(_file(bytes.fromhex(fields), payload, chunks)) == (valid, valid)
 
 
@@ -386,6 +518,8 @@ MUTABLE = [
     "siren/pixel",
     "siren/uint8_plane",
     "siren/largest_coding0",
+    "siren/mosaic_hard",
+    "siren/mosaic_one",
     "siren/difference_last",
     "pyramid/nothing_coded",
     "pyramid/prior",
@@ -411,7 +545,8 @@ def test_changed_bytes_are_read_or_refused_alike(name: str, changes: list[tuple[
         return
     # The second decoder is slow.
     if math.prod(parsed.size) > 400 or (
-        not parsed.model and parsed.model.architecture(parsed.channels).weight_count > 2000
+        not parsed.model.number
+        and parsed.model.networks * parsed.model.architecture(parsed.channels).weight_count > 2000
     ):
         plain_file.parse(data)
         return

@@ -17,7 +17,9 @@ from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.model import StoredPyramid
 from pillow_inr.models.pyramid.tiles import pack_streams
-from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren import mosaic_coding, weight_coding
+from pillow_inr.models.siren.division import Region, divided
+from pillow_inr.models.siren.weight_coding import CodedTensor
 from tests.support import coding0, container, plain_file, plain_pyramid, repack
 from tests.support.checks import VECTORS as FOLDER
 from tests.support.checks import check_pixels
@@ -31,7 +33,13 @@ SUMS = FOLDER / "SHA256SUMS"
 SIRENS = [vector for vector in inventory.VECTORS if not vector.is_pyramid]
 PYRAMIDS = [vector for vector in inventory.VECTORS if vector.is_pyramid]
 # Streams that no release writes: random choices in place of the writer's, or zero words at the end left out.
-NOT_THE_WRITERS = ("siren/choices", "siren/choices_sorted", "siren/choices_coding0", "pyramid/nothing")
+NOT_THE_WRITERS = (
+    "siren/choices",
+    "siren/choices_sorted",
+    "siren/choices_coding0",
+    "siren/mosaic_choices",
+    "pyramid/nothing",
+)
 
 
 def vectors(of: list[Vector]) -> pytest.MarkDecorator:
@@ -97,9 +105,7 @@ def _stored(vector: Vector) -> dict[str, np.ndarray]:
 def test_symbols_and_pixels_of_a_siren(vector: Vector) -> None:
     stored = _stored(vector)
     header, payload, _ = container.unpack(vector.data)
-    tensors = list(
-        weight_coding.decode_tensors(payload, header.model.architecture(header.channels).shapes, header.model.coding)
-    )
+    tensors = container.siren_tensors(header, payload)
     assert [tensor.step_index for tensor in tensors] == stored["step_indices"].tolist()
     assert np.concatenate([tensor.symbols.ravel() for tensor in tensors]).tolist() == stored["symbols"].tolist()
     pixels = pillow_inr.decode(vector.data)
@@ -164,15 +170,26 @@ def test_this_releases_writer_makes_the_same_bytes(vector: Vector) -> None:
     """It makes the same choices as the writers of the vectors. (Coding 0 is only written by these tests.)"""
     header, payload, chunks = container.unpack(vector.data)
     if header.model.number == container.MODEL_SIREN:
-        tensors = list(
-            weight_coding.decode_tensors(
-                payload, header.model.architecture(header.channels).shapes, header.model.coding
-            )
-        )
-        packed = (weight_coding.encode_tensors if header.model.coding else coding0.encode_tensors)(tensors)
+        packed = _siren_payload(vector, container.siren_tensors(header, payload))
     else:
         packed = pack_streams(header.model, [_stream(header, tile) for tile in _tiles(vector)])
     assert container.pack(header, packed, container.pack_chunks(chunks)) == vector.data
+
+
+def _siren_payload(vector: Vector, tensors: list[CodedTensor]) -> bytes:
+    coding = vector.file.fields["coding"]
+    if coding != container.CODING_MOSAIC:
+        return (weight_coding.encode_tensors if coding else coding0.encode_tensors)(tensors)
+    splits: list[bool] = []
+    parts = {tuple(part) for part in vector.siren.parts}
+
+    def is_split(region: Region) -> bool:
+        splits.append(tuple(region) not in parts)
+        return splits[-1]
+
+    networks = len(divided((vector.file.width, vector.file.height), vector.file.fields["O"], is_split))
+    each = len(tensors) // networks
+    return mosaic_coding.encode_mosaic(splits, [tensors[each * i : each * (i + 1)] for i in range(networks)])
 
 
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:

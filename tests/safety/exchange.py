@@ -21,7 +21,6 @@ from PIL import Image
 import pillow_inr
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.pyramid.model import StoredPyramid
-from pillow_inr.models.siren import weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.initialization import Initialization
 from tests.support import container
@@ -89,9 +88,7 @@ def symbols_of(data: bytes) -> NDArray[np.int64]:
         pyramids = [network.tiles.decode_tile(tile) for tile in network.tiles.all()]
         arrays = [array for pyramid in pyramids for array in (*pyramid.tensors.values(), *pyramid.grids)]
     else:
-        tensors = weight_coding.decode_tensors(
-            payload, header.model.architecture(header.channels).shapes, header.model.coding
-        )
+        tensors = container.siren_tensors(header, payload)
         arrays = [array for tensor in tensors for array in (np.array(tensor.step_index), tensor.symbols)]
     return np.concatenate([np.asarray(array).ravel() for array in arrays]).astype(np.int64)
 

@@ -25,8 +25,9 @@ from pillow_inr.imaging.exif_tags import exif_tags
 from pillow_inr.imaging.transparency import Transparency, to_chunk
 from pillow_inr.models.pyramid import latent_coding
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
-from pillow_inr.models.siren import initialization, weight_coding
+from pillow_inr.models.siren import initialization, mosaic_coding, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.division import Region, divided
 from tests.support import container
 
 # Pixels and weights of the files that a target decodes.
@@ -131,6 +132,54 @@ def siren_payload(data: bytes) -> None:
         assert tensor.step_index == other.step_index and np.array_equal(tensor.symbols, other.symbols)
 
 
+def mosaic_payload(data: bytes) -> None:
+    """8 bytes choose a mosaic, the rest is its payload: decode it, evaluate it, encode and decode it again."""
+    if len(data) < 8:
+        return
+    columns, rows, networks, width, depth, taper, overlap, frequencies = data[:8]
+    parsed = container.header(
+        size=(1 + columns % 48, 1 + rows % 48),
+        pixel_format=2,
+        coding=container.CODING_MOSAIC,
+        networks=1 + networks % 20,
+        width=1 + width % 20,
+        depth=1 + depth % 4,
+        taper=1 + taper % 100,
+        overlap=overlap % 6,
+        frequencies=frequencies % 3,
+        frequency_ratio=150 if frequencies % 3 else 100,
+        payload_bytes=0,
+        chunks_bytes=0,
+    )
+    payload = data[8 : 8 + (len(data) - 8 & ~3)]
+    model, shapes = parsed.model, parsed.model.architecture(3).shapes
+    try:
+        parts, decoded = mosaic_coding.decode_networks(payload, parsed.size, model, shapes)
+        tensors = list(decoded)
+    except FormatError:
+        return
+    assert len(parts) == model.networks and len(tensors) == len(parts) * len(shapes)
+    assert sum(math.prod(part.core.size) for part in parts) == math.prod(parsed.size)
+    for tensor, shape in zip(tensors, len(parts) * list(shapes), strict=True):
+        assert tensor.symbols.shape == shape and np.abs(tensor.symbols).max() <= 32767
+        assert 0 <= tensor.step_index <= 255
+    file = container.pack(container.changed(parsed, payload_bytes=len(payload)), payload)
+    assert pillow_inr.decode(file).shape == parsed.shape
+    if zlib.crc32(data) % 8:  # choosing a writer's parameters takes long
+        return
+    cores, splits = {part.core for part in parts}, []
+
+    def is_split(region: Region) -> bool:
+        splits.append(region not in cores)
+        return splits[-1]
+
+    assert divided(parsed.size, model.overlap, is_split) == parts
+    each = [tensors[place : place + len(shapes)] for place in range(0, len(tensors), len(shapes))]
+    _, again = mosaic_coding.decode_networks(mosaic_coding.encode_mosaic(splits, each), parsed.size, model, shapes)
+    for tensor, other in zip(tensors, again, strict=True):
+        assert tensor.step_index == other.step_index and np.array_equal(tensor.symbols, other.symbols)
+
+
 def pyramid_payload(data: bytes) -> None:
     """4 bytes choose a pyramid, the rest is its stream: decode and evaluate it."""
     if len(data) < 4:
@@ -202,9 +251,9 @@ def too_expensive(file: bytes) -> bool:
         return False
     if math.prod(parsed.size) * parsed.channels > PIXELS_MAX or max(parsed.size) > 300:
         return True
-    return (
-        parsed.model == container.MODEL_SIREN and parsed.model.architecture(parsed.channels).weight_count > WEIGHTS_MAX
-    )
+    if parsed.model.number != container.MODEL_SIREN:
+        return False
+    return parsed.model.networks * parsed.model.architecture(parsed.channels).weight_count > WEIGHTS_MAX
 
 
 def with_checksum(data: bytes) -> bytes:
@@ -218,6 +267,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "chunks": chunks,
     "transparent_pixels": transparent_pixels,
     "siren_payload": siren_payload,
+    "mosaic_payload": mosaic_payload,
     "pyramid_payload": pyramid_payload,
     "whole_file": whole_file,
     "salvaged_file": salvaged_file,

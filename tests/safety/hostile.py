@@ -26,7 +26,7 @@ from pillow_inr.entropy.range_coder import Encoder
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.tiles import Tiles
 from pillow_inr.models.siren import model as siren_model
-from pillow_inr.models.siren import weight_coding
+from pillow_inr.models.siren import mosaic_coding, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.weight_coding import CodedTensor
 from tests.support import container
@@ -65,7 +65,10 @@ def _header(rng: random.Random) -> tuple[dict[str, object], int]:
     fields: dict[str, object] = {"size": rng.choice(SIZES), "pixel_format": rng.randrange(4), "chunks_bytes": 0}
     if rng.random() < 0.5:
         fields |= {"model": container.MODEL_SIREN, "width": rng.choice((1, 64, 1024)), "depth": rng.choice((1, 3, 15))}
-        fields |= {"coding": rng.randrange(2)}
+        fields |= {"coding": rng.randrange(3)}
+        if fields["coding"] == container.CODING_MOSAIC:
+            fields |= {"networks": rng.choice((1, 2, 100, 1 << 20)), "taper": rng.choice((1, 75, 100))}
+            fields |= {"overlap": rng.choice((0, 4, 64))}
         if rng.random() < 0.5:
             fields |= {
                 "encoding": container.ENCODING_FOURIER,
@@ -105,6 +108,13 @@ def siren_streams() -> Iterator[bytes]:
             if place is not None:
                 tensors[place].symbols.flat[0] = 1
             yield weight_coding.encode_tensors(tensors)
+    # A mosaic of as many parts as fit, and one of a few whose weights are all zero.
+    flags = Encoder()
+    for _ in range(280):
+        flags.encode(1, uniform(2))
+    yield flags.to_bytes()
+    zeros = [CodedTensor(np.zeros(shape, np.int32), 144) for shape in ((2, 1), 1, (1, 1), 1)]
+    yield mosaic_coding.encode_mosaic([True, False, False], [zeros] * 8)
     # Tables of the largest magnitude, another for each frequency.
     encoder = Encoder()
     encoder.encode(0, laplace(22, 8))

@@ -19,18 +19,28 @@ def encode_tensors(rng: np.random.Generator, tensors: Sequence[CodedTensor], cod
     writer = _Writer(rng)
     predicted = [144, 144]
     for position, tensor in enumerate(tensors):
-        writer.encoder.encode(tensor.step_index - predicted[position % 2], laplace(22, 8))
+        writer.step(tensor.step_index, predicted[position % 2])
         predicted[position % 2] = tensor.step_index
         if coding == 0:
             writer.laplace(tensor.symbols, position % 2)
-        elif position == 0:
-            writer.first_kernel(tensor.symbols)
-        elif position == len(tensors) - 1:
-            writer.one_shape(tensor.symbols, "last")
-        elif position % 2:
-            writer.bias(tensor.symbols)
         else:
-            writer.kernel(tensor.symbols)
+            writer.tensor(tensor.symbols, position, len(tensors))
+    return writer.encoder.to_bytes()
+
+
+def encode_mosaic(rng: np.random.Generator, splits: Sequence[bool], networks: Sequence[Sequence[CodedTensor]]) -> bytes:
+    """Code a division and these networks (docs/format.md section 11)."""
+    writer = _Writer(rng)
+    for split in splits:
+        writer.encoder.encode(int(split), uniform(2))
+    predicted = [144] * len(networks[0])
+    scales: list[dict[str | int, int]] = [{"bias": 8} for _ in predicted]
+    for tensors in networks:
+        for position, tensor in enumerate(tensors):
+            writer.step(tensor.step_index, predicted[position])
+            predicted[position] = tensor.step_index
+            writer.predicted = {"bias": 8} if position == 0 else scales[position]
+            writer.tensor(tensor.symbols, position, len(tensors))
     return writer.encoder.to_bytes()
 
 
@@ -39,6 +49,20 @@ class _Writer:
         self.rng = rng
         self.encoder = Encoder()
         self.predicted: dict[str | int, int] = {"bias": 8}
+
+    def step(self, index: int, predicted: int) -> None:
+        self.encoder.encode(index - predicted, laplace(22, 8))
+
+    def tensor(self, symbols: NDArray[np.int32], position: int, tensors: int) -> None:
+        """All of a tensor behind its step index."""
+        if position == 0:
+            self.first_kernel(symbols)
+        elif position == tensors - 1:
+            self.one_shape(symbols, "last")
+        elif position % 2:
+            self.bias(symbols)
+        else:
+            self.kernel(symbols)
 
     def magnitude(self, values: NDArray[np.int32]) -> int:
         """The smallest magnitude that holds the values, or a larger one."""

@@ -20,6 +20,7 @@ from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.siren import synthesis as siren_synthesis
 from pillow_inr.models.siren.architecture import Architecture
 from tests.support import container
+from tests.support.networks import whole
 
 ROOT = Path(__file__).parents[2]
 VECTORS = ROOT / "tests" / "vectors"
@@ -78,7 +79,8 @@ def synthesize(
     """The image of a network as 8-bit colours, shape (height, width, channels)."""
     across, down = (Axis(length, max(size), 0, length, length * points) for length in size)
     scale = Scale("uint8", architecture.channels, ((0.0, 255.0),))
-    return siren_synthesis.synthesize(architecture, weights, siren_synthesis.Grid(across, down, points), scale)
+    networks = whole(weights, size)
+    return siren_synthesis.synthesize(architecture, networks, siren_synthesis.Grid(across, down, points), scale)
 
 
 def check_pixels(expected: NDArray[Any], decoded: NDArray[Any], header: Header[Any]) -> None:

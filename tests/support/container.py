@@ -29,13 +29,16 @@ from pillow_inr.models.pyramid.header import (
     PyramidHeader,
 )
 from pillow_inr.models.reader import read_file, read_outline
+from pillow_inr.models.siren import mosaic_coding
 from pillow_inr.models.siren.header import (
     CODING_GENERALIZED_NORMAL,
     CODING_LAPLACE,
+    CODING_MOSAIC,
     ENCODING_FOURIER,
     ENCODING_NONE,
     SirenHeader,
 )
+from pillow_inr.models.siren.weight_coding import CodedTensor
 from pillow_inr.report.breakdown import FileBreakdown, of_file
 
 MODEL_SIREN, MODEL_PYRAMID = SirenHeader.number, PyramidHeader.number
@@ -84,6 +87,12 @@ def open_model(data: bytes) -> Any:
     return reader.open_model(reader.read_file(data))
 
 
+def siren_tensors(header: Header[Any], payload: bytes) -> list[CodedTensor]:
+    """The tensors of a SIREN's payload, one network after another."""
+    shapes = header.model.architecture(header.channels).shapes
+    return list(mosaic_coding.decode_networks(payload, header.size, header.model, shapes)[1])
+
+
 def take_apart(data: bytes) -> FileBreakdown:
     """Where the bytes and bits of a whole file are."""
     return of_file(reader.read_file(data))
@@ -102,6 +111,7 @@ __all__ = [
     "CHUNK_PREVIEW",
     "CODING_GENERALIZED_NORMAL",
     "CODING_LAPLACE",
+    "CODING_MOSAIC",
     "CODING_PYRAMID",
     "CRC_BYTES",
     "DTYPES",

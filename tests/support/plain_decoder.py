@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .plain_file import File, checked, parse, pixels_of, reference, refuse, single
+from .plain_mosaic import Part, divide, weight
 
 MASK = 2**64 - 1
 FIRST, KERNEL, BIAS, LAST = range(4)  # coding 1 predicts the scale indices of each separately
@@ -134,18 +135,33 @@ class RangeDecoder:
             refuse("data is left")
 
 
-def decode_weights(decoder: RangeDecoder, shapes: list[tuple[int, ...]], coding: int) -> list[tuple[int, list[int]]]:
-    """Step index and symbols of every tensor, row by row."""
-    rest = [Coding0, Coding1][coding](decoder, len(shapes))
-    step = [144, 144]
+def decode_weights(
+    decoder: RangeDecoder, shapes: list[tuple[int, ...]], coding: int, networks: int = 1
+) -> list[tuple[int, list[int]]]:
+    """Step index and symbols of every tensor, row by row; one network after another."""
+    rest = [Coding0, Coding1, Coding2][coding](decoder, len(shapes))
+    step = [144] * len(shapes)
     tensors = []
-    for position, size in enumerate(shapes):
-        kind = position % 2
-        step[kind] = checked("step index", step[kind] + decoder.laplace(22, 8), 0, 255)
-        m = decoder.equal(16)
-        tensors.append((step[kind], rest.symbols(position, size, m) if m else [0] * math.prod(size)))
+    for _ in range(networks):
+        for position, size in enumerate(shapes):
+            kind = position if coding == 2 else position % 2
+            step[kind] = checked("step index", step[kind] + decoder.laplace(22, 8), 0, 255)
+            m = decoder.equal(16)
+            tensors.append((step[kind], rest.symbols(position, size, m) if m else [0] * math.prod(size)))
     decoder.finish()
     return tensors
+
+
+def decode_parts(decoder: RangeDecoder, file: File) -> list[Part]:
+    """The parts of the image: one, if it is no mosaic."""
+    image = Part(0, 0, file.width, file.height)
+    if file.fields["coding"] != 2:
+        return [image]
+    networks = file.fields["M"]
+    parts = divide(image, file.fields["O"], lambda: decoder.equal(2), networks)
+    if len(parts) < networks:
+        refuse("fewer parts than networks")
+    return parts
 
 
 class Coding0:
@@ -208,6 +224,26 @@ class Coding1(Coding0):
         return [self.decoder.shape(h, j, m) for _ in range(size)]
 
 
+class Coding2(Coding1):
+    """Predicts each tensor from the same one of the network before."""
+
+    def __init__(self, decoder: RangeDecoder, tensors: int) -> None:
+        super().__init__(decoder, tensors)
+        self.first = self.predicted
+        self.position = 0
+        self.by_position: dict[int, int] = {}
+
+    def scale(self, kind: int) -> int:
+        predicted = self.first[kind] if kind == FIRST else self.by_position.get(self.position, self.first[kind])
+        j = checked("scale index", predicted + self.decoder.laplace(22, 8), 0, 63)
+        self.by_position[self.position] = j
+        return j
+
+    def symbols(self, position: int, size: tuple[int, ...], m: int) -> list[int]:
+        self.position = position
+        return super().symbols(position, size, m)
+
+
 class Initialization(NamedTuple):
     architecture: list[int]
     """N, D, C, F, G."""
@@ -221,8 +257,10 @@ class Initialization(NamedTuple):
         return digest.digest()[:8]
 
 
-def shapes_of(units: int, depth: int, channels: int, frequencies: int) -> list[tuple[int, ...]]:
-    sides = [2 + 4 * frequencies, *[units] * depth, channels]
+def shapes_of(units: int, depth: int, channels: int, frequencies: int, taper: int = 100) -> list[tuple[int, ...]]:
+    powers = [(taper**layer, 100**layer) for layer in range(depth)]
+    widths = [max(1, (2 * units * p + q) // (2 * q)) for p, q in powers]
+    sides = [2 + 4 * frequencies, *widths, channels]
     return [size for rows, columns in pairwise(sides) for size in ((rows, columns), (columns,))]
 
 
@@ -269,11 +307,13 @@ def npy(data: bytes) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
 class Decoded(NamedTuple):
     file: File
     tensors: list[tuple[int, list[int]]]
-    """Step index and symbols of each tensor."""
+    """Step index and symbols of each tensor, one network after another."""
+    parts: list[Part]
+    """Where each network is."""
     decoded: list[tuple[str | int, ...]]
     """All symbols of the stream, as in `RangeDecoder.decoded`."""
     values: list[list[float]]
-    """Outputs of the network for each pixel, row by row."""
+    """Outputs for each pixel, row by row."""
     pixels: list[list[float]]
     """Samples of each pixel."""
 
@@ -283,14 +323,16 @@ def decode(data: bytes, initializations: list[Initialization] | None = None) -> 
     file = parse(data)
     if file.model:
         raise ValueError("this is a pyramid")
-    units, depth, frequencies = (file.fields[name] for name in "NDF")
-    sizes = shapes_of(units, depth, file.channels, frequencies)
+    units, depth, frequencies, taper = (file.fields[name] for name in "NDFT")
+    sizes = shapes_of(units, depth, file.channels, frequencies, taper)
     decoder = RangeDecoder(file.payload)
-    tensors = decode_weights(decoder, sizes, file.fields["coding"])
+    parts = decode_parts(decoder, file)
+    tensors = decode_weights(decoder, sizes, file.fields["coding"], len(parts))
     exact = [[s * math.ldexp(8 + k % 8, k // 8 - 29) for s in symbols] for k, symbols in tensors]
     weights = [list(map(single, tensor)) for tensor in added(file, exact, initializations or [])]
-    values = evaluate(file, weights)
-    return Decoded(file, tensors, decoder.decoded, values, pixels_of(file, values))
+    networks = [weights[at : at + len(sizes)] for at in range(0, len(weights), len(sizes))]
+    values = evaluate(file, parts, networks)
+    return Decoded(file, tensors, parts, decoder.decoded, values, pixels_of(file, values))
 
 
 def added(file: File, weights: list[list[float]], initializations: list[Initialization]) -> list[list[float]]:
@@ -308,30 +350,45 @@ def added(file: File, weights: list[list[float]], initializations: list[Initiali
     ]
 
 
-def evaluate(file: File, weights: list[list[float]]) -> list[list[float]]:
-    """Outputs of the network for all pixels, row by row."""
+def evaluate(file: File, parts: list[Part], networks: list[list[list[float]]]) -> list[list[float]]:
+    """Outputs for all pixels, row by row: the networks' blended."""
+    values = [[0.0] * file.channels for _ in range(file.width * file.height)]
+    for part, weights in zip(parts, networks, strict=True):
+        add(file, part, weights, values)
+    return values
+
+
+def add(file: File, part: Part, weights: list[list[float]], values: list[list[float]]) -> None:
+    """Add the output of a part's network, times its weights, to the values of all pixels."""
     w = [math.pi * (file.fields["G"] / 100) ** i for i in range(file.fields["F"])]
 
-    def features(index: int, length: int) -> list[float]:
-        u = (2 * index + 1 - length) / max(file.width, file.height)
+    def features(u: float) -> list[float]:
         return [single(v) for v in (u, *(math.sin(wi * u) for wi in w), *(math.cos(wi * u) for wi in w))]
 
-    columns = [features(column, file.width) for column in range(file.width)]
     layers = [
         ([kernel[o :: len(bias)] for o in range(len(bias))], bias)
         for kernel, bias in zip(weights[::2], weights[1::2], strict=True)
     ]
-    pixels = []
+    overlap = file.fields["O"]
+    across = [weight(column + 0.5, part.left, part.right, file.width, overlap) for column in range(file.width)]
+    columns = [features(part.place(column + 0.5, 0.5)[0]) if across[column] else [] for column in range(file.width)]
     for row in range(file.height):
-        across = features(row, file.height)
-        for column in columns:
-            h = column + across
-            for number, (kernel, bias) in enumerate(layers):
-                h = [b + dot(h, k) for k, b in zip(kernel, bias, strict=True)]
-                if number < len(layers) - 1:
-                    h = [math.sin(30 * value) for value in h]
-            pixels.append(h)
-    return pixels
+        down = weight(row + 0.5, part.top, part.bottom, file.height, overlap)
+        lower = features(part.place(0.5, row + 0.5)[1])
+        for column in range(file.width if down else 0):
+            if across[column]:
+                h = output(layers, columns[column] + lower)
+                pixel = values[row * file.width + column]
+                pixel[:] = [v + across[column] * down * o for v, o in zip(pixel, h, strict=True)]
+
+
+def output(layers: list[tuple[list[list[float]], list[float]]], h: list[float]) -> list[float]:
+    """Output of a network for one position's features."""
+    for number, (kernel, bias) in enumerate(layers):
+        h = [b + dot(h, k) for k, b in zip(kernel, bias, strict=True)]
+        if number < len(layers) - 1:
+            h = [math.sin(30 * value) for value in h]
+    return h
 
 
 def dot(a: list[float], b: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""The second reader: the parts of a file. Written from docs/format.md sections 1 to 3 and 6 to 10 alone.
+"""The second reader: the parts of a file. Written from docs/format.md sections 1 to 3 and 6 to 11 alone.
 
 Plain Python: no NumPy, no constriction, nothing of the package. It refuses whatever the document calls invalid or
 tells a reader to refuse. plain_decoder.py decodes the weights of a SIREN, plain_pyramid.py decodes pyramids.
@@ -137,7 +137,12 @@ def siren_fields(reader: Reader) -> dict[str, int]:
         fields = {"F": reader.byte("frequencies", 1, 32), "G": 100 + reader.byte("growth", 0, 255)}
     fields["N"] = reader.varint("width", 1, 1024)
     fields["D"] = reader.byte("depth", 1, 15)
-    fields["coding"] = reader.byte("coding", 0, 1)
+    fields["coding"] = reader.byte("coding", 0, 2)
+    fields |= {"T": 100, "M": 1, "O": 0}
+    if fields["coding"] == 2:
+        fields["T"] = reader.byte("taper", 1, 100)
+        fields["M"] = reader.varint("networks", 1, 1048576)
+        fields["O"] = reader.byte("overlap", 0, 64)
     return fields
 
 
@@ -170,7 +175,7 @@ def reference(file: File) -> tuple[bytes, list[bool]] | None:
     found = [data for first, data in file.chunks if first == 0x81]
     if not found:
         return None
-    if file.model or len(found) > 1:
+    if file.model or file.fields["coding"] == 2 or len(found) > 1:
         refuse("initialization")
     tensors = 2 * file.fields["D"] + 2
     if len(found[0]) != 8 + (tensors + 7) // 8:

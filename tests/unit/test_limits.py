@@ -18,15 +18,24 @@ from pillow_inr.errors import DamagedFileError, FormatError, LimitError
 from pillow_inr.format.chunks import CHUNK_TRANSPARENCY
 from pillow_inr.format.fields import pack_varint
 from pillow_inr.format.header import Header
+from pillow_inr.imaging.coordinates import Axis
+from pillow_inr.imaging.samples import Scale
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.cost import PYRAMID_WORK
 from pillow_inr.models.pyramid.tiles import Tiles
+from pillow_inr.models.siren import cost as siren_cost
 from pillow_inr.models.siren import model as siren_model
+from pillow_inr.models.siren import synthesis as siren_synthesis
+from pillow_inr.models.siren.architecture import Architecture
+from pillow_inr.models.siren.division import divided
 from pillow_inr.models.siren.header import SirenHeader
+from pillow_inr.models.siren.mosaic_coding import encode_mosaic
+from pillow_inr.models.siren.synthesis import Grid, Network
 from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
 from tests.safety import fuzz_targets, hostile
 from tests.support import container
 from tests.support.checks import VECTORS, header, with_chunks
+from tests.support.mosaics import header_of as header_of_mosaic
 from tests.support.pyramids import draw_file, header_of
 
 pytestmark = pytest.mark.decoding
@@ -104,6 +113,75 @@ def test_zero_weights_take_no_memory_until_they_are_needed() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5e6
+
+
+@pytest.mark.parametrize("shape", [{"width": 1024, "depth": 15}, {"width": 1, "depth": 1}])
+@pytest.mark.parametrize("size", [(5, 3), (4096, 4096), (16777215, 10)])
+@pytest.mark.parametrize("networks", [1 << 20, 20_000])
+@pytest.mark.parametrize("byte", [0, 0x55, 0xFF])
+def test_networks_that_a_file_only_claims_take_no_memory(
+    shape: dict[str, int], size: tuple[int, int], networks: int, byte: int
+) -> None:
+    claimed = header_of_mosaic(size, networks=networks, overlap=0, pixel_format=2, payload_bytes=24, **shape)
+    data = container.pack(claimed, bytes([byte]) * 24)
+    assert len(data) <= 60
+    pillow_inr.read_header(data)
+    tracemalloc.start()
+    with pytest.raises(FormatError, match=r"limits\.|payload: the (image is divided into|data does not fit)"):
+        pillow_inr.decode(data, size=(1, 1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5e6
+
+
+def test_a_mosaic_of_wide_layers_that_taper_takes_no_more_memory_than_announced() -> None:
+    size, splits = (64, 48), [True, True, False, False, True, False, False]
+    made = header_of_mosaic(size, networks=4, width=1024, depth=15, taper=1, overlap=0)
+    zero = [CodedTensor(np.zeros(shape, np.int32), 144) for shape in made.model.architecture(2).shapes]
+    payload = encode_mosaic(splits, [zero] * 4)
+    data = container.pack(container.changed(made, payload_bytes=len(payload)), payload)
+    announced = cost.of_file(container.read_header(data)[0])
+    # Padded to 1024 units each, the layers would take 230 MB.
+    tracemalloc.start()
+    assert not pillow_inr.decode(data).any()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < announced.memory
+
+
+@pytest.mark.parametrize(
+    ("size", "overlap", "points"),
+    [((64, 64), 0, (64, 64)), ((256, 1), 0, (256, 1)), ((200, 90), 2, (400, 300)), ((300, 300), 4, (700, 90))],
+)
+def test_blocks_meet_no_more_parts_than_the_cost_counts(
+    size: tuple[int, int], overlap: int, points: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = Architecture(width=1, depth=1, channels=1, frequencies=0, frequency_ratio=100)
+    weights = [np.zeros(shape, np.float32) for shape in architecture.shapes]
+    networks = [Network(part, weights) for part in divided(size, overlap, lambda _: True)]
+    assert len(networks) > 30
+    met: list[int] = []
+    evaluate = siren_synthesis._Evaluator.evaluate
+
+    def counted(self: Any, layers: Any, key: Any, x: Any, y: Any) -> Any:
+        met.append(len(x) * len(y))
+        return evaluate(self, layers, key, x, y)
+
+    monkeypatch.setattr(siren_synthesis._Evaluator, "evaluate", counted)
+    axes = (Axis(length, max(size), 0, length, count) for length, count in zip(size, points, strict=True))
+    siren_synthesis.synthesize(architecture, networks, Grid(*axes), Scale("uint8", 1, ((0.0, 255.0),)))
+    assert len(met) <= siren_cost.meetings_max(points, len(networks))
+    assert sum(met) <= siren_cost.OVERLAPPING_MAX * points[0] * points[1]
+
+
+def test_the_cost_of_a_mosaic_grows_with_its_networks() -> None:
+    costs = [
+        cost.of_file(header_of_mosaic((300, 200), networks=networks, overlap=overlap))
+        for networks, overlap in ((1, 0), (2, 0), (2, 1), (100, 1), (1000, 1))
+    ]
+    assert costs == sorted(costs, key=lambda one: one.work)
+    assert len({one.work for one in costs}) == 5
+    assert costs[-1].memory > costs[0].memory
 
 
 def test_no_memory_is_taken_for_pixels_before_all_streams_are_in_order() -> None:

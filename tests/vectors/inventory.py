@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 from pillow_inr.models.pyramid import structure
@@ -140,7 +141,7 @@ def _siren() -> Iterator[tuple[str, Check]]:
         for end in ends:
             yield f"{'width' if name == 'N' else 'depth'} {end}", field(name, end)
     yield "a width of two bytes", field("N", *range(128, 1025))
-    for coding in (0, 1):
+    for coding in (0, 1, 2):
         yield f"coding {coding}", field("coding", coding)
         for number, mode in enumerate(("L", "LA", "RGB", "RGBA")):
             yield (
@@ -172,6 +173,7 @@ def _siren() -> Iterator[tuple[str, Check]]:
     for h in range(5):
         yield f"shape {h}", lambda v, h=h: v.file.fields["coding"] == 1 and v.uses("shape", h)
     yield "offsets of columns", lambda v: v.file.fields["coding"] == 1 and v.uses("shape", 0, 10, 3)
+    yield from _mosaic()
     yield "sorted biases", lambda v: v.uses("onesided")
     yield (
         "biases that are not sorted",
@@ -187,6 +189,57 @@ def _siren() -> Iterator[tuple[str, Check]]:
     yield "differences in coding 1", lambda v: any(_differences(v)) and v.file.fields["coding"] == 1
     yield "a preview, which a SIREN has not", lambda v: v.file.chunk(8) is not None
     yield "1024 chunks", lambda v: len(v.file.chunks) == 1024
+
+
+def _mosaic() -> Iterator[tuple[str, Check]]:
+    def mosaic(check: Check) -> Check:
+        return lambda v: v.file.fields["coding"] == 2 and check(v)
+
+    for field, values in {
+        "taper": {"1": [1], "2 to 99": range(2, 100), "100": [100]},
+        "networks": {"1": [1], "2 to 127": range(2, 128), "128 to 16383": range(128, 16384)},
+        "overlap": {"0": [0], "1 to 63": range(1, 64), "64": [64]},
+    }.items():
+        name = {"taper": "T", "networks": "M", "overlap": "O"}[field]
+        for text, numbers in values.items():
+            yield f"{field} {text}", mosaic(lambda v, f=name, n=numbers: v.file.fields[f] in n)
+    yield "a sine layer of 1 unit behind wider ones", mosaic(lambda v: v.file.fields["N"] > 1 in _widths(v))
+    for flag in (0, 1):
+        yield f"a region with flag {flag}", mosaic(lambda v, f=flag: f in _flags(v))
+    yield "a part without a flag", mosaic(lambda v: len(v.siren.parts) > _flags(v).count(0) and v.file.fields["O"] > 0)
+    yield "a part of one pixel", mosaic(lambda v: any(p.right - p.left == p.bottom - p.top == 1 for p in v.siren.parts))
+    yield "an edge that ends at another", mosaic(lambda v: v.file.fields["O"] > 0 and 2 in _corners(v))
+    yield "edges that cross", mosaic(lambda v: v.file.fields["O"] > 0 and 4 in _corners(v))
+    yield "transparent pixels in parts", mosaic(lambda v: v.file.chunk(0x89) is not None and v.file.fields["M"] > 1)
+    yield "offsets of columns in a mosaic", mosaic(lambda v: v.uses("shape", 0, 10, 3))
+    yield "sorted biases in a mosaic", mosaic(lambda v: v.uses("onesided"))
+
+
+def _widths(vector: Vector) -> list[int]:
+    """Units of the sine layers."""
+    units, depth, frequencies, taper = (vector.file.fields[name] for name in "NDFT")
+    shapes = plain_decoder.shapes_of(units, depth, vector.file.channels, frequencies, taper)
+    return [shape[0] for shape in shapes[1:-1:2]]
+
+
+def _flags(vector: Vector) -> list[int | str]:
+    """The flags of the division."""
+    return [entry[-1] for entry in takewhile(lambda entry: entry[:2] == ("equal", 2), vector.siren.decoded)]
+
+
+def _corners(vector: Vector) -> list[int]:
+    """For each corner of parts within the image, how many have theirs there."""
+    counts: dict[tuple[int, int], int] = {}
+    for part in vector.siren.parts:
+        for x, y in (
+            (part.left, part.top),
+            (part.right, part.top),
+            (part.left, part.bottom),
+            (part.right, part.bottom),
+        ):
+            if 0 < x < vector.file.width and 0 < y < vector.file.height:
+                counts[x, y] = counts.get((x, y), 0) + 1
+    return list(counts.values())
 
 
 def _differences(vector: Vector) -> list[bool]:

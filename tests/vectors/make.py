@@ -69,9 +69,7 @@ def main() -> None:
     else:
         data = drawn()
     header, payload, _ = container.unpack(data)
-    tensors = list(
-        weight_coding.decode_tensors(payload, header.model.architecture(header.channels).shapes, header.model.coding)
-    )
+    tensors = container.siren_tensors(header, payload)
     path.write_bytes(data)
     pixels = pillow_inr.decode(data)
     np.savez_compressed(

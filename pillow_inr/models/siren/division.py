@@ -105,7 +105,7 @@ def divided(size: tuple[int, int], overlap: int, is_split: Callable[[Region], bo
     return parts
 
 
-def blend_weights(edges: tuple[int, int, int, int], centres: NDArray[np.float64]) -> NDArray[np.float32] | None:
+def blend_weights(edges: tuple[int, int, int, int], centres: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """A part's weight along one axis: S((p - a) / (b - a)) at its lower edge, 1 - S((p - c) / (d - c)) at the upper.
 
     With a and b the edge of the support and, as far inside the core as a is outside, the end of the blend, likewise c
@@ -115,7 +115,7 @@ def blend_weights(edges: tuple[int, int, int, int], centres: NDArray[np.float64]
         edges: as `Part.edges`.
         centres: positions in pixels of the image, float64, shape (n,), ascending.
     Returns:
-        float32, shape (n,); None if all are 1.
+        float64, shape (n,); None if all are 1.
     """
     outer_low, low, high, outer_high = edges
     weights: NDArray[np.float64] | None = None
@@ -124,7 +124,7 @@ def blend_weights(edges: tuple[int, int, int, int], centres: NDArray[np.float64]
     if outer_high > high and len(centres) and centres[-1] > 2 * high - outer_high:
         falling = 1 - smooth_step((centres - (2 * high - outer_high)) / (2 * (outer_high - high)))
         weights = falling if weights is None else weights * falling
-    return None if weights is None else weights.astype(np.float32)
+    return weights
 
 
 def smooth_step(t: NDArray[np.float64]) -> NDArray[np.float64]:

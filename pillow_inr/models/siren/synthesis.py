@@ -1,8 +1,6 @@
 """The SIRENs' forward pass in NumPy: synthesis of pixels from weights. Knows no bits and no training.
 
-All in float32. The pixel grid is evaluated in fixed blocks on threads of this package, so memory stays bounded. A BLAS
-that started threads inside each product would compete with them, and its thread count is for the host to set:
-therefore matrix products are stacks of tiles that are too small for a BLAS to split.
+All in float32. The pixel grid is evaluated in fixed blocks on threads of this package, so memory stays bounded.
 """
 
 import math
@@ -15,20 +13,15 @@ from numpy.typing import NDArray
 from ...imaging.coordinates import Axis, encode_axis
 from ...imaging.samples import Samples, Scale
 from ...runtime import threads
-from .architecture import W0, Architecture
+from .architecture import Architecture
 from .division import Part, blend_weights
+from .layout import Layers, layout, product
 
 # Points that a thread evaluates at once: 1 MB for a layer of 64 units, which stays in a core's cache.
 BLOCK_POINTS = 4096
 # Small images are divided into about 64 blocks, so that all threads have work, but into none below 1024 points.
 BLOCKS = 64
 LEAST_POINTS = 1024
-# OpenBLAS computes a product of up to TILE_WORK multiplications on the calling thread. A tile has at most 256 rows and
-# at least 32 (16 in the widest layers): with 7 rows a core reaches 44 GFLOP/s, with 32 or more 108 to 126. Wide layers
-# are split by columns instead, into multiples of 16.
-TILE_WORK = 1 << 18
-TILE_ROWS = (16, 32, 256)
-TILE_COLUMNS = 16
 
 
 class Grid(NamedTuple):
@@ -81,15 +74,16 @@ def synthesize(architecture: Architecture, networks: Sequence[Network], grid: Gr
     pixels: Samples = np.empty((height, width, architecture.channels), scale.dtype)
     painter = _Painter(architecture, networks, grid, scale)
     most = min(max(LEAST_POINTS, width * height * grid.points**2 // BLOCKS), BLOCK_POINTS) // grid.points**2
-    blocks = list(_blocks((width, height), most))
+    # A row of pixels would cross many parts, each for a few points; a square meets few.
+    blocks = list(_blocks((width, height), most, most if len(networks) == 1 else math.isqrt(most)))
     threads.share(blocks, lambda left: painter.fill(pixels, left))
     return pixels
 
 
-def _blocks(size: tuple[int, int], most: int) -> Iterator[_Block]:
+def _blocks(size: tuple[int, int], most: int, widest: int) -> Iterator[_Block]:
     """Divide the image into blocks of at most max(1, most) pixels, one column of blocks after another."""
     width, height = size
-    columns = max(1, min(width, most))
+    columns = max(1, min(width, widest))
     rows = max(1, most // columns)
     for left in range(0, width, columns):
         for top in range(0, height, rows):
@@ -111,7 +105,7 @@ class _Painter:
             )
             for at in (0, 2)
         )
-        self.layers: list[_Layers | None] = [None] * len(networks)
+        self.layers: list[Layers | None] = [None] * len(networks)
 
     def fill(self, pixels: Samples, blocks: Iterator[_Block]) -> None:
         """Fill blocks of `pixels`, shape (height, width, channels), until the iterator ends."""
@@ -138,9 +132,9 @@ class _Painter:
             across = blend_weights(part.edges(0), self.grid.across.centres(left, right))
             down = blend_weights(part.edges(1), self.grid.down.centres(top, bottom))
             if across is not None:
-                values *= across[:, None]
+                values *= across.astype(np.float32)[:, None]
             if down is not None:
-                values *= down[:, None, None]
+                values *= down.astype(np.float32)[:, None, None]
             total[top - first[1] : bottom - first[1], left - first[0] : right - first[0]] += values
         return total
 
@@ -150,7 +144,7 @@ class _Painter:
         """Outputs of one network, as `_blended`; they hold until the next call."""
         layers = self.layers[index]
         if layers is None:  # two threads may both make them: that does no harm
-            layers = self.layers[index] = _Layers(self.architecture, self.networks[index].weights)
+            layers = self.layers[index] = Layers(self.architecture, self.networks[index].weights)
         across, down = self.networks[index].part.axes(self.grid.across, self.grid.down)
         return evaluator.evaluate(
             layers, (index, first[0]), across.positions(first[0], last[0]), down.positions(first[1], last[1])
@@ -168,43 +162,18 @@ def _points_before(axis: Axis, edge: float) -> int:
     return min(max(math.ceil((edge - axis.start) / cell - 0.5), 0), axis.count)
 
 
-class _Layers:
-    """A network prepared for evaluation.
-
-    The factor w0 is multiplied into the weights. Products are stacks of tiles of `tile` rows, each small enough for one
-    thread. Wide layers are also split into parts of equally many columns, padded with units that stay zero.
-    """
-
-    def __init__(self, architecture: Architecture, weights: Sequence[NDArray[np.float32]]) -> None:
-        tile, parts, units = _layout(architecture)
-        sine = [np.float32(W0) * tensor for tensor in weights[:-2]]
-        split = architecture.axis_features
-        self.across, self.down = (
-            _in_parts(half, len(half), parts, units[0] // parts) for half in (sine[0][:split], sine[0][split:])
-        )
-        self.bias = _padded(sine[1], units[0])
-        self.hidden = [
-            (_in_parts(kernel, inputs, parts, outputs // parts), _padded(bias, outputs))
-            for kernel, bias, inputs, outputs in zip(sine[2::2], sine[3::2], units, units[1:], strict=False)
-        ]
-        fitting = max(1, TILE_WORK // (tile * units[-1]))
-        parts = -(-architecture.channels // fitting)
-        columns = -(-architecture.channels // parts)
-        self.output = _in_parts(weights[-2], units[-1], parts, columns), _padded(weights[-1], parts * columns)
-
-
 class _Evaluator:
     """Evaluates networks of one architecture on blocks of points, in memory that it keeps."""
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
-        self.tile, _, self.units = _layout(architecture)
+        self.tile, _, self.units = layout(architecture)
         self.tiles = -(-BLOCK_POINTS // self.tile)
         self.buffers = [np.zeros(self.tiles * self.tile * max(self.units), np.float32) for _ in range(2)]
         self.column_terms: dict[tuple[int, int], NDArray[np.float32]] = {}
 
     def evaluate(
-        self, layers: _Layers, key: tuple[int, int], x: NDArray[np.float64], y: NDArray[np.float64]
+        self, layers: Layers, key: tuple[int, int], x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """Outputs at the product of two axes' positions, shape (rows, columns, channels).
 
@@ -236,65 +205,24 @@ class _Evaluator:
         padded = np.zeros((tiles, self.tile, features.shape[1]), np.float32)
         padded.reshape(-1, features.shape[1])[: len(features)] = features
         terms = np.empty((tiles, self.tile, self.units[0]), np.float32)
-        _product(padded, kernel, terms)
+        product(padded, kernel, terms)
         return terms.reshape(-1, self.units[0])[: len(features)]
 
-    def _propagated(self, layers: _Layers, tiles: int) -> NDArray[np.float32]:
+    def _propagated(self, layers: Layers, tiles: int) -> NDArray[np.float32]:
         """Outputs of points whose first affine map is in the first buffer; shape (tiles, tile, outputs)."""
         values = self._buffer(0, tiles, self.units[0])
         for number, (kernel, bias) in enumerate(layers.hidden, 1):
             np.sin(values, out=values)
             following = self._buffer(number % 2, tiles, self.units[number])
-            _product(values, kernel, following)
+            product(values, kernel, following)
             following += bias
             values = following
         np.sin(values, out=values)
         kernel, bias = layers.output
         output = np.empty((tiles, self.tile, len(bias)), np.float32)
-        _product(values, kernel, output)
+        product(values, kernel, output)
         output += bias
         return output
-
-
-def _layout(architecture: Architecture) -> tuple[int, int, list[int]]:
-    """Rows of a tile, number of parts of each layer, and units of each sine layer with its padding."""
-    tile, parts, _ = _tiling(max(architecture.widths))
-    multiple = 1 if parts == 1 else parts * TILE_COLUMNS
-    return tile, parts, [multiple * -(-width // multiple) for width in architecture.widths]
-
-
-def _tiling(width: int) -> tuple[int, int, int]:
-    """Rows of a tile, number of parts of a layer of this width, and columns of a part."""
-    rows = min(TILE_WORK // width**2, TILE_ROWS[2])
-    if rows >= TILE_ROWS[1]:
-        return rows, 1, width
-    rows = TILE_ROWS[1] if width <= TILE_WORK // (TILE_ROWS[1] * 2 * TILE_COLUMNS) else TILE_ROWS[0]
-    parts = 1
-    while True:
-        columns = TILE_COLUMNS * -(-width // (parts * TILE_COLUMNS))
-        if rows * parts * columns * columns <= TILE_WORK:
-            return rows, parts, columns
-        parts += 1
-
-
-def _in_parts(kernel: NDArray[np.float32], inputs: int, parts: int, columns: int) -> NDArray[np.float32]:
-    """Pad a kernel with zeros and split its columns: shape (parts, inputs, columns)."""
-    padded = np.zeros((inputs, parts * columns), np.float32)
-    padded[: kernel.shape[0], : kernel.shape[1]] = kernel
-    return np.ascontiguousarray(padded.reshape(inputs, parts, columns).swapaxes(0, 1))
-
-
-def _padded(bias: NDArray[np.float32], units: int) -> NDArray[np.float32]:
-    return np.pad(bias, (0, units - len(bias)))
-
-
-def _product(values: NDArray[np.float32], kernel: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Multiply tiles (tiles, rows, inputs) by a kernel in parts, into `out` (tiles, rows, parts * columns).
-
-    One call for all tiles, since threads wait for the interpreter's lock after each call.
-    """
-    parts, _, columns = kernel.shape
-    np.matmul(values[:, None], kernel, out=out.reshape(*out.shape[:2], parts, columns).swapaxes(1, 2))
 
 
 def _means(values: NDArray[np.float32], points: int) -> NDArray[np.float32]:

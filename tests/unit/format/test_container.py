@@ -1,6 +1,7 @@
 """The bytes of a file: header, chunks, checksum; by hand, at the ends of each range, and damaged."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,13 +43,22 @@ def _range(dtype: str, low: float, high: float) -> tuple[float, float]:
     return float(low), float(min(high, low + 65535) if dtype in ("int32", "uint32") else high)
 
 
+mosaics = st.fixed_dictionaries(
+    {
+        "coding": st.just(container.CODING_MOSAIC),
+        "taper": st.integers(1, 100),
+        "networks": st.integers(1, 1 << 20),
+        "overlap": st.integers(0, 64),
+    }
+)
 headers = st.builds(
-    lambda fourier, pixels, **fields: container.header(
+    lambda fourier, pixels, coding, **fields: container.header(
         pixel_format=pixels if isinstance(pixels, int) else container.PIXEL_FORMAT_SAMPLES,
         samples=None if isinstance(pixels, int) else pixels,
         encoding=container.ENCODING_FOURIER if fourier else container.ENCODING_NONE,
         frequencies=fourier[0] if fourier else 0,
         frequency_ratio=fourier[1] if fourier else 100,
+        **coding,
         **fields,
     ),
     pixels=st.integers(0, 3) | st.sampled_from(container.DTYPES).flatmap(_sample_formats),
@@ -58,7 +68,7 @@ headers = st.builds(
     depth=st.integers(1, 15),
     payload_bytes=st.integers(0, (1 << 28) - 1).map(lambda words: 4 * words),
     chunks_bytes=st.integers(0, (1 << 30) - 1),
-    coding=st.integers(0, 1),
+    coding=st.fixed_dictionaries({"coding": st.integers(0, 1)}) | mosaics,
 )
 
 
@@ -167,7 +177,7 @@ def test_overhead_of_a_plain_rgb_photograph() -> None:
         ("frequency_ratio", 100, 355),
         ("width", 1, 1024),
         ("depth", 1, 15),
-        ("coding", 0, 1),
+        ("coding", 0, 2),
         ("chunks_bytes", 0, (1 << 30) - 1),
     ],
 )
@@ -178,6 +188,51 @@ def test_ranges_at_both_ends(field: str, low: int, high: int) -> None:
     for value in (low - 1, high + 1):
         with pytest.raises(FormatError, match=str(value)):
             header(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("field", "low", "high", "otherwise"), [("taper", 1, 100, 100), ("networks", 1, 1 << 20, 1), ("overlap", 0, 64, 0)]
+)
+def test_fields_of_mosaics_at_both_ends(field: str, low: int, high: int, otherwise: int) -> None:
+    for value in (low, high):
+        assert getattr(header(coding=container.CODING_MOSAIC, **{field: value}).model, field) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(FormatError, match=rf"header: {field} is {value}, expected {low}\.\.{high}"):
+            header(coding=container.CODING_MOSAIC, **{field: value})
+    for coding in (container.CODING_LAPLACE, container.CODING_GENERALIZED_NORMAL):
+        assert getattr(header(coding=coding).model, field) == otherwise
+        for value in {low, high} - {otherwise}:
+            with pytest.raises(FormatError, match=rf"{field} is {value}, expected {otherwise}\.\.{otherwise}"):
+                header(coding=coding, **{field: value})
+
+
+def test_fields_of_a_mosaic_byte_by_byte() -> None:
+    made = header(coding=container.CODING_MOSAIC, width=300, taper=75, networks=300, overlap=4)
+    expected = bytes.fromhex(
+        "01 04 28"  # Fourier encoding, 4 frequencies, ratio 1.40
+        "ac02 02"  # width 300, depth 2
+        "02 4b ac02 04"  # a mosaic: taper 75, 300 networks, overlap 4
+        "08 00"  # 8 bytes of payload, no chunks
+    )
+    assert made.pack()[11:] == expected
+    assert container.read_header(made.pack()) == (made, 11 + len(expected))
+    for length in range(11, 11 + len(expected)):
+        with pytest.raises(DamagedFileError, match="cut off in "):
+            container.read_header(made.pack()[:length])
+    assert made.model.label == "300 of 300×2"
+    assert made.model.info(3)["networks"] == 300
+    assert "networks" not in header(coding=container.CODING_MOSAIC).model.info(3)
+
+
+def test_the_longest_header() -> None:
+    stack = container.SampleFormat("int32", 64, tuple((-float(low), 0.0) for low in range(64)))
+    fields = {"width": 1024, "coding": container.CODING_MOSAIC, "networks": 1 << 20, "size": (2**24 - 1, 2**24 - 1)}
+    parts = {"payload_bytes": 2**30 - 4, "chunks_bytes": 2**30 - 1}
+    assert len(header(**fields, **parts).pack()) == 39
+    longest = header(pixel_format=4, samples=stack, **fields, **parts).pack()
+    assert len(longest) == 554 <= container.HEADER_MAX_BYTES
+    text = (Path(__file__).parents[3] / "docs" / "format.md").read_text(encoding="utf-8")
+    assert "17 to 554 bytes, 17 to 39 with pixel formats 0 to 3" in text
 
 
 @pytest.mark.parametrize("size", [(0, 1), (1, 0), (2**24, 1), (1, 2**24)])
@@ -203,7 +258,7 @@ def test_newer_version_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("position", "value", "match"),
-    [(7, 2, "model 2.*upgrade"), (7, 9, "model 9.*siren and pyramid"), (16, 2, "coding 2.*upgrade")],
+    [(7, 2, "model 2.*upgrade"), (7, 9, "model 9.*siren and pyramid"), (16, 3, "coding 3.*reads 0 to 2.*upgrade")],
 )
 def test_unknown_models_and_codings_are_named(position: int, value: int, match: str) -> None:
     data = bytearray(container.pack(header(), bytes(8)))
@@ -375,7 +430,7 @@ LONGEST = container.pack_varint(2**35 - 1)
         (14, container.pack_varint(1025)),
         (15, b"\0"),
         (15, b"\x10"),
-        (16, b"\2"),
+        (16, b"\3"),
         (17, b"\6"),
         (17, container.pack_varint(2**30)),
         (17, LONGEST),

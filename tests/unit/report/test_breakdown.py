@@ -25,9 +25,11 @@ def test_parts_and_bits_add_up(path: Path) -> None:
     assert sum(part.bytes for part in file.parts) == len(data)
     payload_bits = 8 * file.header.payload_bytes
     assert sum(row.bits for row in file.model.rows) == pytest.approx(payload_bits)
-    # The last row, the end of the stream, is within the last two words.
-    assert 0 < file.model.rows[-1].bits <= 64
-    assert all(layer.kernel_bits > 0 and layer.bias_bits > 0 for layer in measure_layers(container.read_file(data)))
+    # The last row, the end of the stream, is within the last two words; a mosaic's has its division, too: a flag for
+    # each region, of which there are at most twice as many as networks.
+    networks = file.header.model.networks
+    assert 0 < file.model.rows[-1].bits <= 64 + (2 * networks if networks > 1 else 0)
+    assert all(layer.kernel.bits > 0 and layer.bias.bits > 0 for layer in measure_layers(container.read_file(data)))
 
 
 def test_layers_are_those_of_the_network() -> None:
@@ -41,6 +43,23 @@ def test_layers_are_those_of_the_network() -> None:
     assert sum(layer.weight_count for layer in layers) == architecture.weight_count
     for tensor, expected in zip(found, tensors, strict=True):
         np.testing.assert_array_equal(tensor.symbols, expected.symbols)
+
+
+def test_layers_of_a_mosaic_are_those_of_all_its_networks() -> None:
+    data = (VECTORS / "siren" / "mosaic.inr").read_bytes()
+    layers = measure_layers(container.read_file(data))
+    header, payload, _ = container.unpack(data)
+    architecture, tensors = header.model.architecture(header.channels), container.siren_tensors(header, payload)
+    assert header.model.networks == 5 and len(layers) == header.model.depth + 1
+    assert sum(layer.weight_count for layer in layers) == 5 * architecture.weight_count
+    found = [tensors_of for layer in layers for tensors_of in (layer.kernel, layer.bias)]
+    for position, tensors_of in enumerate(found):
+        own = tensors[position :: len(architecture.shapes)]
+        assert tensors_of.shape == architecture.shapes[position]
+        np.testing.assert_array_equal(tensors_of.symbols, np.concatenate([tensor.symbols for tensor in own]))
+    breakdown = container.take_apart(data).model
+    assert breakdown.json["networks"] == 5 and breakdown.json["widths"] == [12, 9, 7]
+    assert breakdown.lines[0] == ("networks", "5 SIRENs, 3 sine layers of 12, 9, 7 units, blended over 4 pixels")
 
 
 def test_bits_are_the_information_of_the_symbols() -> None:

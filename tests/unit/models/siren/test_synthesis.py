@@ -1,5 +1,6 @@
 import math
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from pillow_inr.models.siren import synthesis as siren_synthesis
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.runtime import threads
 from tests.support.checks import synthesize
+from tests.support.networks import whole
 
 PLAIN = Architecture(width=3, depth=2, channels=2, frequencies=0, frequency_ratio=100)
 ENCODED = Architecture(width=6, depth=3, channels=3, frequencies=4, frequency_ratio=150)
@@ -48,6 +50,25 @@ def test_shapes_and_count_by_hand() -> None:
     # Kodak's usual network: 66 features, 4 layers of 48, 3 colours.
     kodak = Architecture(width=48, depth=4, channels=3, frequencies=16, frequency_ratio=140)
     assert kodak.weight_count == 66 * 48 + 3 * 48 * 48 + 48 * 3 + 4 * 48 + 3 == 10419
+
+
+def test_widths_taper() -> None:
+    def widths(width: int, depth: int, taper: int) -> tuple[int, ...]:
+        made = Architecture(width=width, depth=depth, channels=3, frequencies=1, frequency_ratio=100, taper=taper)
+        assert [shape[0] for shape in made.shapes[1:-1:2]] == list(made.widths)
+        return made.widths
+
+    assert widths(48, 5, 75) == (48, 36, 27, 20, 15)  # 20.25, 15.1875: each from the first, not from the one before
+    assert widths(48, 3, 100) == (48, 48, 48)
+    assert widths(2, 3, 75) == (2, 2, 1)  # halves up: 1.5; 1.125
+    assert widths(1024, 15, 1) == (1024, 10, *[1] * 13)
+    assert widths(1, 4, 1) == (1, 1, 1, 1)
+    # 5 * 0.5 = 2.5 exactly: a sum of floats must not decide.
+    assert widths(5, 2, 50) == (5, 3)
+    for taper in range(1, 101):
+        exact = [Fraction(1000) * Fraction(taper, 100) ** layer for layer in range(15)]
+        assert widths(1000, 15, taper) == tuple(max(1, math.floor(one + Fraction(1, 2))) for one in exact)
+        assert list(widths(1000, 15, taper)) == sorted(widths(1000, 15, taper), reverse=True)
 
 
 @pytest.mark.parametrize("architecture", [PLAIN, ENCODED])
@@ -115,5 +136,5 @@ def test_ctrl_c_ends_the_evaluation_soon(monkeypatch: pytest.MonkeyPatch) -> Non
     axis = Axis.of_pixels(500, 500)
     scale = Interrupted("uint8", PLAIN.channels, ((0.0, 255.0),))
     with pytest.raises(KeyboardInterrupt):
-        siren_synthesis.synthesize(PLAIN, _weights(PLAIN), siren_synthesis.Grid(axis, axis), scale)
+        siren_synthesis.synthesize(PLAIN, whole(_weights(PLAIN), (500, 500)), siren_synthesis.Grid(axis, axis), scale)
     assert len(blocks) < 30  # of 63
