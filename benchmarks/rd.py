@@ -7,6 +7,7 @@ pillow_inr under its own label. The classical codecs come first, then pillow_inr
 import argparse
 import csv
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,9 @@ def _arguments() -> argparse.Namespace:
     ours.add_argument("--model", choices=["auto", "siren", "pyramid"], default="auto")
     ours.add_argument("--effort", type=int)
     ours.add_argument("--time-limit", type=float)
+    ours.add_argument(
+        "--compiled", action="store_true", help="make two steps first, so that seconds are without compiling"
+    )
     ours.add_argument("--label", help="name of this sweep in tables and plot; by default from the options")
     report = parser.add_argument_group("report")
     report.add_argument("--anchors", type=Path, nargs="+", default=[], help="JSON of published curves, by name")
@@ -109,7 +113,7 @@ def _write(path: Path, rows: Iterator[Row]) -> None:
             file.flush()
             print(
                 f"{row.label:<22}{row.image:<16}{row.setting:<24}{row.bpp:>8.4f} bpp{row.psnr:>8.2f} dB"
-                f"{row.encode_seconds:>9.3f} s{row.decode_seconds:>8.3f} s",
+                f"{row.encode_seconds:>9.3f} s{row.encode_cpu_seconds:>9.2f} s CPU{row.decode_seconds:>8.3f} s",
                 flush=True,
             )
 
@@ -123,7 +127,7 @@ def _classical_rows(codec: Codec, images: list[Path], done: set[Key]) -> Iterato
 
 
 def _our_rows(arguments: argparse.Namespace, images: list[Path], done: set[Key]) -> Iterator[Row]:
-    """One fit per row. Its seconds include compiling if the shape is new."""
+    """One fit per row. Its seconds include compiling if the shape is new, unless --compiled is given."""
     given = {"effort": arguments.effort, "time_limit": arguments.time_limit}
     numbers = {name: value for name, value in given.items() if value is not None}
     label = arguments.label or _default_label(arguments.model, numbers)
@@ -132,6 +136,8 @@ def _our_rows(arguments: argparse.Namespace, images: list[Path], done: set[Key])
             setting = " ".join(f"{name}={value:g}" for name, value in {"quality": quality, **numbers}.items())
             if (label, setting, path.name) not in done:
                 encode = partial(pillow_inr.encode, quality=quality, model=arguments.model, **numbers)
+                if arguments.compiled:
+                    encode(rgb_image(path), steps=2)
                 yield _row(OURS, label, setting, path, encode, runs=1)
 
 
@@ -143,8 +149,10 @@ def _default_label(model: str, numbers: dict[str, float]) -> str:
 def _row(codec: str, label: str, setting: str, path: Path, encode: Callable[[Image.Image], bytes], *, runs: int) -> Row:
     image = rgb_image(path)
     pixels = np.asarray(image)
-    data, encode_seconds = _timed(lambda: encode(image), runs)
-    result, decode_seconds = _timed(lambda: decoded(data), 3)
+    before = time.process_time()
+    data, encode_seconds, encodes = _timed(lambda: encode(image), runs)
+    encode_cpu_seconds = (time.process_time() - before) / encodes
+    result, decode_seconds, _ = _timed(lambda: decoded(data), 3)
     return Row(
         codec=codec,
         label=label,
@@ -157,17 +165,18 @@ def _row(codec: str, label: str, setting: str, path: Path, encode: Callable[[Ima
         psnr=psnr(pixels, result),
         ms_ssim=_ms_ssim(pixels, result),
         encode_seconds=encode_seconds,
+        encode_cpu_seconds=encode_cpu_seconds,
         decode_seconds=decode_seconds,
     )
 
 
-def _timed(function: Callable[[], T], runs: int) -> tuple[T, float]:
-    """A result and the shortest wall time of several calls, or of one call if that is long."""
+def _timed(function: Callable[[], T], runs: int) -> tuple[T, float, int]:
+    """A result, the shortest wall time of several calls, or of one call if that is long, and the number of calls."""
     results: list[T] = []
     times: list[float] = []
     while not times or (len(times) < runs and times[0] < BRIEF):
         times.append(seconds(lambda: results.append(function())))
-    return results[-1], min(times)
+    return results[-1], min(times), len(times)
 
 
 def _ms_ssim(reference: NDArray[np.uint8], result: NDArray[np.uint8]) -> float:

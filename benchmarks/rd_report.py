@@ -50,6 +50,8 @@ class Row(NamedTuple):
     psnr: float
     ms_ssim: float
     encode_seconds: float
+    encode_cpu_seconds: float
+    """Of all threads."""
     decode_seconds: float
 
 
@@ -82,6 +84,7 @@ class Sweep:
     def means(self) -> list[list[str]]:
         """Lines of the table of mean curves, one per setting."""
         formats = (("bpp", ".4f"), ("psnr", ".2f"), ("ms_ssim", ".4f"), ("encode_seconds", ".3f"))
+        formats += (("encode_cpu_seconds", ".1f"),)
         formats += (("decode_seconds", ".4f"),)
         return [
             [self.label, setting, *(format(self._mean(rows, field), width) for field, width in formats)]
@@ -101,7 +104,7 @@ def report(path: Path, anchor_files: Sequence[Path], anchor_names: Sequence[str]
     print(f"\n{len(images)} images: {', '.join(images)}")
     if anchors:
         print("Published curves are their authors' means over all 24 images of Kodak.")
-    header = ["codec", "setting", "bpp", "PSNR dB", "MS-SSIM", "encode s", "decode s"]
+    header = ["codec", "setting", "bpp", "PSNR dB", "MS-SSIM", "encode s", "CPU s", "decode s"]
     print("\nMean over the images\n\n" + table(header, [line for sweep in sweeps for line in sweep.means()]))
     print("\nPSNR of the mean curves in dB at a rate in bpp; the rate for COIN's mean\n\n" + _rate_table(curves))
     print(f"\nBD-rate against JPEG 4:2:0 in percent, {window[0]:g} to {window[1]:g} dB, Akima; below 0: fewer bytes\n")

@@ -56,9 +56,9 @@ class EncodeOptions:
     """"siren", "pyramid" or "auto". "auto" means the SIREN if `width`, `depth`, `encoding` or `init` is given, the
     better of both for small and simple images, else the pyramid."""
     width: int | None = None
-    """Units of each sine layer, 1..1024; by default chosen from `quality` and the image's size."""
+    """Units of the first sine layer of each network, 1..1024; by default chosen from the goal and the image."""
     depth: int | None = None
-    """Number of sine layers, 1..15; by default 4."""
+    """Number of sine layers, 1..15; by default 5, or 4 where all have the same width."""
     quality: int | None = None
     """1..100, by default 50: higher means better quality and a larger file; one scale for both models."""
     target_bytes: int | None = None

@@ -19,7 +19,7 @@ from .. import api
 from ..format.ranges import DEPTH_MAX, WIDTH_MAX
 from ..models.registry import model_names
 from ..models.siren import reference_store
-from ..models.siren.plan import DEFAULT_DEPTH
+from ..models.siren.plan import MOSAIC_DEPTH
 from ..options import DEFAULT_EFFORT, DEFAULT_QUALITY, EFFORT_MAX, ENCODINGS, EncodeOptions
 from ..runtime.native_log import capture_native_stderr
 from . import bars, running
@@ -73,14 +73,14 @@ _ENCODE_OPTIONS = (
         "--width",
         type=int,
         metavar="N",
-        help=f"SIREN: units of each sine layer, 1 to {WIDTH_MAX}.  [default: from quality and size]",
+        help=f"SIREN: units of a network's first sine layer, 1 to {WIDTH_MAX}.  [default: from the image]",
     ),
     click.option(
         "-d",
         "--depth",
         type=int,
         metavar="N",
-        help=f"SIREN: number of sine layers, 1 to {DEPTH_MAX}.  [default: {DEFAULT_DEPTH}]",
+        help=f"SIREN: number of sine layers, 1 to {DEPTH_MAX}.  [default: {MOSAIC_DEPTH}]",
     ),
     click.option(
         "--encoding",

@@ -14,11 +14,10 @@ from ...encoding.source_image import SourceImage
 from ...options import EncodeOptions, rd_lambda
 from .detail import BitMap, Detail
 from .division import Part, Region, divided
-from .plan import SHARED_PIXELS, Plan, step_milliseconds, steps_for
+from .plan import MOSAIC_DEPTH, SHARED_PIXELS, Plan, step_milliseconds, steps_for
 
-# Width, depth and taper of a network, in hundredths, where the options leave them open.
+# Width and taper of a network, in hundredths, where the options leave them open.
 WIDTH = 48
-DEPTH = 5
 TAPER = 75
 # Pixels by which a part extends beyond each edge that it shares. More hide edges better and cost rate.
 OVERLAP = 4
@@ -51,7 +50,7 @@ def divided_plan(plan: Plan, source: SourceImage, options: EncodeOptions, given_
         given_lambda: lambda, where it is not that of the options' quality.
     """
     detail = Detail(source)
-    depth = options.depth or DEPTH
+    depth = options.depth or MOSAIC_DEPTH
     if plan.budget_bytes is not None:
         wanted = 8.0 * plan.budget_bytes
         lam = _lambda_for(detail, wanted)
@@ -82,7 +81,8 @@ def divided_plan(plan: Plan, source: SourceImage, options: EncodeOptions, given_
 
 def _patient(options: EncodeOptions) -> EncodeOptions:
     """The options with the effort that a person waits for, if they give a shape and nothing else."""
-    if options.width is None or options.effort is not None or options.time_limit is not None:
+    no_shape = options.width is None and options.depth is None
+    if no_shape or options.effort is not None or options.time_limit is not None:
         return options
     return replace(options, effort=SHAPE_EFFORT)
 

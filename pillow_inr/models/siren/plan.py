@@ -37,6 +37,8 @@ QUALITY_WIDTHS = (8, 192)
 # A small budget may need a narrower network than any quality uses.
 TARGET_WIDTHS = (2, 512)
 DEFAULT_DEPTH = 4
+# Sine layers of each network of a mosaic, which taper.
+MOSAIC_DEPTH = 5
 # Networks of at most this width for images of at most this many pixels and channels share a compiled program: to
 # compile one takes longer than the whole fit of an icon (docs/experiments.md section 16).
 SHARED_WIDTH = 32
