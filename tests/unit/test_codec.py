@@ -22,6 +22,7 @@ from pillow_inr.models import selection
 from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.siren import encoder as siren_encoder
+from pillow_inr.models.siren import networks as siren_networks
 from pillow_inr.models.siren import simple, weight_coding
 from pillow_inr.options import EncodeOptions
 from tests.support import container
@@ -371,7 +372,7 @@ def test_a_psnr_that_was_not_reached_is_told_once(encoders: FakeEncoders) -> Non
     ],
 )
 def test_one_colour_takes_no_fit(image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    for encoder in (siren_encoder, pyramid_encoder):
+    for encoder in (siren_networks, pyramid_encoder):
         monkeypatch.setattr(encoder, "_load_fit", lambda: pytest.fail("there is nothing to fit"))
     data = codec.encode(image, EncodeOptions())
     assert len(data) <= 100
