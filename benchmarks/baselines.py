@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from adaround import ADAROUND_ITERATIONS
 from baseline_methods import COIN_STEPS, STRUMPLER_STEPS, Outcome, coin, strumpler
 from common import decoded, image_paths, machine, psnr, rgb_image, table
 from PIL import Image
@@ -91,16 +92,19 @@ def _fit_all(images: Sequence[Image.Image], options: dict[str, Any]) -> Ours:
 
 
 def _table(outcomes: Sequence[Outcome], beside: Ours) -> str:
-    header = ["method", "steps", "s/step", "XLA", "PSNR dB", "bpp", "full schedule", "its published mean dB"]
+    header = ["method", "steps", "s/step", "XLA", "AdaRound", "PSNR dB", "bpp", "full schedule", "published mean dB"]
     lines = []
     for outcome in outcomes:
         steps = f"{outcome.steps} of {outcome.schedule_steps}"
         xla = "yes" if outcome.compiled else "no"
-        cells = [f"{outcome.step_seconds:.3f}", xla, f"{outcome.psnr:.2f}", f"{outcome.bpp:.3f}"]
+        adaround = "-"
+        if outcome.adaround_iterations is not None:
+            adaround = f"{outcome.adaround_iterations} of {ADAROUND_ITERATIONS}"
+        cells = [f"{outcome.step_seconds:.3f}", xla, adaround, f"{outcome.psnr:.2f}", f"{outcome.bpp:.3f}"]
         published = "-" if outcome.published is None else f"{outcome.published:.2f}"
         lines.append([outcome.name, steps, *cells, _duration(outcome.schedule_seconds), published])
     ours = [f"{beside.psnr:.2f}", f"{beside.bpp:.3f}", _duration(beside.seconds)]
-    return table(header, [*lines, [beside.name, "-", "-", "yes", *ours, "-"]])
+    return table(header, [*lines, [beside.name, "-", "-", "yes", "-", *ours, "-"]])
 
 
 def _duration(seconds: float) -> str:
