@@ -1,6 +1,5 @@
 """Whom an encode tells how far it is: a callback, or whoever sits before a terminal or a notebook (`progress_line`)."""
 
-import multiprocessing
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -76,4 +75,6 @@ def _is_in_notebook() -> bool:
 
 def _is_one_of_many() -> bool:
     """Whether this process works for another one, whose terminal it shares with others of its kind."""
-    return multiprocessing.parent_process() is not None
+    # Not imported: a process that multiprocessing has started has it, others need not take the time.
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and module.parent_process() is not None

@@ -1,7 +1,7 @@
 """Who sees a line about an encode: by the option `progress`, standard error and the kind of process."""
 
 import io
-import multiprocessing
+import multiprocessing.process
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -110,7 +110,7 @@ def test_the_window_of_idle_is_no_terminal(terminal: Terminal, monkeypatch: pyte
 def test_processes_of_multiprocessing_show_none_unless_asked(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
+    monkeypatch.setattr(multiprocessing.process, "parent_process", lambda: object())
     assert handed_on(None) is False
     assert isinstance(handed_on(True), Line)
 
