@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ...encoding.source_image import SourceImage
-from ...options import EncodeOptions, rd_lambda
+from ...options import DEFAULT_EFFORT, EncodeOptions, rd_lambda
 from .detail import BitMap, Detail
 from .division import Part, Region, divided
 from .plan import MOSAIC_DEPTH, SHARED_PIXELS, Plan, step_milliseconds, steps_for
 
-# Width and taper of a network, in hundredths, where the options leave them open.
-WIDTH = 48
+# Width of a network at effort 0..9: the more time there is, the larger networks pay. Taper in hundredths.
+WIDTHS = (48, 48, 48, 48, 48, 56, 72, 96, 112, 128)
 TAPER = 75
 # Pixels by which a part extends beyond each edge that it shares. More hide edges better and cost rate.
 OVERLAP = 4
@@ -57,7 +57,7 @@ def divided_plan(plan: Plan, source: SourceImage, options: EncodeOptions, given_
     else:
         lam = given_lambda or rd_lambda(options, source.channels)
         wanted = BITS_PER_ESTIMATE * detail.bits(lam).total
-    width = options.width or WIDTH
+    width = options.width or WIDTHS[DEFAULT_EFFORT if options.effort is None else options.effort]
     shape = replace(plan, width=width, depth=depth, taper=TAPER, overlap=OVERLAP)
     each = BITS_PER_WEIGHT * shape.weight_count(source.channels)
     # A width that was asked for is not to become a larger file than the image needs: round down.
@@ -115,8 +115,8 @@ def _lambda_for(detail: Detail, wanted: float) -> float:
 
 
 def _of_weights(plan: Plan, weights: float, channels: int) -> Plan:
-    """The plan with the width, a multiple of 2 and at most twice WIDTH, whose network has about as many weights."""
-    widths = [replace(plan, width=width) for width in range(8, 2 * WIDTH + 1, 2)]
+    """The plan with a width, a multiple of 2 and at most twice the plan's, that has about as many weights."""
+    widths = [replace(plan, width=width) for width in range(8, 2 * plan.width + 1, 2)]
     return min(widths, key=lambda one: abs(math.log(one.weight_count(channels) / max(weights, 1.0))))
 
 

@@ -89,7 +89,7 @@ def test_quality_is_monotone() -> None:
     for quality, plan in zip(range(1, 101, 9), plans, strict=True):
         assert plan.rd_lambda == rd_lambda(EncodeOptions(quality=quality), 3)
         assert plan.taper == mosaic.TAPER
-        assert plan.width <= 2 * mosaic.WIDTH
+        assert plan.width <= 2 * mosaic.WIDTHS[5]
 
 
 def test_a_given_shape_is_taken_exactly() -> None:
@@ -121,8 +121,15 @@ def test_more_networks_get_fewer_steps_each() -> None:
     few, many = _plan(image, quality=20, effort=3), _plan(image, quality=70, effort=3)
     assert many.header.networks > few.header.networks
     assert many.steps < few.steps
-    efforts = [_plan(image, quality=40, effort=effort).steps for effort in range(10)]
+    efforts = [_plan(image, width=48, quality=40, effort=effort).steps for effort in range(10)]
     assert efforts == sorted(set(efforts))
+
+
+def test_more_time_makes_fewer_and_larger_networks() -> None:
+    image = _noise(300, 200)
+    quick, patient = _plan(image, quality=40, effort=3), _plan(image, quality=40, effort=9)
+    assert patient.width > quick.width
+    assert patient.header.networks < quick.header.networks
 
 
 @pytest.mark.parametrize(
