@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", type=Path, nargs="?", default=Path("samples/kodim15.png"))
     parser.add_argument("--efforts", type=int, nargs="*", default=[0, 1, 3], help="of the pyramid")
-    parser.add_argument("--siren-effort", type=int, default=5)
+    parser.add_argument("--siren-effort", type=int, help="by default that of a shape alone")
     parser.add_argument("--child", metavar="JSON", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -36,7 +36,8 @@ def main() -> None:
     print("|:--|--:|--:|--:|--:|--:|", flush=True)
     pyramids = [{"model": "pyramid", "effort": effort} for effort in arguments.efforts]
     with tempfile.TemporaryDirectory() as folder:
-        for options in (*pyramids, {**SIREN, "effort": arguments.siren_effort}):
+        effort = {} if arguments.siren_effort is None else {"effort": arguments.siren_effort}
+        for options in (*pyramids, {**SIREN, **effort}):
             path = Path(folder, "image.inr")
             name = ", ".join(f"{key}={value}" for key, value in options.items())
             _row(f"save: {name}", arguments.image, {"path": str(path), "options": options})

@@ -112,7 +112,7 @@ def _write(path: Path, rows: Iterator[Row]) -> None:
             writer.writerow(row)
             file.flush()
             print(
-                f"{row.label:<22}{row.image:<16}{row.setting:<24}{row.bpp:>8.4f} bpp{row.psnr:>8.2f} dB"
+                f"{row.label:<24} {row.image:<16}{row.setting:<24}{row.bpp:>8.4f} bpp{row.psnr:>8.2f} dB"
                 f"{row.encode_seconds:>9.3f} s{row.encode_cpu_seconds:>9.2f} s CPU{row.decode_seconds:>8.3f} s",
                 flush=True,
             )

@@ -68,7 +68,7 @@ class Interval(NamedTuple):
     """The steps between two progress reports of a fit."""
 
     position: float
-    """Middle of the interval, as a part of the fit, 0..1."""
+    """Middle of the interval, as a part of the network's fit, 0..1."""
     seconds: float
     """Time of one step."""
 
@@ -110,8 +110,9 @@ def fit_steps(image: Image.Image, network: Network, steps: int) -> Fit:
         reports.append((step, time.perf_counter()))
 
     data = pillow_inr.encode(image, width=network.width, depth=network.depth, steps=steps, progress=report)
+    # Of a mosaic, each network makes all steps.
     intervals = [
-        Interval((first + last) / 2 / steps, (end - start) / (last - first))
+        Interval((first + last) / 2 % steps / steps, (end - start) / (last - first))
         for (first, start), (last, end) in pairwise(reports)
     ]
     return Fit(data, intervals)

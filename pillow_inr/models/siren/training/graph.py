@@ -59,6 +59,8 @@ class Call(NamedTuple):
     """Schedule position, 0..1, of the first of them."""
     pace: Any
     """By how much each of them advances the position."""
+    rounds: Any
+    """1 where weights are rounded and the rate counts, else 0."""
     counts: Any = ()
     """Number of weights in each tensor that are no padding, shape (tensors,), float32; () in a program that serves
     networks of one width only."""
@@ -75,7 +77,9 @@ def call_signature(architecture: Architecture, batch: int, call_steps: int, long
     number, integer = tf.TensorSpec([]), tf.TensorSpec([], tf.int32)
     values = tf.TensorSpec([call_steps, batch, architecture.channels])
     counts = tf.TensorSpec([len(architecture.shapes)]) if pads else ()
-    return Call(pixels, pixels, values, table, table, number, number, number, integer, integer, number, number, counts)
+    return Call(
+        pixels, pixels, values, table, table, number, number, number, integer, integer, number, number, number, counts
+    )
 
 
 def initial_weights(architecture: Architecture, seed: int) -> list[NDArray[np.float32]]:
@@ -153,11 +157,9 @@ class Graph:
         """
         # Partials, not methods: TensorFlow counts how often a function is traced by its code, which all graphs share,
         # and warns when that is often.
-        float_phase = tf.function(partial(Graph._float_phase, self), jit_compile=True)
-        rate_phase = tf.function(partial(Graph._rate_phase, self), jit_compile=True)
+        steps = tf.function(partial(Graph._steps, self), jit_compile=True)
         return {
-            "float phase": Function(float_phase, (call,)),
-            "rate phase": Function(rate_phase, (call,)),
+            "steps": Function(steps, (call,)),
             "weights": Function(lambda: [tf.identity(variable.value) for variable in self.weights]),
             "log quantization steps": Function(lambda: tf.identity(self.log_quantization_steps.value)),
             "set weights": _assignment(self.weights),
@@ -165,46 +167,37 @@ class Graph:
             "set log quantization steps": _assignment([self.log_quantization_steps]),
         }
 
-    def _float_phase(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
-        """Optimizer steps on weights that are not rounded: mean squared error, and the bits if they were rounded."""
+    def _steps(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
+        """Optimizer steps: mean squared error over them, and the bits at their end.
+
+        One program serves both phases, since each takes seconds to compile. In the first one weights are not rounded,
+        the rate has no weight, and the bits are those that rounding by INITIAL_QUANTIZATION_STEP would give.
+        """
         total = tf.constant(0.0)
+        variables = [*self.weights, self.log_quantization_steps]
         index = tf.constant(0)
         # Not `for index in tf.range(count)`: XLA would compile the loop anew for every count.
         while index < call.count:
             warmup, cosine = _pace(call, index)
             features = self._features(call, index)
-            mse, gradients = _backpropagated(features, call.values[index], [weight.value for weight in self.weights])
-            self._update(gradients, call.learning_rate * warmup * cosine, call.weight_decay)
-            total += mse
-            index += 1
-        first = initial_log_quantization_steps(self.weights, self.architecture, call.counts)
-        rate_bits = self._quantized(first, call)[1]
-        return total / tf.cast(call.count, tf.float32), rate_bits
-
-    def _rate_phase(self, call: Call) -> tuple[tf.Tensor, tf.Tensor]:
-        """Optimizer steps on rounded weights and their quantization steps: mean squared error, and bits at the end."""
-        total = tf.constant(0.0)
-        variables = [*self.weights, self.log_quantization_steps]
-        index = tf.constant(0)
-        while index < call.count:
-            warmup, cosine = _pace(call, index)
-            features = self._features(call, index)
             with tf.GradientTape() as tape:
-                quantized, rate_bits = self._quantized(self.log_quantization_steps, call)
+                quantized, rate_bits = self._quantized(self.log_quantization_steps, call, call.rounds)
             mse, upstream = _backpropagated(features, call.values[index], quantized)
             gradients = tape.gradient(
-                [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit]
+                [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit * call.rounds]
             )
             self._update(gradients[:-1], call.learning_rate * warmup * cosine, call.weight_decay)
             _apply(
                 self.quantization_optimizer,
                 gradients[-1:],
                 [self.log_quantization_steps],
-                QUANTIZATION_LEARNING_RATE * cosine,
+                QUANTIZATION_LEARNING_RATE * cosine * call.rounds,
             )
             total += mse
             index += 1
-        return total / tf.cast(call.count, tf.float32), self._quantized(self.log_quantization_steps, call)[1]
+        first = initial_log_quantization_steps(self.weights, self.architecture, call.counts)
+        log_steps = tf.where(call.rounds > 0, self.log_quantization_steps.value, first)
+        return total / tf.cast(call.count, tf.float32), self._quantized(log_steps, call, tf.constant(1.0))[1]
 
     def _features(self, call: Call, index: tf.Tensor) -> tf.Tensor:
         """The network's input features for the pixels of an optimizer step, shape (batch, features)."""
@@ -217,14 +210,20 @@ class Graph:
             matrix.assign(matrix - matrix * weight_decay * learning_rate)
         _apply(self.optimizer, gradients, self.weights, learning_rate)
 
-    def _quantized(self, log_quantization_steps: tf.Tensor, call: Call) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Weights rounded to their quantization steps, gradients passed straight through, and their rate in bits."""
+    def _quantized(
+        self, log_quantization_steps: tf.Tensor, call: Call, rounds: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Weights rounded to their quantization steps, gradients passed straight through, and their rate in bits.
+
+        Args:
+            rounds: 1 to round, 0 to leave the weights as they are.
+        """
         quantized = []
         rate_bits = tf.constant(0.0)
         for index, weight in enumerate(self.weights):
             quantization_step = snapped(tf.exp(log_quantization_steps[index]))
             reference = self.references[index].value
-            symbols = rounded((weight - reference) / quantization_step)
+            symbols = rounded((weight - reference) / quantization_step, rounds)
             quantized.append(reference + symbols * quantization_step)
             if call.counts != ():
                 rate_bits += laplace_bits(symbols, call.counts[index])

@@ -26,9 +26,14 @@ def snapped(quantization_step: tf.Tensor) -> tf.Tensor:
     return quantization_step + tf.stop_gradient(nearest - quantization_step)
 
 
-def rounded(values: tf.Tensor) -> tf.Tensor:
-    """Values rounded to integers, with the gradient of the identity (straight-through estimator)."""
-    return values + tf.stop_gradient(tf.round(values) - values)
+def rounded(values: tf.Tensor, rounds: tf.Tensor) -> tf.Tensor:
+    """Values rounded to integers, with the gradient of the identity (straight-through estimator).
+
+    Args:
+        values: any shape, float32.
+        rounds: 1 to round, 0 to leave the values as they are.
+    """
+    return values + tf.stop_gradient(rounds * (tf.round(values) - values))
 
 
 def first_kernel_bits(symbols: tf.Tensor) -> tf.Tensor:

@@ -122,8 +122,7 @@ class Trainer:
         self.initial = None if initial is None else list(initial)
         self._refer([False] * len(weights))
         # Compile now, with no steps to make, so that the schedule's clock sees steps only.
-        for in_rate_phase in (False, True):
-            self.advance(0, 0, 0.0, 0.0, in_rate_phase)
+        self.advance(0, 0, 0.0, 0.0, in_rate_phase=False)
 
     def _feature_table(self, axis: Axis) -> NDArray[np.float32]:
         frequencies, ratio = self.architecture.frequencies, self.architecture.frequency_ratio
@@ -212,9 +211,10 @@ class Trainer:
             count=np.int32(count),
             first=np.float32(first),
             pace=np.float32((last - first) / max(count, 1)),
+            rounds=np.float32(in_rate_phase),
             counts=self.counts,
         )
-        mse, rate_bits = self.program.run("rate phase" if in_rate_phase else "float phase", call)
+        mse, rate_bits = self.program.run("steps", call)
         return float(mse) / share, float(rate_bits)
 
     def release(self) -> None:
