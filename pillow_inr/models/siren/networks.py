@@ -68,8 +68,8 @@ def _shares(plan: Plan, source: SourceImage, parts: list[Part]) -> list[float]:
     if plan.budget_bytes is None or len(parts) == 1:
         return [1.0] * len(parts)
     bits = mosaic.bit_map(source, plan.rd_lambda)
-    # None gets less than a tenth of the others' mean, for its parameters.
-    return [bits.of(part.core) + 0.1 * bits.total / len(parts) + 1.0 for part in parts]
+    # A part that needs nothing gets a third of the mean: its network has parameters and biases, too.
+    return [bits.of(part.core) + 0.5 * bits.total / len(parts) + 1.0 for part in parts]
 
 
 def _fit_part(
