@@ -14,7 +14,15 @@ from ...encoding.source_image import SourceImage
 from ...options import DEFAULT_EFFORT, EncodeOptions, rd_lambda
 from .detail import BitMap, Detail
 from .division import Part, Region, divided
-from .plan import MOSAIC_DEPTH, SHARED_PIXELS, Plan, step_milliseconds, steps_for
+from .plan import (
+    MOSAIC_DEPTH,
+    QUALITY_WIDTHS,
+    SHARED_PIXELS,
+    TARGET_WIDTHS,
+    Plan,
+    step_milliseconds,
+    steps_for,
+)
 
 # Width of a network at effort 0..9: the more time there is, the larger networks pay. Taper in hundredths.
 WIDTHS = (48, 48, 48, 48, 48, 56, 72, 96, 112, 128)
@@ -116,7 +124,8 @@ def _lambda_for(detail: Detail, wanted: float) -> float:
 
 def _of_weights(plan: Plan, weights: float, channels: int) -> Plan:
     """The plan with a width, a multiple of 2 and at most twice the plan's, that has about as many weights."""
-    widths = [replace(plan, width=width) for width in range(8, 2 * plan.width + 1, 2)]
+    least = (QUALITY_WIDTHS if plan.budget_bytes is None else TARGET_WIDTHS)[0]
+    widths = [replace(plan, width=width) for width in range(least, 2 * plan.width + 1, 2)]
     return min(widths, key=lambda one: abs(math.log(one.weight_count(channels) / max(weights, 1.0))))
 
 

@@ -119,8 +119,7 @@ class _Progress:
     """Sum of squared errors of the parts that are done, in pixels of mean squared error 1."""
     bits: float = 0.0
     pixels: int = 0
-    area: int = 0
-    """Pixels of the part that is being fitted."""
+    """Of the parts that are done."""
 
     def add(self, fitted: Fitted, part: Part) -> None:
         """Count a part that is done."""

@@ -1,5 +1,6 @@
 """Fitted networks -> a payload: quantizes and codes them, in at most a given number of bytes if need be."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -84,6 +85,6 @@ class Packing:
 
 
 def blank(architecture: Architecture) -> Fitted:
-    """A network of zeros."""
+    """A network of zeros, for a part where anything will do."""
     weights = [np.zeros(shape, np.float32) for shape in architecture.shapes]
-    return Fitted(weights, [1.0] * len(weights), 0.0, 0.0, [False] * len(weights))
+    return Fitted(weights, [1.0] * len(weights), math.inf, 0.0, [False] * len(weights))
