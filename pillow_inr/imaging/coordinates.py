@@ -44,9 +44,7 @@ class Axis:
         >>> Axis.of_pixels(4, 4).positions().tolist()
         [-0.75, -0.25, 0.25, 0.75]
         """
-        cells = np.arange(first, self.count if last is None else last)
-        in_pixels = self.start + (cells + 0.5) * ((self.stop - self.start) / self.count)
-        return (2.0 * in_pixels - self.length) / self.longer
+        return (2.0 * self.centres(first, self.count if last is None else last) - self.length) / self.longer
 
     def centres(self, first: int, last: int) -> NDArray[np.float64]:
         """Centres of the cells from `first` to before `last`, in pixels from the image's edge; float64."""
@@ -55,8 +53,7 @@ class Axis:
 
     def pixels(self, first: int, last: int) -> NDArray[np.intp]:
         """The pixel of the image in which the centre of each cell from `first` to before `last` lies."""
-        centres = self.start + (np.arange(first, last) + 0.5) * ((self.stop - self.start) / self.count)
-        pixels: NDArray[np.intp] = np.floor(centres).astype(np.intp).clip(0, self.length - 1)
+        pixels: NDArray[np.intp] = np.floor(self.centres(first, last)).astype(np.intp).clip(0, self.length - 1)
         return pixels
 
     def every(self, step: int) -> "Axis":

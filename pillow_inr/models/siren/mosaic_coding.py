@@ -3,25 +3,24 @@
 Writes coding 2 and reads all codings (docs/format.md section 11); a file of codings 0 and 1 has one part.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ...entropy.distributions import uniform
-from ...entropy.quantization import STEP_INDEX_MAX
 from ...entropy.range_coder import Decoder, Encoder, MeteredDecoder
 from ...errors import FormatError
 from . import weight_coding
 from .division import Part, Region, divided
 from .header import CODING_MOSAIC, SirenHeader
-from .weight_coders import DeltaCodedIndex, FirstKernel, GeneralizedNormal, Kernel, SineBias, WeightCoder
-from .weight_coding import FIRST_STEP_INDEX, CodedTensor
+from .weight_coders import DeltaCodedIndex, Kernel, SineBias, WeightCoder
+from .weight_coding import CodedTensor
 
 
-def encode_mosaic(splits: Sequence[bool], networks: Iterable[Sequence[CodedTensor]]) -> bytes:
+def encode_mosaic(splits: Sequence[bool], networks: Sequence[Sequence[CodedTensor]]) -> bytes:
     """Range-code a division and the weights of its parts into one stream of coding 2.
 
     Args:
         splits: whether each region is halved, in the order in which `division.divided` asks.
-        networks: of the parts in order; tensors as for `weight_coding.encode_tensors`.
+        networks: of the parts in order, at least one; tensors as for `weight_coding.encode_tensors`.
     Returns:
         Little-endian 32-bit words.
     Source: docs/format.md section 11.
@@ -29,12 +28,9 @@ def encode_mosaic(splits: Sequence[bool], networks: Iterable[Sequence[CodedTenso
     encoder = Encoder()
     for split in splits:
         encoder.encode(int(split), uniform(2))
-    coders: _TensorCoders | None = None
+    steps, coders = _coders(len(networks[0]))
     for tensors in networks:
-        coders = coders or _TensorCoders(len(tensors))
-        for step, coder, tensor in zip(coders.steps, coders.weights, tensors, strict=True):
-            step.encode(encoder, tensor.step_index)
-            coder.encode(encoder, tensor.symbols)
+        weight_coding.encode_network(encoder, tensors, steps, coders)
     return encoder.to_bytes()
 
 
@@ -67,14 +63,10 @@ def measure_networks(
 ) -> Iterator[tuple[CodedTensor, float]]:
     """The tensors of `decode_networks`, each with its rate in bits, parameters included."""
     if model.coding != CODING_MOSAIC:
-        yield from weight_coding.measure_tensors(payload, shapes, model.coding)
-        return
+        return weight_coding.measure_tensors(payload, shapes, model.coding)
     decoder = MeteredDecoder(payload)
     _parts(decoder, size, model)
-    before = decoder.bits_taken
-    for tensor in _tensors(decoder, model.networks, shapes):
-        yield tensor, decoder.bits_taken - before
-        before = decoder.bits_taken
+    return weight_coding.metered(decoder, _tensors(decoder, model.networks, shapes))
 
 
 def _parts(decoder: Decoder, size: tuple[int, int], model: SirenHeader) -> list[Part]:
@@ -95,20 +87,13 @@ def _parts(decoder: Decoder, size: tuple[int, int], model: SirenHeader) -> list[
 
 
 def _tensors(decoder: Decoder, networks: int, shapes: Sequence[tuple[int, ...]]) -> Iterator[CodedTensor]:
-    coders = _TensorCoders(len(shapes))
+    steps, coders = _coders(len(shapes))
     for _ in range(networks):
-        for shape, step, coder in zip(shapes, coders.steps, coders.weights, strict=True):
-            step_index = step.decode(decoder)
-            yield CodedTensor(coder.decode(decoder, shape), step_index)
+        yield from weight_coding.decode_network(decoder, shapes, steps, coders)
     decoder.finish()
 
 
-class _TensorCoders:
-    """Coders of one network's tensors after another; each predicts from the same tensor of the network before."""
-
-    def __init__(self, tensor_count: int) -> None:
-        self.steps = [DeltaCodedIndex("step index", FIRST_STEP_INDEX, STEP_INDEX_MAX) for _ in range(tensor_count)]
-        self.weights: list[WeightCoder] = [FirstKernel()]
-        for _ in range(tensor_count // 2 - 1):
-            self.weights += [SineBias(), Kernel()]
-        self.weights.append(GeneralizedNormal())
+def _coders(tensor_count: int) -> tuple[list[DeltaCodedIndex], list[WeightCoder]]:
+    """Step index and coder of each tensor, none of them shared: each predicts from that tensor one network before."""
+    hidden = [(SineBias(), Kernel()) for _ in range(tensor_count // 2 - 1)]
+    return [weight_coding.step_index() for _ in range(tensor_count)], weight_coding.weight_coders(hidden)

@@ -4,8 +4,9 @@ Writes coding 1 and reads codings 0 and 1 (docs/format.md section 4). Knows the 
 each one uses; knows neither the network's function nor the header.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ from .weight_coders import (
     row_groups,
 )
 
-FIRST_STEP_INDEX = 144
+_FIRST_STEP_INDEX = 144
 # Expected side information in bits, measured on networks fitted to Kodak images.
 _PARAMETER_BITS = 17  # per tensor: step and scale index 5 to 6 each, magnitude 4, shape or flag 1 to 3
 _FREQUENCY_BITS = 2.5  # per scale index of a frequency
@@ -64,10 +65,7 @@ def encode_tensors(tensors: Sequence[CodedTensor]) -> bytes:
     Source: docs/format.md section 4.8.
     """
     encoder = Encoder()
-    steps = _step_indices()
-    for position, (tensor, coder) in enumerate(zip(tensors, _weight_coders(len(tensors)), strict=True)):
-        steps[position % 2].encode(encoder, tensor.step_index)
-        coder.encode(encoder, tensor.symbols)
+    encode_network(encoder, tensors, _step_indices(len(tensors)), _weight_coders(len(tensors)))
     return encoder.to_bytes()
 
 
@@ -93,24 +91,64 @@ def measure_tensors(
 ) -> Iterator[tuple[CodedTensor, float]]:
     """As `decode_tensors`, but each tensor comes with its rate in bits, parameters included."""
     decoder = MeteredDecoder(payload)
-    before = 0.0
-    for tensor in _tensors(decoder, shapes, coding):
+    return metered(decoder, _tensors(decoder, shapes, coding))
+
+
+def _tensors(decoder: Decoder, shapes: Sequence[tuple[int, ...]], coding: int) -> Iterator[CodedTensor]:
+    coders: Sequence[WeightDecoder] = _weight_coders(len(shapes)) if coding else _laplace_decoders(len(shapes))
+    yield from decode_network(decoder, shapes, _step_indices(len(shapes)), coders)
+    decoder.finish()
+
+
+def encode_network(
+    encoder: Encoder,
+    tensors: Sequence[CodedTensor],
+    steps: Sequence[DeltaCodedIndex],
+    coders: Sequence[WeightCoder],
+) -> None:
+    """Write a network's tensors in file order, each with its own step index and coder, which tensors may share."""
+    for tensor, step, coder in zip(tensors, steps, coders, strict=True):
+        step.encode(encoder, tensor.step_index)
+        coder.encode(encoder, tensor.symbols)
+
+
+def decode_network(
+    decoder: Decoder,
+    shapes: Sequence[tuple[int, ...]],
+    steps: Sequence[DeltaCodedIndex],
+    coders: Sequence[WeightDecoder],
+) -> Iterator[CodedTensor]:
+    """Read what `encode_network` wrote."""
+    for shape, step, coder in zip(shapes, steps, coders, strict=True):
+        step_index = step.decode(decoder)
+        yield CodedTensor(coder.decode(decoder, shape), step_index)
+
+
+def metered(decoder: MeteredDecoder, tensors: Iterable[CodedTensor]) -> Iterator[tuple[CodedTensor, float]]:
+    """Tensors while they are decoded, each with its rate in bits, parameters included."""
+    before = decoder.bits_taken
+    for tensor in tensors:
         yield tensor, decoder.bits_taken - before
         before = decoder.bits_taken
 
 
-def _tensors(decoder: Decoder, shapes: Sequence[tuple[int, ...]], coding: int) -> Iterator[CodedTensor]:
-    steps = _step_indices()
-    coders: Sequence[WeightDecoder] = _weight_coders(len(shapes)) if coding else _laplace_decoders(len(shapes))
-    for position, (shape, coder) in enumerate(zip(shapes, coders, strict=True)):
-        step_index = steps[position % 2].decode(decoder)
-        yield CodedTensor(coder.decode(decoder, shape), step_index)
-    decoder.finish()
+def step_index() -> DeltaCodedIndex:
+    """A sequence of step indices."""
+    return DeltaCodedIndex("step index", _FIRST_STEP_INDEX, STEP_INDEX_MAX)
 
 
-def _step_indices() -> list[DeltaCodedIndex]:
-    """One sequence for kernels, one for biases."""
-    return [DeltaCodedIndex("step index", FIRST_STEP_INDEX, STEP_INDEX_MAX) for _ in range(2)]
+def weight_coders(hidden: Iterable[tuple[WeightCoder, WeightCoder]]) -> list[WeightCoder]:
+    """The coder of each tensor.
+
+    Args:
+        hidden: the coders of each sine layer's bias and of the kernel that follows it.
+    """
+    return [FirstKernel(), *chain.from_iterable(hidden), GeneralizedNormal()]
+
+
+def _step_indices(tensor_count: int) -> list[DeltaCodedIndex]:
+    """The sequence of each tensor's step index; kernels share one, and biases share one."""
+    return [step_index(), step_index()] * (tensor_count // 2)
 
 
 def _laplace_decoders(tensor_count: int) -> list[Laplace]:
@@ -119,6 +157,5 @@ def _laplace_decoders(tensor_count: int) -> list[Laplace]:
 
 
 def _weight_coders(tensor_count: int) -> list[WeightCoder]:
-    """The coder of each tensor in coding 1."""
-    hidden: list[WeightCoder] = [SineBias(), Kernel()] * (tensor_count // 2 - 1)
-    return [FirstKernel(), *hidden, GeneralizedNormal()]
+    """The coder of each tensor in coding 1; kernels after the first share one, and biases share one."""
+    return weight_coders([(SineBias(), Kernel())] * (tensor_count // 2 - 1))
