@@ -116,7 +116,7 @@ def _done(task: Task) -> Record:
         warnings.simplefilter("always", UserWarning)
         source = api.source_image(content.pixels, kept, has_alpha=content.has_alpha)
         started = time.perf_counter()
-        # What is shown is the batch, by whoever started it.
+        # The process that started the batch shows its progress.
         encoded = api.encode_source(source, EncodeOptions(progress=False, **task.options))
     seconds = time.perf_counter() - started
     figures = _figures(source, encoded)

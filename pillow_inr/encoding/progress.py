@@ -1,4 +1,4 @@
-"""Whom an encode tells how far it is: a callback, or whoever sits before a terminal or a notebook (`progress_line`)."""
+"""Decides who sees the progress of an encode: a callback, a terminal or notebook (`progress_line`), or nobody."""
 
 import sys
 import threading
@@ -19,7 +19,7 @@ _showing = threading.Lock()
 
 @contextmanager
 def shown(options: EncodeOptions) -> Iterator[EncodeOptions]:
-    """Show a line while the context lasts, if the option `progress` and the place of standard error are for it.
+    """Show a line while the context lasts, if the option `progress` asks for one or standard error is a terminal.
 
     Yields:
         The options for the encoders: `progress` is a callback, the line's or the caller's, or else False.

@@ -58,20 +58,6 @@ def _positions() -> np.ndarray:
     return np.array([_position(*point) for point in points])
 
 
-def _network(architecture: Architecture, weights: list[np.ndarray], positions: np.ndarray) -> np.ndarray:
-    """A network in float64, as specified in docs/format.md section 5."""
-    scales = np.pi * (architecture.frequency_ratio / 100) ** np.arange(architecture.frequencies)
-    features = []
-    for axis in range(2):
-        angles = positions[:, axis : axis + 1] * scales
-        features += [positions[:, axis : axis + 1], np.sin(angles), np.cos(angles)]
-    values = np.concatenate(features, axis=1)
-    exact = [weight.astype(np.float64) for weight in weights]
-    for kernel, bias in zip(exact[:-2:2], exact[1:-2:2], strict=True):
-        values = np.sin(30 * (values @ kernel + bias))
-    return values @ exact[-2] + exact[-1]
-
-
 def _exact(architecture: Architecture, mosaic: tuple[Network, ...], overlap: int, positions: np.ndarray) -> np.ndarray:
     """The blended networks in float64, as specified in docs/format.md section 11."""
     points = (positions * max(SIZE) + SIZE) / 2
@@ -86,7 +72,7 @@ def _exact(architecture: Architecture, mosaic: tuple[Network, ...], overlap: int
                     weight = weight * t**3 * (10 - 15 * t + 6 * t**2)
         middle = np.array([part.core.left + part.core.right, part.core.top + part.core.bottom])
         own = (2 * points - middle) / part.core.longer
-        total += weight[:, None] * _network(architecture, weights, own)
+        total += weight[:, None] * networks.exact(architecture, weights, own)
     return total
 
 
@@ -192,7 +178,7 @@ def test_without_overlap_an_edge_belongs_to_the_part_that_begins_there() -> None
         )
         core = owner.part.core
         own = [[(2 * x - core.left - core.right) / core.longer, (2 * y - core.top - core.bottom) / core.longer]]
-        expected = _network(ARCHITECTURE, list(owner.weights), np.array(own))
+        expected = networks.exact(ARCHITECTURE, list(owner.weights), np.array(own))
         np.testing.assert_allclose(np.asarray(model(np.array([_position(x, y)]))), expected, atol=1e-5)
         assert np.isfinite(model.laplacian([_position(x, y)])).all()
 

@@ -27,3 +27,19 @@ def mosaic(architecture: Architecture, size: tuple[int, int], overlap: int, larg
         weights[-1] = rng.uniform(0.4, 0.6, weights[-1].shape)
         networks.append(Network(part, [weight.astype(np.float32) for weight in weights]))
     return tuple(networks)
+
+
+def exact(
+    architecture: Architecture, weights: Sequence[NDArray[np.float32]], positions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Outputs of a network at its own positions, shape (n, 2), in float64, as specified in docs/format.md section 5."""
+    scales = np.pi * (architecture.frequency_ratio / 100) ** np.arange(architecture.frequencies)
+    features = []
+    for axis in range(2):
+        angles = positions[:, axis : axis + 1] * scales
+        features += [positions[:, axis : axis + 1], np.sin(angles), np.cos(angles)]
+    values = np.concatenate(features, axis=1)
+    exact = [weight.astype(np.float64) for weight in weights]
+    for kernel, bias in zip(exact[:-2:2], exact[1:-2:2], strict=True):
+        values = np.sin(30 * (values @ kernel + bias))
+    return values @ exact[-2] + exact[-1]

@@ -1,6 +1,7 @@
 """How many bits each region of an image needs at a rate-distortion slope: what networks are shared out by.
 
-An estimate from transform coding, of which only ratios matter: a region with twice the bits gets twice the networks.
+An estimate from transform coding: a region with twice the bits gets twice the networks. `mosaic.BITS_PER_ESTIMATE`
+scales it to the bits of a network.
 """
 
 import math

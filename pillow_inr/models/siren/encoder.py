@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -50,10 +49,11 @@ def encode(job: EncodeJob) -> Encoded:
     source, options, deadline = job
     if options.psnr is not None:
         return _search(job, options.psnr)
-    plan = make_plan(options, source.size, source.channels)
     if mosaic.suits(source, options):
-        plan = mosaic.divided_plan(plan, source, options)
-    return encode_plan(source, plan, options, deadline).file
+        plan = mosaic.Planner(source, options).plan()
+    else:
+        plan = make_plan(options, source.size, source.channels)
+    return encode_plan(source, plan, options, deadline)
 
 
 def encode_flat(source: SourceImage) -> Encoded:
@@ -71,10 +71,8 @@ class _Trial(NamedTuple):
     """One fit, packed."""
 
     file: Encoded
-    weights: float
-    """Number of weights."""
-    effort_log2: float = 0.0
-    """Where the search for a PSNR tried it: the logarithm of the weights, or of 1 / lambda."""
+    position: float
+    """Where the search for a PSNR tried it: the binary logarithm of the weights, or of 1 / lambda."""
 
 
 def _search(job: EncodeJob, goal: float) -> Encoded:
@@ -87,11 +85,10 @@ def _search(job: EncodeJob, goal: float) -> Encoded:
     slope = ladder.db_per_doubling
     last: _Trial | None = None
     for left in range(PSNR_FITS, 0, -1):
-        plan = ladder.plan(position, above.effort_log2 if above else math.inf)
-        if plan is None:
+        step = ladder.step(position, above.position if above else math.inf)
+        if step is None:
             break
-        position, trial = plan[0], encode_plan(source, plan[1], options, deadline.part(1 / left))
-        trial = trial._replace(effort_log2=position)
+        trial = _Trial(encode_plan(source, step.plan, options, deadline.part(1 / left)), step.position)
         slope = _measured_slope(last, trial, ladder.db_per_doubling)
         last = trial
         if trial.file.psnr_db < goal:
@@ -106,6 +103,13 @@ def _search(job: EncodeJob, goal: float) -> Encoded:
     return best.file
 
 
+class _Step(NamedTuple):
+    """What to try next in the search for a PSNR."""
+
+    position: float
+    plan: Plan
+
+
 class _Widths:
     """Plans of single networks by the logarithm of their weights."""
 
@@ -117,8 +121,8 @@ class _Widths:
         self.first = math.log2(usual_weights(source.pixels, source.channels))
         self.tried: set[int] = set()
 
-    def plan(self, position: float, most: float) -> tuple[float, Plan] | None:
-        """A plan of another width than those before, and its position; None if there is none below `most`."""
+    def step(self, position: float, most: float) -> _Step | None:
+        """A plan of another width than those before; None if there is none below `most`."""
         source, weights = self.source, 2.0**position
         plan = plan_for_weights(self.options, source.size, source.channels, weights)
         # Widths are few: one that missed the goal by little comes up again. Take the next one then.
@@ -128,7 +132,7 @@ class _Widths:
         if plan.width in self.tried:
             return None
         self.tried.add(plan.width)
-        return math.log2(plan.weights), plan
+        return _Step(math.log2(plan.weights), plan)
 
 
 class _Slopes:
@@ -137,24 +141,22 @@ class _Slopes:
     db_per_doubling = DB_PER_HALF_LAMBDA
 
     def __init__(self, source: SourceImage, options: EncodeOptions, goal: float) -> None:
-        self.source = source
-        self.options = options
-        self.single = make_plan(replace(options, psnr=None), source.size, source.channels)
+        self.planner = mosaic.Planner(source, options)
         self.first = -math.log2(LAMBDA_PER_MSE) + goal / 10 * math.log2(10)
 
-    def plan(self, position: float, most: float) -> tuple[float, Plan]:
+    def step(self, position: float, most: float) -> _Step:
         """The plan for a lambda."""
         del most
         low, high = LAMBDA_RANGE
-        bounded = min(max(2.0**-position, low), high)
-        return -math.log2(bounded), mosaic.divided_plan(self.single, self.source, self.options, bounded)
+        rd_lambda = min(max(2.0**-position, low), high)
+        return _Step(-math.log2(rd_lambda), self.planner.plan(rd_lambda))
 
 
 def _measured_slope(last: _Trial | None, trial: _Trial, usual: float) -> float:
     """dB per unit between two trials, within a factor of 2 of what is usual."""
-    if last is None or last.effort_log2 == trial.effort_log2:
+    if last is None or last.position == trial.position:
         return usual
-    measured = (trial.file.psnr_db - last.file.psnr_db) / (trial.effort_log2 - last.effort_log2)
+    measured = (trial.file.psnr_db - last.file.psnr_db) / (trial.position - last.position)
     return min(max(measured, usual / 2), usual * 2)
 
 
@@ -163,14 +165,14 @@ def _next_position(below: _Trial | None, above: _Trial | None, goal: float, db_p
     if below is not None and above is not None:
         share = (goal - below.file.psnr_db) / (above.file.psnr_db - below.file.psnr_db)
         share = min(max(share, 0.1), 0.9)
-        return below.effort_log2 + share * (above.effort_log2 - below.effort_log2)
+        return below.position + share * (above.position - below.position)
     trial = below or above
     assert trial is not None
     doublings = (goal - trial.file.psnr_db) / db_per_doubling
-    return trial.effort_log2 + min(max(doublings, -PSNR_DOUBLINGS_MAX), PSNR_DOUBLINGS_MAX)
+    return trial.position + min(max(doublings, -PSNR_DOUBLINGS_MAX), PSNR_DOUBLINGS_MAX)
 
 
-def encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> _Trial:
+def encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> Encoded:
     """Fit the networks of a plan and pack them."""
     header = plan.header
     architecture = header.architecture(source.channels)
@@ -183,7 +185,7 @@ def encode_plan(source: SourceImage, plan: Plan, options: EncodeOptions, deadlin
     report = begun(options.progress)
     networks = fit_networks(NetworksJob(source, plan, options, deadline, packing, frame_bytes, room, report))
     payload = packing.coded(networks) if room is None else packing.coded_within(networks, room)
-    return _Trial(source.pack(header, payload, _chunks(init, networks[0].differences), FORMAT.open), plan.weights)
+    return source.pack(header, payload, _chunks(init, networks[0].differences), FORMAT.open)
 
 
 def _check_cost(source: SourceImage, header: SirenHeader) -> None:

@@ -1,8 +1,8 @@
 """Shares an image out among several networks: how many, of what width, and where each one is.
 
 Each network gets a region that needs about as many bits as it holds: detailed regions get smaller ones. A network's
-steps cost the less the smaller it is, so that several small ones come nearer to their best in the same time than one
-large one does (docs/experiments.md section 18).
+step takes less time the smaller it is, so several small ones come nearer to their best in the same time than one large
+one does (docs/experiments.md section 18).
 """
 
 import heapq
@@ -20,6 +20,7 @@ from .plan import (
     SHARED_PIXELS,
     TARGET_WIDTHS,
     Plan,
+    make_plan,
     step_milliseconds,
     steps_for,
 )
@@ -27,7 +28,7 @@ from .plan import (
 # Width of a network at effort 0..9: the more time there is, the larger networks pay. Taper in hundredths.
 WIDTHS = (48, 48, 48, 48, 48, 56, 72, 96, 112, 128)
 TAPER = 75
-# Pixels by which a part extends beyond each edge that it shares. More hide edges better and cost rate.
+# Pixels by which a part extends beyond each edge that it shares. A larger overlap hides edges better and costs rate.
 OVERLAP = 4
 # Shortest side of a part in pixels: below, its network's own side information weighs too much.
 LEAST_SIDE = 32
@@ -48,43 +49,65 @@ def suits(source: SourceImage, options: EncodeOptions) -> bool:
     return source.pixels > SHARED_PIXELS and options.encoding != "none" and options.init is None
 
 
-def divided_plan(plan: Plan, source: SourceImage, options: EncodeOptions, given_lambda: float | None = None) -> Plan:
-    """A plan for a mosaic.
+class Planner:
+    """Plans mosaics of an image. Its spectra are computed once for all plans."""
 
-    Args:
-        plan: for one network; its budget and frequencies hold for the mosaic.
-        source: the image.
-        options: of the encode; they may fix width, depth and steps.
-        given_lambda: lambda, where it is not that of the options' quality.
-    """
-    detail = Detail(source)
-    depth = options.depth or MOSAIC_DEPTH
-    if plan.budget_bytes is not None:
-        wanted = 8.0 * plan.budget_bytes
-        lam = _lambda_for(detail, wanted)
-    else:
-        lam = given_lambda or rd_lambda(options, source.channels)
-        wanted = BITS_PER_ESTIMATE * detail.bits(lam).total
-    width = options.width or WIDTHS[DEFAULT_EFFORT if options.effort is None else options.effort]
-    shape = replace(plan, width=width, depth=depth, taper=TAPER, overlap=OVERLAP)
-    each = BITS_PER_WEIGHT * shape.weight_count(source.channels)
-    # A width that was asked for is not to become a larger file than the image needs: round down.
-    count = max(1, round(wanted / each) if options.width is None else int(wanted / each))
-    if options.width is None:
-        shape = _of_weights(shape, wanted / count / BITS_PER_WEIGHT, source.channels)
-    elif plan.budget_bytes is None and each > wanted:
-        lam = max(lam * LEAST_LAMBDA, min(lam, _lambda_for(detail, each)))
-    splits = _splits(source.size, detail.bits(lam), count)
-    networks = 1 + sum(splits)
-    weights = shape.weight_count(source.channels)
-    return replace(
-        shape,
-        splits=splits,
-        weights=networks * weights,
-        rd_lambda=lam,
-        steps=options.steps
-        or steps_for(_patient(options), networks * step_milliseconds(weights, source.pixels // networks, STEP_COST)),
-    )
+    def __init__(self, source: SourceImage, options: EncodeOptions) -> None:
+        """Look at the image.
+
+        Args:
+            source: the image.
+            options: of the encode; they may fix width, depth, steps and a budget.
+        """
+        self.source = source
+        self.options = options
+        self.single = make_plan(options, source.size, source.channels)
+        """The plan for one network; its budget and frequencies hold for mosaics, too."""
+        self.detail = Detail(source)
+
+    def plan(self, given_lambda: float | None = None) -> Plan:
+        """A plan; `given_lambda` takes the place of the lambda of the options' quality."""
+        options, budget, channels = self.options, self.single.budget_bytes, self.source.channels
+        if budget is None:
+            lam = given_lambda or rd_lambda(options, channels)
+            wanted = BITS_PER_ESTIMATE * self.detail.bits(lam).total
+        else:
+            wanted = 8.0 * budget
+            lam = self._lambda_for(wanted)
+        width = options.width or WIDTHS[DEFAULT_EFFORT if options.effort is None else options.effort]
+        depth = options.depth or MOSAIC_DEPTH
+        shape = replace(self.single, width=width, depth=depth, taper=TAPER, overlap=OVERLAP)
+        each = BITS_PER_WEIGHT * shape.weight_count(channels)
+        # A width that was asked for is not to become a larger file than the image needs: round down.
+        count = max(1, round(wanted / each) if options.width is None else int(wanted / each))
+        if options.width is None:
+            shape = _of_weights(shape, wanted / count / BITS_PER_WEIGHT, channels)
+        elif budget is None and each > wanted:
+            lam = max(lam * LEAST_LAMBDA, min(lam, self._lambda_for(each)))
+        bits = self.detail.bits(lam)
+        splits, parts = _division(self.source.size, bits, count)
+        weights = shape.weight_count(channels)
+        milliseconds = len(parts) * step_milliseconds(weights, self.source.pixels // len(parts), STEP_COST)
+        return replace(
+            shape,
+            splits=splits,
+            # A part that needs nothing gets a third of the mean: its network has parameters and biases, too.
+            shares=tuple(bits.of(part.core) + 0.5 * bits.total / len(parts) + 1.0 for part in parts),
+            weights=len(parts) * weights,
+            rd_lambda=lam,
+            steps=options.steps or steps_for(_patient(options), milliseconds),
+        )
+
+    def _lambda_for(self, wanted: float) -> float:
+        """The lambda at which the estimate is as many bits: by bisection of its logarithm."""
+        low, high = math.log(1e-7), math.log(1.0)
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            if BITS_PER_ESTIMATE * self.detail.bits(math.exp(middle)).total > wanted:
+                low = middle
+            else:
+                high = middle
+        return math.exp(high)
 
 
 def _patient(options: EncodeOptions) -> EncodeOptions:
@@ -93,11 +116,6 @@ def _patient(options: EncodeOptions) -> EncodeOptions:
     if no_shape or options.effort is not None or options.time_limit is not None:
         return options
     return replace(options, effort=SHAPE_EFFORT)
-
-
-def bit_map(source: SourceImage, rd_lambda: float) -> BitMap:
-    """Bits that the regions of an image need at a slope."""
-    return Detail(source).bits(rd_lambda)
 
 
 def parts_of(plan: Plan, size: tuple[int, int]) -> list[Part]:
@@ -110,18 +128,6 @@ def _recalled(splits: tuple[bool, ...]) -> Callable[[Region], bool]:
     return lambda _: next(remaining, False)
 
 
-def _lambda_for(detail: Detail, wanted: float) -> float:
-    """The lambda at which the estimate is as many bits: by bisection of its logarithm."""
-    low, high = math.log(1e-7), math.log(1.0)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if BITS_PER_ESTIMATE * detail.bits(math.exp(middle)).total > wanted:
-            low = middle
-        else:
-            high = middle
-    return math.exp(high)
-
-
 def _of_weights(plan: Plan, weights: float, channels: int) -> Plan:
     """The plan with a width, a multiple of 2 and at most twice the plan's, that has about as many weights."""
     least = (QUALITY_WIDTHS if plan.budget_bytes is None else TARGET_WIDTHS)[0]
@@ -129,8 +135,12 @@ def _of_weights(plan: Plan, weights: float, channels: int) -> Plan:
     return min(widths, key=lambda one: abs(math.log(one.weight_count(channels) / max(weights, 1.0))))
 
 
-def _splits(size: tuple[int, int], bits: BitMap, count: int) -> tuple[bool, ...]:
-    """Divide an image into at most `count` parts: the region with most bits is halved, again and again."""
+def _division(size: tuple[int, int], bits: BitMap, count: int) -> tuple[tuple[bool, ...], list[Part]]:
+    """Divide an image into at most `count` parts: the region with most bits is halved, again and again.
+
+    Returns:
+        Whether each region is halved, as `divided` asks, and the parts.
+    """
     image = Region(0, 0, *size)
     heap = [(-bits.of(image), image)]
     halved: set[Region] = set()
@@ -147,5 +157,5 @@ def _splits(size: tuple[int, int], bits: BitMap, count: int) -> tuple[bool, ...]
         answers.append(region in halved)
         return answers[-1]
 
-    divided(size, OVERLAP, is_split)
-    return tuple(answers)
+    parts = divided(size, OVERLAP, is_split)
+    return tuple(answers), parts

@@ -48,12 +48,11 @@ def fit_networks(job: NetworksJob) -> list[Fitted]:
     measuring = architecture.weight_count * min(source.pixels, PSNR_PIXELS) / PSNR_SPEED
     deadline = job.deadline.earlier(measuring)
     parts = mosaic.parts_of(plan, source.size)
-    shares = _shares(plan, source, parts)
     progress = _Progress(job, len(parts))
     networks: list[Fitted] = []
     left = job.room
     for index, part in enumerate(parts):
-        share = shares[index] / sum(shares[index:])
+        share = plan.shares[index] / sum(plan.shares[index:])
         budget = None if left is None else Budget(int(share * left), job.packing.network_bytes)
         fitted = _fit_part(job, architecture, part, index, deadline.part(1 / (len(parts) - index)), budget, progress)
         networks.append(fitted)
@@ -61,15 +60,6 @@ def fit_networks(job: NetworksJob) -> list[Fitted]:
             left = max(1, left - job.packing.network_bytes(fitted))
         progress.add(fitted, part)
     return networks
-
-
-def _shares(plan: Plan, source: SourceImage, parts: list[Part]) -> list[float]:
-    """How the parts share a budget: by the bits that they need."""
-    if plan.budget_bytes is None or len(parts) == 1:
-        return [1.0] * len(parts)
-    bits = mosaic.bit_map(source, plan.rd_lambda)
-    # A part that needs nothing gets a third of the mean: its network has parameters and biases, too.
-    return [bits.of(part.core) + 0.5 * bits.total / len(parts) + 1.0 for part in parts]
 
 
 def _fit_part(

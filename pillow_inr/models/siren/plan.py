@@ -69,6 +69,8 @@ class Plan:
     """Whether each region is halved, as `division.divided` asks: a mosaic has several networks."""
     overlap: int = 0
     """Pixels by which the parts of a mosaic overlap."""
+    shares: tuple[float, ...] = (1.0,)
+    """How the parts share a budget: in proportion to these."""
 
     @property
     def header(self) -> SirenHeader:

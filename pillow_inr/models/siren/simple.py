@@ -85,7 +85,7 @@ def finish_simple(job: EncodeJob, trial: SimpleTrial) -> Encoded:
     source, options, deadline = job
     if trial.is_full or deadline.is_over:
         return trial.file
-    longer = encoder.encode_plan(source, trial.plan, options, deadline).file
+    longer = encoder.encode_plan(source, trial.plan, options, deadline)
     return longer if longer.loss(trial.plan.rd_lambda, source.pixels) < trial.loss else trial.file
 
 
@@ -96,4 +96,4 @@ def _brief(job: EncodeJob, width: int, rd_lambda: float) -> tuple[Encoded, Plan]
     usual = usual_weights(source.pixels, source.channels)
     plan = replace(plan_for_weights(options, source.size, source.channels, usual), rd_lambda=rd_lambda)
     brief = replace(plan, steps=min(plan.steps, SIMPLE_STEPS))
-    return encoder.encode_plan(source, brief, options, job.deadline.part(0.25)).file, plan
+    return encoder.encode_plan(source, brief, options, job.deadline.part(0.25)), plan

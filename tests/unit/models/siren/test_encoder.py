@@ -154,13 +154,11 @@ class FakeSearch:
     def psnr(self, weights: int) -> float:
         return min(self.at_1000 + self.per_doubling * math.log2(weights / 1000), self.limit)
 
-    def encode_plan(
-        self, picture: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline
-    ) -> siren_encoder._Trial:
+    def encode_plan(self, picture: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> Encoded:
         self.weights.append(plan.weights)
         self.deadlines.append(deadline.at)
         assert plan.budget_bytes is None
-        return siren_encoder._Trial(Encoded(bytes(plan.weights), self.psnr(plan.weights), None), plan.weights)
+        return Encoded(bytes(plan.weights), self.psnr(plan.weights), None)
 
     def encode(self, goal: float, **options: Any) -> bytes:
         image = np.broadcast_to(np.uint8(0), (512, 768, 3))
@@ -221,9 +219,7 @@ def test_a_mosaic_is_searched_for_by_lambda(goal: float, per_halving: float, mon
 
     def encode_plan(picture: SourceImage, plan: Plan, options: EncodeOptions, deadline: Deadline) -> Any:
         tried[plan.rd_lambda] = 30 - per_halving * math.log2(plan.rd_lambda / 1e-3)
-        return siren_encoder._Trial(
-            Encoded(bytes(round(1 / plan.rd_lambda)), tried[plan.rd_lambda], None), plan.weights
-        )
+        return Encoded(bytes(round(1 / plan.rd_lambda)), tried[plan.rd_lambda], None)
 
     monkeypatch.setattr(siren_encoder, "encode_plan", encode_plan)
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
@@ -284,7 +280,7 @@ def test_simple_pictures_take_narrow_networks_first(monkeypatch: pytest.MonkeyPa
         fits.append((plan.width, plan.steps))
         # 100 bytes, whose bits are worth 0.4 here, and the rest as an error.
         error = losses[fits[-1]] - 1e-3 * 800 / picture.pixels
-        return siren_encoder._Trial(Encoded(bytes(100), -10 * math.log10(error), None), plan.weights)
+        return Encoded(bytes(100), -10 * math.log10(error), None)
 
     monkeypatch.setattr(siren_encoder, "encode_plan", encode_plan)
     picture = SourceImage.of(gradient(20, 10), Metadata())

@@ -12,7 +12,7 @@ from pillow_inr.imaging.samples import as_samples
 from pillow_inr.models.siren import mosaic
 from pillow_inr.models.siren.detail import SIDE, Detail
 from pillow_inr.models.siren.division import Region
-from pillow_inr.models.siren.plan import Plan, make_plan
+from pillow_inr.models.siren.plan import Plan
 from pillow_inr.options import EncodeOptions, rd_lambda
 
 
@@ -26,8 +26,7 @@ def _noise(width: int, height: int, spread: float = 60.0, channels: int = 3) -> 
 
 
 def _plan(array: NDArray[np.generic], **options: object) -> Plan:
-    source, given = _source(array), EncodeOptions(model="siren", **options)
-    return mosaic.divided_plan(make_plan(given, source.size, source.channels), source, given)
+    return mosaic.Planner(_source(array), EncodeOptions(model="siren", **options)).plan()
 
 
 def test_bits_follow_from_the_spectrum() -> None:
@@ -77,7 +76,7 @@ def test_detail_draws_networks() -> None:
     parts = mosaic.parts_of(plan, (512, 256))
     assert len(parts) == plan.header.networks > 4
     assert [part.core for part in parts if part.core.left < 256] == [Region(0, 0, 256, 256)]
-    assert plan.header.networks == 1 + sum(plan.splits)
+    assert plan.header.networks == 1 + sum(plan.splits) == len(plan.shares)
 
 
 def test_quality_is_monotone() -> None:

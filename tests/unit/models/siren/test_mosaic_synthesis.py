@@ -1,6 +1,5 @@
 """Pixels of mosaics: against a direct evaluation in double precision, in regions and at other resolutions."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from pillow_inr.models.siren.division import divided
 from pillow_inr.models.siren.synthesis import Grid, Network
 from tests.support import container, mosaics, plain_mosaic
 from tests.support.checks import VECTORS
+from tests.support.networks import exact
 
 pytestmark = pytest.mark.decoding
 
@@ -42,18 +42,6 @@ def _networks(
     return networks
 
 
-def _output(architecture: Architecture, weights: list[np.ndarray], x: float, y: float) -> np.ndarray:
-    """Of one network at a position, in double precision."""
-    features: list[float] = []
-    for u in (x, y):
-        angles = [u * math.pi * (architecture.frequency_ratio / 100) ** i for i in range(architecture.frequencies)]
-        features += [u, *map(math.sin, angles), *map(math.cos, angles)]
-    h = np.array(features)
-    for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
-        h = np.sin(30 * (h @ kernel.astype(float) + bias))
-    return h @ weights[-2].astype(float) + weights[-1]
-
-
 def _direct(
     architecture: Architecture, networks: list[Network], size: tuple[int, int], overlap: int, grid: Grid
 ) -> np.ndarray:
@@ -66,7 +54,8 @@ def _direct(
             for column, p in enumerate(grid.across.centres(0, grid.across.count).tolist() if down else ()):
                 across = plain_mosaic.weight(p, part.left, part.right, size[0], overlap)
                 if across:
-                    values[row, column] += across * down * _output(architecture, network.weights, *part.place(p, q))
+                    own = np.array([part.place(p, q)])
+                    values[row, column] += across * down * exact(architecture, network.weights, own)[0]
     return values.clip(0, 1)
 
 
