@@ -204,7 +204,7 @@ def test_damaged_mosaics_are_read_or_refused_alike() -> None:
     payload = mosaic_coding.encode_mosaic(splits, networks)
     assert _mosaic_outcomes(payload, header)[0] is not None
     refused = set()
-    for bit in range(8 * len(payload)):
+    for bit in range(0, 8 * len(payload), 3):  # in every byte two or three
         damaged = bytearray(payload)
         damaged[bit // 8] ^= 1 << bit % 8
         ours, theirs = _mosaic_outcomes(bytes(damaged), header)

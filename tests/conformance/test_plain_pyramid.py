@@ -51,7 +51,13 @@ def test_files_decode_alike(name: str) -> None:
     _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS))
 
 
-@pytest.mark.parametrize("vector", PYRAMIDS, ids=[name_of(vector.path) for vector in PYRAMIDS])
+def _parameter(vector: Vector) -> Any:
+    """A vector; the tiled one takes the second decoder a dozen seconds."""
+    name = name_of(vector.path)
+    return pytest.param(vector, id=name, marks=[pytest.mark.slow] if name == "pyramid/tiled" else [])
+
+
+@pytest.mark.parametrize("vector", [_parameter(vector) for vector in PYRAMIDS])
 def test_vectors_decode_alike(vector: Vector) -> None:
     _compare(vector.data, vector.pyramid)
     small = plain_pyramid.preview(vector.data, BASE_WEIGHTS)

@@ -67,7 +67,7 @@ class Planner:
 
     def plan(self, given_lambda: float | None = None) -> Plan:
         """A plan; `given_lambda` takes the place of the lambda of the options' quality."""
-        options, budget, channels = self.options, self.single.budget_bytes, self.source.channels
+        options, budget, channels = _patient(self.options), self.single.budget_bytes, self.source.channels
         if budget is None:
             lam = given_lambda or rd_lambda(options, channels)
             wanted = BITS_PER_ESTIMATE * self.detail.bits(lam).total
@@ -95,7 +95,7 @@ class Planner:
             shares=tuple(bits.of(part.core) + 0.5 * bits.total / len(parts) + 1.0 for part in parts),
             weights=len(parts) * weights,
             rd_lambda=lam,
-            steps=options.steps or steps_for(_patient(options), milliseconds),
+            steps=options.steps or steps_for(options, milliseconds),
         )
 
     def _lambda_for(self, wanted: float) -> float:

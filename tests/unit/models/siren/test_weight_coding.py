@@ -56,7 +56,8 @@ def _check_round_trip(tensors: Sequence[CodedTensor], coding: int) -> None:
 @CODINGS
 @given(networks())
 def test_round_trip(coding: int, tensors: list[CodedTensor]) -> None:
-    _check_round_trip(tensors, coding)
+    with any_number_of_symbols():  # the smallest networks with the largest symbols ask for large tables in few bytes
+        _check_round_trip(tensors, coding)
 
 
 @CODINGS
