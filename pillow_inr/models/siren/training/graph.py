@@ -14,8 +14,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ....runtime.program import Function
-from ..architecture import W0, Architecture
-from ..keras_layers import build_layers, sine_gradient, sine_value
+from ..architecture import Architecture
+from ..keras_layers import build_layers
+from .backpropagation import backpropagated
 from .rounding import first_kernel_bits, laplace_bits, rounded, snapped
 
 # Learning rate of Adam on biases and the output layer, relative to Muon's.
@@ -186,7 +187,7 @@ class Graph:
             features = self._features(call, index)
             with tf.GradientTape() as tape:
                 quantized, rate_bits = self._quantized(self.log_quantization_steps, call, call.rounds)
-            mse, upstream = _backpropagated(features, call.values[index], quantized)
+            mse, upstream = backpropagated(features, call.values[index], quantized)
             gradients = tape.gradient(
                 [*quantized, rate_bits], variables, output_gradients=[*upstream, call.lambda_per_bit * call.rounds]
             )
@@ -249,37 +250,6 @@ class Graph:
         return quantized, rate_bits
 
 
-def _backpropagated(
-    features: tf.Tensor, wanted: tf.Tensor, weights: Sequence[tf.Tensor]
-) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Mean squared error of a batch, and its gradient with respect to each weight tensor.
-
-    The forward pass is that of `keras_layers`. Backpropagation is written out, for TensorFlow registers every custom
-    gradient that it traces, such as that of `sine`, and never frees the graph that it belongs to. Values are not
-    clamped: clamped pixels would have no gradient.
-
-    Args:
-        features: shape (batch, features), float32.
-        wanted: shape (batch, channels), float32.
-        weights: kernels and biases in turn, as `Architecture.shapes` lists them.
-    """
-    *hidden, (kernel, bias) = zip(weights[::2], weights[1::2], strict=True)
-    values, inputs, angles = features, [features], []
-    for hidden_kernel, hidden_bias in hidden:
-        angles.append(W0 * (tf.matmul(values, hidden_kernel) + hidden_bias))
-        values = sine_value(angles[-1])
-        inputs.append(values)
-    error = tf.matmul(values, kernel) + bias - wanted
-    upstream = np.float32(1) / np.float32(error.shape.num_elements()) * (error * 2.0)
-    gradients: list[tf.Tensor] = []
-    for index in range(len(hidden), -1, -1):
-        gradients[:0] = [tf.matmul(inputs[index], upstream, transpose_a=True), tf.reduce_sum(upstream, axis=0)]
-        if index:
-            passed = tf.matmul(upstream, weights[2 * index], transpose_b=True)
-            upstream = sine_gradient(angles[index - 1], passed) * W0
-    return tf.reduce_mean(tf.square(error)), gradients
-
-
 def _pace(position: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Factors of the learning rates: a linear warm-up, and half a cosine from 1 to FINAL_LEARNING_RATE.
 
@@ -298,7 +268,7 @@ def _apply(
     variables: Sequence[keras.Variable],
     learning_rate: tf.Tensor,
 ) -> None:
-    """As `optimizer.apply`, which sums gradients over replicas by a custom gradient (see `_backpropagated`)."""
+    """As `optimizer.apply`, which sums gradients over replicas by a custom gradient (see `backpropagated`)."""
     for gradient, variable in zip(gradients, variables, strict=True):
         optimizer.update_step(gradient, variable, learning_rate)
     optimizer.iterations.assign_add(1)
