@@ -32,8 +32,10 @@ TAPER = 75
 OVERLAP = 4
 # Shortest side of a part in pixels: below, its network's own side information weighs too much.
 LEAST_SIDE = 32
-# Bits that a network takes for each bit of the estimate, and for each of its weights.
-BITS_PER_ESTIMATE = 1.5
+# Bits that the networks take for each bit of the estimate, at effort 0..9: likewise, the more time there is, the more
+# weights pay.
+BITS_PER_ESTIMATE = (1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 2.0, 2.0, 2.0, 2.0)
+# Bits that a network takes for each of its weights.
 BITS_PER_WEIGHT = 5.2
 # Milliseconds per step on four cores apart from those for weights.
 STEP_COST = 0.3
@@ -59,6 +61,10 @@ class Planner:
             source: the image.
             options: of the encode; they may fix width, depth, steps and a budget.
         """
+        effort = _patient(options).effort
+        effort = DEFAULT_EFFORT if effort is None else effort
+        self.usual_width = WIDTHS[effort]
+        self.bits_per_estimate = BITS_PER_ESTIMATE[effort]
         self.source = source
         self.options = options
         self.single = make_plan(options, source.size, source.channels)
@@ -67,14 +73,14 @@ class Planner:
 
     def plan(self, given_lambda: float | None = None) -> Plan:
         """A plan; `given_lambda` takes the place of the lambda of the options' quality."""
-        options, budget, channels = _patient(self.options), self.single.budget_bytes, self.source.channels
+        options, budget, channels = self.options, self.single.budget_bytes, self.source.channels
         if budget is None:
             lam = given_lambda or rd_lambda(options, channels)
-            wanted = BITS_PER_ESTIMATE * self.detail.bits(lam).total
+            wanted = self.bits_per_estimate * self.detail.bits(lam).total
         else:
             wanted = 8.0 * budget
             lam = self._lambda_for(wanted)
-        width = options.width or WIDTHS[DEFAULT_EFFORT if options.effort is None else options.effort]
+        width = options.width or self.usual_width
         depth = options.depth or MOSAIC_DEPTH
         shape = replace(self.single, width=width, depth=depth, taper=TAPER, overlap=OVERLAP)
         each = BITS_PER_WEIGHT * shape.weight_count(channels)
@@ -95,7 +101,7 @@ class Planner:
             shares=tuple(bits.of(part.core) + 0.5 * bits.total / len(parts) + 1.0 for part in parts),
             weights=len(parts) * weights,
             rd_lambda=lam,
-            steps=options.steps or steps_for(options, milliseconds),
+            steps=options.steps or steps_for(_patient(options), milliseconds),
         )
 
     def _lambda_for(self, wanted: float) -> float:
@@ -103,7 +109,7 @@ class Planner:
         low, high = math.log(1e-7), math.log(1.0)
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
-            if BITS_PER_ESTIMATE * self.detail.bits(math.exp(middle)).total > wanted:
+            if self.bits_per_estimate * self.detail.bits(math.exp(middle)).total > wanted:
                 low = middle
             else:
                 high = middle
