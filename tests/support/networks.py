@@ -39,7 +39,7 @@ def exact(
         angles = positions[:, axis : axis + 1] * scales
         features += [positions[:, axis : axis + 1], np.sin(angles), np.cos(angles)]
     values = np.concatenate(features, axis=1)
-    exact = [weight.astype(np.float64) for weight in weights]
-    for kernel, bias in zip(exact[:-2:2], exact[1:-2:2], strict=True):
+    in_float64 = [weight.astype(np.float64) for weight in weights]
+    for kernel, bias in zip(in_float64[:-2:2], in_float64[1:-2:2], strict=True):
         values = np.sin(30 * (values @ kernel + bias))
-    return values @ exact[-2] + exact[-1]
+    return values @ in_float64[-2] + in_float64[-1]

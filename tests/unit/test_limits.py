@@ -223,7 +223,15 @@ def test_transparency_takes_no_more_memory_than_promised(size: tuple[int, int], 
     assert peak < parsed.cost((1, 3)).memory < 600e6
 
 
-@pytest.mark.parametrize("size", [(1, 400_000), (400_000, 1)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (1, 400_000),
+        (400_000, 1),
+        pytest.param((1, 2_000_000), marks=pytest.mark.slow),
+        pytest.param((2_000_000, 1), marks=pytest.mark.slow),
+    ],
+)
 def test_transparency_of_a_long_line_takes_no_more_memory_than_promised(size: tuple[int, int]) -> None:
     chunk = container.Chunk(CHUNK_TRANSPARENCY, zlib.compress(b"\1" * size[1]), required=True)
     data = with_chunks(zeros(size=size, pixel_format=1, width=1, depth=1), chunk)
