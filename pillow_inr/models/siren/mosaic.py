@@ -61,12 +61,11 @@ class Planner:
             source: the image.
             options: of the encode; they may fix width, depth, steps and a budget.
         """
-        effort = _patient(options).effort
-        effort = DEFAULT_EFFORT if effort is None else effort
+        self.source = source
+        self.options = _patient(options)
+        effort = DEFAULT_EFFORT if self.options.effort is None else self.options.effort
         self.usual_width = WIDTHS[effort]
         self.bits_per_estimate = BITS_PER_ESTIMATE[effort]
-        self.source = source
-        self.options = options
         self.single = make_plan(options, source.size, source.channels)
         """The plan for one network; its budget and frequencies hold for mosaics, too."""
         self.detail = Detail(source)
@@ -101,7 +100,7 @@ class Planner:
             shares=tuple(bits.of(part.core) + 0.5 * bits.total / len(parts) + 1.0 for part in parts),
             weights=len(parts) * weights,
             rd_lambda=lam,
-            steps=options.steps or steps_for(_patient(options), milliseconds),
+            steps=options.steps or steps_for(options, milliseconds),
         )
 
     def _lambda_for(self, wanted: float) -> float:
