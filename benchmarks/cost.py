@@ -26,8 +26,9 @@ from pillow_inr.format.pixel_format import MODES, PIXEL_FORMAT_SAMPLES, SampleFo
 from pillow_inr.models import reader
 from pillow_inr.models.pyramid import latent_coding, structure, tiles
 from pillow_inr.models.pyramid.header import PyramidHeader
-from pillow_inr.models.siren import weight_coding
-from pillow_inr.models.siren.header import SirenHeader
+from pillow_inr.models.siren import mosaic_coding, weight_coding
+from pillow_inr.models.siren.division import Region, divided
+from pillow_inr.models.siren.header import CODING_MOSAIC, SirenHeader
 from pillow_inr.models.siren.weight_coding import CodedTensor
 
 PIXEL_FORMAT_RGB = MODES.index("RGB")
@@ -55,11 +56,29 @@ def siren(size: tuple[int, int], width: int, depth: int, samples: SampleFormat |
     """A SIREN file of random weights."""
     rng = np.random.default_rng(0)
     header = _header(size, SirenHeader(width=width, depth=depth, frequencies=12, frequency_ratio=140), samples)
-    tensors = [
+    return _packed(header, weight_coding.encode_tensors(_network(header, rng)))
+
+
+def mosaic(size: tuple[int, int], width: int, depth: int, pixels: int, overlap: int) -> bytes:
+    """A SIREN file of random weights with a network for each region of at most this many pixels."""
+    splits: list[bool] = []
+
+    def is_split(region: Region) -> bool:
+        splits.append(math.prod(region.size) > pixels)
+        return splits[-1]
+
+    networks = len(divided(size, overlap, is_split))
+    model = SirenHeader(width=width, depth=depth, taper=75, coding=CODING_MOSAIC, networks=networks, overlap=overlap)
+    header = _header(size, model, None)
+    # All networks are equal: drawing many takes long.
+    return _packed(header, mosaic_coding.encode_mosaic(splits, networks * [_network(header, np.random.default_rng(0))]))
+
+
+def _network(header: Header[SirenHeader], rng: np.random.Generator) -> list[CodedTensor]:
+    return [
         CodedTensor(np.rint(rng.laplace(size=shape, scale=3)).astype(np.int32), 160)
         for shape in header.model.architecture(header.channels).shapes
     ]
-    return _packed(header, weight_coding.encode_tensors(tensors))
 
 
 def drawn_pyramid(size: tuple[int, int], tile: int = 0, samples: SampleFormat | None = None) -> bytes:
@@ -100,6 +119,8 @@ FILES = {
     "siren 64x3, 500x400 float32 x 64": lambda: siren((500, 400), 64, 3, samples=_floats(64)),
     "siren 1024x15, 16x16": lambda: siren((16, 16), 1024, 15),
     "siren 1024x4, 300x200": lambda: siren((300, 200), 1024, 4),
+    "mosaic 56x5, 768x512": lambda: mosaic((768, 512), 56, 5, pixels=60_000, overlap=4),
+    "mosaic 4x1, 3000x2000": lambda: mosaic((3000, 2000), 4, 1, pixels=64, overlap=4),
     "pyramid, 768x512": lambda: drawn_pyramid((768, 512)),
     "pyramid, 4096x1": lambda: drawn_pyramid((4096, 1)),
     "pyramid, 2000x1000": lambda: drawn_pyramid((2000, 1000)),
@@ -109,6 +130,7 @@ FILES = {
 }
 LIMITS = {
     "siren 1024x15, 1150x1150": lambda: siren((1150, 1150), 1024, 15),
+    "mosaic 64x5, 13000x13000": lambda: mosaic((13000, 13000), 64, 5, pixels=1_000_000, overlap=4),
     "siren 4x1, 13000x13000 float32 x 4": lambda: siren((13000, 13000), 4, 1, samples=_floats(4)),
     "pyramid, 4096x4096": lambda: drawn_pyramid((4096, 4096)),
     "pyramid, 13000x13000 in tiles of 4096": lambda: drawn_pyramid((13000, 13000), 12),
