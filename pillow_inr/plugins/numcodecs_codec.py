@@ -7,6 +7,7 @@ file alone, little-endian and in C order.
 """
 
 import struct
+from itertools import dropwhile
 from typing import Any, NoReturn
 
 import numpy as np
@@ -112,11 +113,14 @@ def _restored(data: bytes) -> Samples:
 
 
 def _fill(target: Samples, samples: Samples) -> None:
-    """Write samples into an array: by position if it has their type and shape, otherwise in the order of memory."""
+    """Write samples into an array: by position if it has their type and shape, otherwise in the order of memory.
+
+    Axes of length 1 before the image's do not count: the file does not have them.
+    """
     if target.nbytes != samples.nbytes:
         raise ValueError(f"out must have the {samples.nbytes} bytes of the chunk, got {target.nbytes}")
     alike = target.dtype.newbyteorder("=") == samples.dtype.newbyteorder("=")
-    if alike and _longer_axes(target) == _longer_axes(samples):
+    if alike and _without_leading_ones(target.shape) == _without_leading_ones(samples.shape):
         target[...] = samples.reshape(target.shape)
         return
     memory = samples.reshape(-1, order="A")
@@ -125,8 +129,8 @@ def _fill(target: Samples, samples: Samples) -> None:
     target[...] = memory.reshape(target.shape, order="F" if target.flags.f_contiguous else "C")
 
 
-def _longer_axes(array: Samples) -> list[int]:
-    return [length for length in array.shape if length != 1]
+def _without_leading_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(dropwhile(lambda length: length == 1, shape))
 
 
 # Also where no entry point is found, as in frozen programs.

@@ -116,6 +116,16 @@ def test_a_buffer_of_another_kind_gets_the_memory(chunk: Chunk, kind: str) -> No
 
 
 @pytest.mark.usefixtures("drawn")
+def test_only_an_array_of_the_chunks_shape_is_filled_by_position() -> None:
+    chunk = np.asfortranarray(np.arange(4, dtype="u1").reshape(2, 1, 2))
+    data = InrCodec().encode(chunk)
+    samples = InrCodec().decode(data)
+    alike, other = np.zeros((1, 2, 1, 2), "u1"), np.zeros((2, 2), "u1")
+    np.testing.assert_array_equal(InrCodec().decode(data, out=alike)[0], samples)
+    assert InrCodec().decode(data, out=other).tobytes() == samples.tobytes("F") != samples.tobytes("C")
+
+
+@pytest.mark.usefixtures("drawn")
 def test_the_chunk_of_a_plain_array_is_the_file_alone() -> None:
     chunk = np.arange(12, dtype="<u2").reshape(1, 3, 4)
     assert InrCodec().encode(chunk) == codec.encode(chunk[0], pillow_inr.EncodeOptions())
