@@ -1,9 +1,14 @@
-"""Train the base weights of the pyramid, pillow_inr/models/pyramid/base_weights.bin, on a folder of photographs.
+"""Train the base weights of the pyramid's newest preset, pillow_inr/models/pyramid/base_weights_1.bin, on photographs.
 
-First one set of networks is trained on crops of all photographs, at a middle lambda. Then, for each lambda, every crop
-gets its own set, tied to the mean of all by a spring (Zhang et al. 2015, "Deep learning with Elastic Averaging SGD",
-section 3). That mean is a better start for a fit to one image than networks that serve all images at once. Latents
-always start from zero, as in an encoder. Do not train on images on which results are reported.
+For each lambda, every crop gets its own networks, tied to the mean of all by a spring (Zhang et al. 2015, "Deep
+learning with Elastic Averaging SGD", section 3). That mean is a better start for a fit to one image than networks that
+serve all images at once. Latents always start from zero, as in an encoder. The networks begin as the base weights of
+preset 0. Smaller lambdas have the networks of the smallest that is trained, for larger symbols: so short a training
+does not bring latents there (docs/experiments.md section 20). Do not train on images on which results are reported.
+
+Each lambda's networks, and the latents of all crops, are written to the output folder when they are trained, and not
+trained again: several runs, each with some of the lambdas, may fill one folder. Once it has all, they are packed.
+train_initial_latents.py takes the same folder.
 """
 
 import argparse
@@ -17,82 +22,115 @@ from common import image_paths, machine, rgb_image
 from numpy.typing import NDArray
 
 from pillow_inr.models.pyramid import structure
-from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS
+from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, PRESET, TRAINED_RD_LAMBDAS
+from pillow_inr.models.pyramid.training import schedule
 from pillow_inr.models.pyramid.training.soap import Soap, Tensors
 from pillow_inr.models.pyramid.training.trainer import NOISE_OFFSETS, Image, Step, Trainer
 from pillow_inr.runtime.tensorflow import device_name
 
 SIZE = (384, 256)
 CHANNELS = 3
-PRESET = 0
-START_RD_LAMBDA = 1e-3
-START_EPOCHS = 250
+START_PRESET = 0
 # Spring: after each epoch, at the first learning rate, networks move this part of the way to their mean.
 SPRING = 0.05
 # Bound of the gradients, which are those of log(loss), so that each crop counts alike.
 CLIP = 3.0
-LATENT_RATE, LATENT_GROWTH = 0.16, 1.3
-# Initial upsampling filter: bicubic, as in Cool-chic.
-BICUBIC = (-0.0351562, 0.2617187, 0.8789063, -0.1054687)
+KERNEL_DEVIATION = 0.1
+# Bits after the binary point of what the package stores (docs/format.md section 9.3).
+STORED_BITS = 14
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="photographs, each at least 384x256")
-    parser.add_argument("--output", type=Path, default=Path("build/base_weights.bin"))
+    parser.add_argument("folders", type=Path, nargs="+", help="photographs, each at least 384x256")
+    parser.add_argument("--output", type=Path, default=Path("build/base_weights"))
     parser.add_argument("--crops", type=int, default=72)
     parser.add_argument("--epochs", type=int, default=150, help="epochs for each lambda")
-    parser.add_argument("--start", type=Path, help=".npz of networks to start from, written by an earlier run")
+    parser.add_argument("--rd-lambdas", type=float, nargs="+", default=TRAINED_RD_LAMBDAS)
+    parser.add_argument("--start", type=Path, help="folder of an earlier run to start from")
     arguments = parser.parse_args()
     print(machine())
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    paths = {rd_lambda: arguments.output / f"{rd_lambda:g}.npz" for rd_lambda in TRAINED_RD_LAMBDAS}
     trainer = Trainer(PRESET, CHANNELS, device_name(None))
-    crops = _crops(trainer, arguments.folder, arguments.crops)
-    if arguments.start:
-        start: Tensors = dict(np.load(arguments.start))
-    else:
-        start = _train(trainer, crops, _random(), START_RD_LAMBDA, START_EPOCHS, together=True)
-        np.savez(arguments.output.with_suffix(".start.npz"), **start)
-    trained = []
-    for rd_lambda in BASE_RD_LAMBDAS:
-        trained.append(_train(trainer, crops, start, rd_lambda, arguments.epochs, together=False))
-        np.savez(arguments.output.with_suffix(f".{rd_lambda:g}.npz"), **trained[-1])
-    arguments.output.write_bytes(b"".join(map(_packed, trained)))
+    crops = [trainer.image(crop) for crop in random_crops(arguments.folders, arguments.crops)]
+    for rd_lambda in arguments.rd_lambdas:
+        if not paths[rd_lambda].exists():
+            earlier = arguments.start and dict(np.load(arguments.start / paths[rd_lambda].name))
+            networks, latents = _train(trainer, crops, earlier or _start(rd_lambda), rd_lambda, arguments.epochs)
+            np.savez(latents_path(arguments.output, rd_lambda), *latents)
+            np.savez(paths[rd_lambda], **networks)
+    if all(path.exists() for path in paths.values()):
+        trained = {rd_lambda: dict(np.load(path)) for rd_lambda, path in paths.items()}
+        packed = b"".join(_packed(_for(trained, rd_lambda)) for rd_lambda in BASE_RD_LAMBDAS)
+        (arguments.output / f"base_weights_{PRESET}.bin").write_bytes(packed)
 
 
-def _crops(trainer: Trainer, folder: Path, count: int) -> list[Image]:
-    """Take a random crop from each of some photographs."""
+def latents_path(folder: Path, rd_lambda: float) -> Path:
+    """Where the latents of all crops are: an array for each level, shape (crops, rows, columns)."""
+    return folder / f"{rd_lambda:g}.latents.npz"
+
+
+def random_crops(folders: Sequence[Path], count: int) -> list[NDArray[np.float32]]:
+    """Take a random crop from each of some photographs, shape (height, width, 3), in 0..1."""
     random = np.random.default_rng(1)
     width, height = SIZE
     crops = []
-    for path in random.permutation(np.array(image_paths(folder)))[:count]:
+    for path in random.permutation(np.array([path for folder in folders for path in image_paths(folder)]))[:count]:
         photograph = np.asarray(rgb_image(path), np.float32) / 255
         top = random.integers(0, photograph.shape[0] - height + 1)
         left = random.integers(0, photograph.shape[1] - width + 1)
         crop = photograph[top : top + height, left : left + width]
-        crops.append(trainer.image(crop[:, :: random.choice([-1, 1])]))
+        crops.append(np.ascontiguousarray(crop[:, :: random.choice([-1, 1])]))
     return crops
 
 
-def _random() -> Tensors:
-    """Random networks to start from."""
-    random = np.random.default_rng(0)
-    sizes = {"a1": 0.2, "a2": 0.2, "a3": 0.1, "s1": 0.1, "s2": 0.04}
-    weights = {
-        name: np.asarray(sizes.get(name, 0.0) * random.standard_normal(shape), np.float32)
-        for name, shape in structure.shapes(PRESET, CHANNELS).items()
-    }
-    weights["up"][:] = BICUBIC
+def symbol_factor(rd_lambda: float) -> float:
+    """How many times as large as the trained ones the symbols of a smaller lambda are."""
+    return math.sqrt(max(1.0, TRAINED_RD_LAMBDAS[-1] / rd_lambda))
+
+
+def _for(trained: dict[float, Tensors], rd_lambda: float) -> Tensors:
+    """The networks of a lambda: those trained for it, or those of the least one, which compute the same of symbols that
+    are larger by a factor."""
+    factor = np.float32(symbol_factor(rd_lambda))
+    weights = {name: np.array(values) for name, values in trained[max(rd_lambda, TRAINED_RD_LAMBDAS[-1])].items()}
+    for name in ("a1", "s1", "ss"):
+        weights[name] /= factor
+    weights["as"][1] /= factor
+    weights["a3"][0] *= factor
+    weights["a3b"][0] *= factor
+    weights["a3b"][1] += np.log(factor)
     return weights
 
 
+def _start(rd_lambda: float) -> Tensors:
+    """Networks to start from, whose smoothing and kernels change nothing yet."""
+    base = structure.base_weights(START_PRESET, TRAINED_RD_LAMBDAS.index(rd_lambda), CHANNELS)
+    weights = structure.as_floats(START_PRESET, base)
+    # The last context, the second grid's cell, is the middle of nine now.
+    middle = structure.PRESETS[PRESET].spatial + 9 + 4
+    for name in ("a1", "as"):
+        weights[name] = np.insert(weights[name], [-1] * 4, 0.0, axis=1)
+        assert weights[name].shape[1] == middle + 1
+    random = np.random.default_rng(0)
+    started = {}
+    for name, shape in structure.shapes(PRESET, CHANNELS).items():
+        started[name] = np.zeros(shape, np.float32)
+        if name in weights:
+            started[name][tuple(map(slice, weights[name].shape))] = weights[name]
+    started["pf"][:, 0] = 1.0
+    started["kf"][:] = KERNEL_DEVIATION * random.standard_normal(started["kf"].shape)
+    return started
+
+
 def _train(
-    trainer: Trainer, crops: Sequence[Image], start: Tensors, rd_lambda: float, epochs: int, together: bool
-) -> Tensors:
-    """Train networks for one lambda: a set for all crops together, or the mean of a set for each crop."""
+    trainer: Trainer, crops: Sequence[Image], start: Tensors, rd_lambda: float, epochs: int
+) -> tuple[Tensors, list[NDArray[np.float32]]]:
+    """Train networks for one lambda: the mean of a set for each crop; and the crops' latents, level by level."""
     random = np.random.default_rng(2)
-    networks = [dict(start)] * len(crops) if together else [dict(start) for _ in crops]
-    optimizers = [Soap(start, CLIP)] * len(crops) if together else [Soap(start, CLIP) for _ in crops]
+    networks = [dict(start) for _ in crops]
+    optimizers = [Soap(start, CLIP, schedule.network_factors(rd_lambda)) for _ in crops]
     zeros = [np.zeros(shape, np.float32) for shape in structure.grid_sizes(SIZE)]
     latents = [trainer.latents(zeros) for _ in crops]
     samples = math.prod(SIZE) * CHANNELS
@@ -100,35 +138,34 @@ def _train(
     mean = start
     for epoch in range(epochs):
         position = epoch / epochs
-        pace = 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * position))
+        pace = schedule.pace(position)
         losses = []
         for index in random.permutation(len(crops)):
             weights = networks[index]
             offsets = random.integers(0, NOISE_OFFSETS, len(crops[index].places), np.int32)
-            step = _step(position, pace, epoch, rd_lambda, offsets)
+            step = _step(position, epoch, rd_lambda, offsets)
             latents[index], outcome = trainer.advance(latents[index], crops[index], weights, step)
             loss = (outcome.squared_error + CHANNELS * rd_lambda * outcome.bits) / samples
             losses.append(math.log(loss))
             gradients = {name: gradient / np.float32(samples * loss) for name, gradient in outcome.gradients.items()}
-            optimizers[index].step(weights, gradients, 1e-2 * pace)
+            optimizers[index].step(weights, gradients, schedule.NETWORK_LEARNING_RATE * pace)
         mean = {name: np.mean([weights[name] for weights in networks], axis=0) for name in start}
-        if not together:
-            for weights in networks:
-                for name, centre in mean.items():
-                    weights[name] = weights[name] + np.float32(SPRING * pace) * (centre - weights[name])
+        for weights in networks:
+            for name, centre in mean.items():
+                weights[name] = weights[name] + np.float32(SPRING * pace) * (centre - weights[name])
         if epoch % 10 == 0 or epoch + 1 == epochs:
             seconds = time.perf_counter() - began
             print(f"lambda {rd_lambda:g} epoch {epoch} log(loss) {np.mean(losses):.4f} {seconds:.0f} s", flush=True)
-    return mean
+    return mean, [np.stack(grids) for grids in zip(*(grids.values for grids in latents), strict=True)]
 
 
-def _step(position: float, pace: float, epoch: int, rd_lambda: float, offsets: NDArray[np.int32]) -> Step:
-    rates = [LATENT_RATE * LATENT_GROWTH**level * pace for level in range(structure.LEVELS)]
+def _step(position: float, epoch: int, rd_lambda: float, offsets: NDArray[np.int32]) -> Step:
+    rates = np.array(schedule.latent_learning_rates(rd_lambda)) * schedule.pace(position)
     return Step(
-        temperature=np.float32(0.35 - 0.27 * position),
-        deviation=np.float32(0.22 - 0.07 * position),
-        learning_rates=np.array(rates, np.float32),
-        decays=np.array([0.9, 0.97, 0.9 ** (epoch + 1), 0.97 ** (epoch + 1)], np.float32),
+        temperature=np.float32(schedule.temperature(position)),
+        deviation=np.float32(schedule.deviation(position)),
+        learning_rates=np.asarray(rates, np.float32),
+        decays=np.array(schedule.adam_decays(epoch), np.float32),
         lambda_per_bit=np.float32(CHANNELS * rd_lambda),
         offsets=offsets,
     )
@@ -144,7 +181,8 @@ def _packed(weights: Tensors) -> bytes:
     weights["s2"] = weights["s2"] / factor
     parts: list[NDArray[np.int64]] = []
     for name, shape in structure.shapes(PRESET, CHANNELS).items():
-        integers = np.rint(np.ldexp(weights[name].reshape(shape).astype(np.float64), structure.fraction_bits(name)))
+        bits = structure.CONTEXT_BITS if structure.is_context(name) else STORED_BITS
+        integers = np.rint(np.ldexp(weights[name].reshape(shape).astype(np.float64), bits))
         if np.abs(integers).max() > np.iinfo(np.int16).max:
             raise SystemExit(f"tensor {name} does not fit into 16 bits")
         parts.append(integers.ravel())

@@ -1,9 +1,9 @@
 """Learn the filters that predict a pyramid's initial latents, from photographs.
 
-The package stores them in pillow_inr/models/pyramid/training/initial_latents.npy. Crops are fitted with each set of
-base weights. Least squares then predict the symbols of a fit from the image around them, with the ridge that is best
-on crops left aside. Short fits start from the present filters, or from zeros with --from-zeros; long fits start from
-zeros. Do not learn from images on which results are reported.
+The package stores them in pillow_inr/models/pyramid/training/initial_latents.npy. train_base_weights.py leaves the
+latents of its crops; least squares predict them from the image around them, with the ridge that is best on crops left
+aside. Run it with that program's folders. Short fits start from the filters, long fits from zeros. Do not learn from
+images on which results are reported.
 """
 
 import argparse
@@ -11,74 +11,49 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from common import image_paths, machine, rgb_image
+from common import machine
 from numpy.typing import NDArray
-from rich.progress import track
+from train_base_weights import latents_path, random_crops, symbol_factor
 
-from pillow_inr.imaging.samples import Scale
-from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS
-from pillow_inr.models.pyramid.structure import BASE_WEIGHTS_COUNT, LEVELS
-from pillow_inr.models.pyramid.training import fit as pyramid_fit
+from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, TRAINED_RD_LAMBDAS
+from pillow_inr.models.pyramid.structure import LEVELS
 from pillow_inr.models.pyramid.training import initial_latents
 
-SIZE = (384, 256)
-PRESET = 0
-SCALE = Scale("uint8", 3, ((0.0, 255.0),))
 # Ridge per latent; features are in 0..1 and nearly equal at neighbours.
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 LEFT_ASIDE = 4  # every fourth crop
 
-Crop = NDArray[np.uint8]
-Grids = Sequence[NDArray[np.int32]]
+Inputs = Sequence[NDArray[np.float64]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="photographs, each at least 384x256")
-    parser.add_argument("--output", type=Path, default=Path("build/initial_latents.npy"))
-    parser.add_argument("--crops", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=250)
-    parser.add_argument("--from-zeros", action="store_true")
+    parser.add_argument("folders", type=Path, nargs="+", help="photographs, each at least 384x256")
+    parser.add_argument("--output", type=Path, default=Path("build/base_weights"))
+    parser.add_argument("--crops", type=int, default=24, help="at most as many as were trained on")
     arguments = parser.parse_args()
     print(machine())
-    if arguments.from_zeros:
-        zeros = np.zeros((BASE_WEIGHTS_COUNT, LEVELS, 1 + initial_latents.FEATURES), np.float32)
-        initial_latents._filters = lambda: zeros  # type: ignore[assignment]
-    crops = _crops(arguments.folder, arguments.crops)
-    filters = [_learned(crops, base_index, arguments.steps) for base_index in range(BASE_WEIGHTS_COUNT)]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    np.save(arguments.output, np.stack(filters).astype(np.float32))
+    crops = random_crops(arguments.folders, arguments.crops)
+    features = [_features(crops, level) for level in range(LEVELS)]
+    filters = []
+    for rd_lambda in TRAINED_RD_LAMBDAS:
+        print(f"lambda {rd_lambda:g}")
+        latents = np.load(latents_path(arguments.output, rd_lambda)).values()
+        filters.append(np.array([_regressed(*given) for given in zip(features, latents, range(LEVELS), strict=True)]))
+    smaller = BASE_RD_LAMBDAS[len(TRAINED_RD_LAMBDAS) :]
+    filters += [filters[-1] * symbol_factor(rd_lambda) for rd_lambda in smaller]
+    np.save(arguments.output / "initial_latents.npy", np.array(filters, np.float32))
 
 
-def _crops(folder: Path, count: int) -> list[Crop]:
-    random = np.random.default_rng(3)
-    width, height = SIZE
-    crops = []
-    for path in random.permutation(np.array(image_paths(folder)))[:count]:
-        photograph = np.asarray(rgb_image(path))
-        top = random.integers(0, photograph.shape[0] - height + 1)
-        left = random.integers(0, photograph.shape[1] - width + 1)
-        crops.append(photograph[top : top + height, left : left + width])
-    return crops
+def _features(crops: Sequence[NDArray[np.float32]], level: int) -> Inputs:
+    """Inputs of a level's filters for each crop, shape (cells, FEATURES)."""
+    planes = [list(initial_latents.features(crop))[level] for crop in crops]
+    return [np.stack([plane.ravel() for plane in of_crop], 1).astype(np.float64) for of_crop in planes]
 
 
-def _learned(crops: Sequence[Crop], base_index: int, steps: int) -> NDArray[np.float64]:
-    """Filters of all levels for one set of base weights, shape (LEVELS, 1 + FEATURES)."""
-    rd_lambda = BASE_RD_LAMBDAS[base_index]
-    fits = [
-        pyramid_fit.fit(crop, scale=SCALE, preset=PRESET, base_index=base_index, rd_lambda=rd_lambda, steps=steps).grids
-        for crop in track(crops, f"lambda {rd_lambda:g}")
-    ]
-    inputs: list[list[NDArray[np.float64]]] = [[] for _ in range(LEVELS)]
-    for crop in crops:
-        for level, planes in enumerate(initial_latents.features(SCALE.to_normalized(crop))):
-            inputs[level].append(np.stack([plane.ravel() for plane in planes], 1).astype(np.float64))
-    return np.stack([_regressed(inputs[level], fits, level) for level in range(LEVELS)])
-
-
-def _regressed(inputs: Sequence[NDArray[np.float64]], fits: Sequence[Grids], level: int) -> NDArray[np.float64]:
-    outputs = [fit[level].ravel().astype(np.float64) for fit in fits]
-    aside = [index % LEFT_ASIDE == 0 for index in range(len(fits))]
+def _regressed(inputs: Inputs, latents: NDArray[np.float32], level: int) -> NDArray[np.float64]:
+    outputs = [np.rint(grid).ravel().astype(np.float64) for grid in latents[: len(inputs)]]
+    aside = [index % LEFT_ASIDE == 0 for index in range(len(outputs))]
 
     def chosen(arrays: Sequence[NDArray[np.float64]], which: bool) -> NDArray[np.float64]:
         return np.concatenate([array for array, left in zip(arrays, aside, strict=True) if left == which])

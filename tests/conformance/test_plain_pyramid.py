@@ -18,7 +18,7 @@ from tests.vectors import inventory
 from tests.vectors.inventory import BASE_WEIGHTS, Vector, name_of
 
 FILES = {
-    "escapes": lambda: draw_file((9, 14), seed=1, base_index=container.BASE_WEIGHTS_COUNT - 1, spread=40.0),
+    "escapes": lambda: draw_file((9, 14), seed=1, base_index=3, spread=40.0),
     "bands": lambda: draw_file(
         (4, 5), pixel_format=PIXEL_FORMAT_SAMPLES, samples=SampleFormat("uint16", 5, ((3.0, 9000.0),))
     ),
@@ -74,7 +74,7 @@ def test_vectors_decode_alike(vector: Vector) -> None:
     st.integers(0, 3),
     st.sampled_from([None, ("uint8", 1), ("uint16", 0), ("uint16", 2), ("float32", 5)]),
     st.sampled_from([0, 8, 12]),
-    st.integers(0, container.BASE_WEIGHTS_COUNT - 1),
+    st.sampled_from([(0, 0), (0, 3), (1, 0), (1, 6)]),
     st.sampled_from([0.2, 1.5, 30.0]),
     st.integers(0, 2**32 - 1),
 )
@@ -83,7 +83,7 @@ def test_drawn_files_decode_alike(
     mode: int,
     samples: tuple[str, int] | None,
     tile: int,
-    base_index: int,
+    networks: tuple[int, int],
     spread: float,
     seed: int,
 ) -> None:
@@ -91,7 +91,8 @@ def test_drawn_files_decode_alike(
     if samples:
         ranges = tuple((float(channel), 200.0 + channel) for channel in range(max(1, samples[1] * (seed % 2))))
         fields = {"pixel_format": 4, "samples": SampleFormat(*samples, ranges)}
-    data = draw_file(size, seed, spread, tile=tile, base_index=base_index, **fields)
+    preset, base_index = networks
+    data = draw_file(size, seed, spread, tile=tile, preset=preset, base_index=base_index, **fields)
     _compare(data, plain_pyramid.decode(data, BASE_WEIGHTS))
 
 
@@ -137,4 +138,4 @@ def test_any_stream_is_read_or_refused_alike(stream: bytes, plain_tensors: bool)
 
 
 def test_both_have_as_many_priors() -> None:
-    assert container.BASE_WEIGHTS_COUNT == plain_file.BASE_WEIGHTS_COUNT
+    assert list(container.BASE_WEIGHTS_COUNTS) == plain_file.BASE_WEIGHTS_COUNTS

@@ -13,21 +13,25 @@ SIZE = (150, 70)
 CPU = "/device:CPU:0"
 
 
+@pytest.mark.parametrize("preset", range(len(structure.PRESETS)))
 @pytest.mark.parametrize(("channels", "shared"), [(1, False), (3, False), (1, True), (2, True), (3, True), (4, True)])
-def test_the_graph_is_the_function_that_decoders_compute(channels: int, shared: bool) -> None:
+def test_the_graph_is_the_function_that_decoders_compute(channels: int, shared: bool, preset: int) -> None:
     """Also where small images of all channels share a trainer; here the tiles of one of 150x70 pixels do."""
     from pillow_inr.models.pyramid.training.trainer import SMALL_CHANNELS, SMALL_TILE, Trainer
 
     rng = np.random.default_rng(channels)
     grids = [np.rint(rng.laplace(0, 1.5, shape)).astype(np.int32) for shape in grid_sizes(SIZE)]
-    tensors = structure.base_weights(0, 2, channels)
-    weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
-    decoded = np.clip(pyramid_synthesis.synthesize(tensors, grids, SIZE, channels, 0), 0, 1)
-    trainer = Trainer(0, SMALL_CHANNELS, CPU, SMALL_TILE) if shared else Trainer(0, channels, CPU)
+    tensors = structure.base_weights(preset, 2, channels)
+    weights = as_floats(preset, tensors)
+    decoded = np.clip(pyramid_synthesis.synthesize(tensors, grids, SIZE, channels, preset), 0, 1)
+    trainer = Trainer(preset, SMALL_CHANNELS, CPU, SMALL_TILE) if shared else Trainer(preset, channels, CPU)
     symbols = [grid.astype(np.float32) for grid in grids]
     squared_error, bits = trainer.quality(symbols, trainer.image(decoded), weights)
     assert squared_error < 1e-6 * decoded.size
-    assert bits == pytest.approx(sum(latent_coding.grid_bits(tensors, grids)), rel=0.02)  # rows are coarser
+    costs = trainer.costs(symbols, trainer.image(decoded), weights)
+    assert (costs.squared_errors.sum(), sum(map(np.sum, costs.bits))) == pytest.approx((squared_error, bits), rel=1e-3)
+    assert [part.shape for part in costs.bits] == grid_sizes(SIZE)
+    assert bits == pytest.approx(sum(latent_coding.grid_bits(tensors, grids, preset)), rel=0.02)  # rows are coarser
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
@@ -36,7 +40,7 @@ def test_small_images_of_few_channels_have_the_gradients_of_a_trainer_of_their_o
 
     rng = np.random.default_rng(channels)
     size = (50, 41)
-    weights = {name: as_floats(name, tensor) for name, tensor in structure.base_weights(0, 1, channels).items()}
+    weights = as_floats(0, structure.base_weights(0, 1, channels))
     grids = [np.rint(rng.normal(0, 1, shape)).astype(np.float32) for shape in grid_sizes(size)]
     values = rng.random((size[1], size[0], channels), np.float32)
     own = Trainer(0, channels, CPU)
@@ -65,13 +69,12 @@ def test_what_is_larger_or_has_more_channels_keeps_a_trainer_of_its_own(
 
 def test_gradients_are_those_of_differences() -> None:
     """Of latents, through soft rounding at no noise; edges and corners, whose continuation the gradient folds back."""
-    from pillow_inr.models.pyramid.training.fit import ADAM
+    from pillow_inr.models.pyramid.training.schedule import ADAM
     from pillow_inr.models.pyramid.training.trainer import Latents, Step, Trainer
 
     rng = np.random.default_rng(0)
-    tensors = structure.base_weights(0, 2, 3)
-    weights = {name: as_floats(name, integers) for name, integers in tensors.items()}
-    trainer = Trainer(0, 3, CPU)
+    weights = as_floats(1, structure.base_weights(1, 2, 3))
+    trainer = Trainer(1, 3, CPU)
     image = trainer.image(rng.random((SIZE[1], SIZE[0], 3), np.float32))
     start = [rng.normal(0, 1, shape).astype(np.float32) for shape in grid_sizes(SIZE)]
     offsets = np.zeros(2, np.int32)

@@ -184,16 +184,19 @@ def pyramid_payload(data: bytes) -> None:
     """4 bytes choose a pyramid, the rest is its stream: decode and evaluate it."""
     if len(data) < 4:
         return
-    columns, rows, base_index, channels = data[:4]
+    columns, rows, networks, channels = data[:4]
     size, channels = (1 + columns % 20, 1 + rows % 20), 1 + channels % 5
+    # The first sets of preset 0 keep their numbers, for the corpus has them.
+    preset = networks >> 6 & 1
+    base_index = networks % container.BASE_WEIGHTS_COUNTS[preset]
     stream = data[4 : 4 + (len(data) - 4 & ~3)]
     try:
-        tensors, grids = latent_coding.decode(stream, 0, base_index % container.BASE_WEIGHTS_COUNT, channels, size)
+        tensors, grids = latent_coding.decode(stream, preset, base_index, channels, size)
     except FormatError:
         return
     for grid in grids:
         assert np.abs(grid).max() <= 4095
-    values = pyramid_synthesis.synthesize(tensors, grids, size, channels, 0)
+    values = pyramid_synthesis.synthesize(tensors, grids, size, channels, preset)
     assert values.shape == (size[1], size[0], channels)
 
 

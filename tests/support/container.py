@@ -22,7 +22,7 @@ from pillow_inr.format.signature import MAGIC
 from pillow_inr.imaging.region import check_box, check_size
 from pillow_inr.models import reader
 from pillow_inr.models.pyramid.header import (
-    BASE_WEIGHTS_COUNT,
+    BASE_WEIGHTS_COUNTS,
     CODING_PYRAMID,
     PRESET_COUNT,
     TILE_NONE,
@@ -105,7 +105,7 @@ def decode(data: bytes, size: Any = None, box: Any = None) -> Any:
 
 
 __all__ = [
-    "BASE_WEIGHTS_COUNT",
+    "BASE_WEIGHTS_COUNTS",
     "CHUNKS_MAX",
     "CHUNK_INITIALIZATION",
     "CHUNK_PREVIEW",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 PART_MAX = 1073741823
-BASE_WEIGHTS_COUNT = 4  # "This release has 4"
+BASE_WEIGHTS_COUNTS = [4, 7]  # of preset 0 and 1
 
 
 class InvalidError(ValueError):
@@ -147,7 +147,8 @@ def siren_fields(reader: Reader) -> dict[str, int]:
 
 
 def pyramid_fields(reader: Reader, longer: int) -> dict[str, int]:
-    fields = {"preset": reader.byte("preset", 0, 0), "prior": reader.byte("prior", 0, BASE_WEIGHTS_COUNT - 1)}
+    preset = reader.byte("preset", 0, 1)
+    fields = {"preset": preset, "prior": reader.byte("prior", 0, BASE_WEIGHTS_COUNTS[preset] - 1)}
     tile = reader.byte("tile", 0, 12)
     if 0 < tile < 8 or (tile == 0 and longer > 4096):
         refuse("tile")

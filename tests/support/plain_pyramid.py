@@ -14,7 +14,8 @@ NEIGHBOURS = [
     *((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-2, 1)),
     *((-2, -1), (0, -3), (-3, 0), (-2, 2), (-2, -2), (-1, -3)),
 ]
-PRESETS = [(12, 24, 48, 2)]
+PRESETS = [(12, 10, 24, 48, 2, 0, 0), (12, 22, 24, 48, 2, 3, 4)]
+SYNTHESIS_BITS = [14, 18]
 
 Matrix = list[list[int]]
 Tensors = dict[str, list[int]]
@@ -26,21 +27,23 @@ def clip(value: int, low: int, high: int) -> int:
 
 def shapes(preset: int, channels: int) -> dict[str, tuple[int, int]]:
     """Rows and columns of each tensor; a vector has one column."""
-    ns, d, s, r = PRESETS[preset]
-    context = {"a1": (d, ns + 10), "a1b": (d, 1), "a2": (d, d), "a2b": (d, 1), "a3": (2, d), "a3b": (2, 7)}
-    synthesis = {"up": (6, 4), "s1": (s, 7), "s1b": (s, 1), "s2": (channels, s), "s2b": (channels, 1)}
-    named = {**context, "as": (2, ns + 10), **synthesis, "ss": (channels, 7)}
+    ns, nc, d, s, r, p, f = PRESETS[preset]
+    context = {"a1": (d, ns + nc), "a1b": (d, 1), "a2": (d, d), "a2b": (d, 1), "a3": (2, d), "a3b": (2, 7)}
+    filters = {"pf": (7, p + 1), "kf": (f, 25)} if p else {}
+    synthesis = {"s1": (s, 7 + f), "s1b": (s, 1), "s2": (channels, s), "s2b": (channels, 1), "ss": (channels, 7 + f)}
+    named = {**context, "as": (2, ns + nc), "up": (6, 4), **filters, **synthesis}
     for i in range(r):
         named |= {f"r{i}": (channels, 9 * channels), f"r{i}b": (channels, 1)}
     return named
 
 
-def prior(preset: int, number: int, channels: int, priors: bytes) -> Tensors:
+def prior(preset: int, number: int, channels: int, priors: list[bytes]) -> Tensors:
     stored = {}
-    of_three = shapes(0, 3)
+    of_three = shapes(preset, 3)
     at = 2 * number * sum(rows * columns for rows, columns in of_three.values())
     for name, (rows, columns) in of_three.items():
-        stored[name] = list(struct.unpack_from(f"<{rows * columns}h", priors, at))
+        factor = 1 if name[0] == "a" else 2 ** (SYNTHESIS_BITS[preset] - 14)
+        stored[name] = [factor * n for n in struct.unpack_from(f"<{rows * columns}h", priors[preset], at)]
         at += 2 * rows * columns
     if channels == 3:
         return stored
@@ -63,7 +66,8 @@ def prior(preset: int, number: int, channels: int, priors: bytes) -> Tensors:
         else:
             means = [sum(old[e * columns + i] for e in range(3)) // 3 for i in range(columns)]
             rest = (channels - colours) * columns
-            adapted[name] = (old if channels == 4 else means * colours) + [2**14 if name == "s2b" else 0] * rest
+            opaque = 2 ** SYNTHESIS_BITS[preset] if name == "s2b" else 0
+            adapted[name] = (old if channels == 4 else means * colours) + [opaque] * rest
     return adapted
 
 
@@ -145,7 +149,11 @@ def decode_grid(decoder: Decoder, tensors: Tensors, preset: int, grids: list[Mat
                 continue
             v = [at(k, y + dy, x + dx) for dy, dx in NEIGHBOURS[: PRESETS[preset][0]]]
             v += [at(k + 1, (y >> 1) + dy, (x >> 1) + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-            v.append(at(k + 2, y >> 2, x >> 2))
+            if PRESETS[preset][1] == 10:
+                v.append(at(k + 2, y >> 2, x >> 2))
+            else:
+                v += [at(k + 2, (y >> 2) + dy, (x >> 2) + dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+                v += [at(k + j, y >> j, x >> j) for j in (3, 4, 5, 6)]
             mean, f, t = distribution(tensors, k, v)
             found.append((y, x, mean, decoder.bin(t, f)))
         for y, x, mean, i in found:
@@ -182,8 +190,9 @@ def decode_pyramid(stream: bytes, preset: int, tensors: Tensors, width: int, hei
 
 def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]) -> list[list[list[float]]]:
     """Outputs of the network, row by row: rows of pixels of values."""
-    w = {name: [value / 2 ** (12 if name[0] == "a" else 14) for value in values] for name, values in tensors.items()}
-    convolutions = PRESETS[preset][3]
+    bits = SYNTHESIS_BITS[preset]
+    w = {name: [value / 2 ** (12 if name[0] == "a" else bits) for value in values] for name, values in tensors.items()}
+    convolutions, p, kernels = PRESETS[preset][4:]
     # A channel is a dict from (row, column) to its value.
     x: list[dict[tuple[int, int], float]] = []
     for k in range(6, -1, -1):
@@ -201,8 +210,25 @@ def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]
                 for old in x
             ]
             x = [{(y, c): upsampled(lambda y, c=c, old=old: old[y, c], y, up) for y, c in cells} for old in x]
-        edge = {(y, c): float(grids[k][clip(y, 0, rows - 1)][clip(c, 0, columns - 1)]) for y, c in cells}
-        x = [edge, *x]
+
+        def edge(y: int, c: int, k: int = k) -> float:
+            return float(grids[k][clip(y, 0, len(grids[k]) - 1)][clip(c, 0, len(grids[k][0]) - 1)])
+
+        taps = w["pf"][(p + 1) * k : (p + 1) * (k + 1)] if p else [1.0]
+        lines = {
+            (y, c): symmetric(lambda y, c=c: edge(y, c), y, taps)
+            for y in range(-4, rows + 4)
+            for c in range(-4 - p, columns + 4 + p)
+        }
+        x = [{(y, c): symmetric(lambda c, y=y, lines=lines: lines[y, c], c, taps) for y, c in cells}, *x]
+    for i in range(kernels):
+        kernel = w["kf"][25 * i : 25 * i + 25]
+        x.append(
+            {
+                (y, c): sum(kernel[5 * j + m] * edge(y + j - 2, c + m - 2, 0) for j in range(5) for m in range(5))
+                for y, c in cells
+            }
+        )
     o = {}
     for y in range(-convolutions, rows + convolutions):
         for c in range(-convolutions, columns + convolutions):
@@ -224,6 +250,10 @@ def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]
     return [[o[y, c] for c in range(columns)] for y in range(rows)]
 
 
+def symmetric(x, index: int, w: list[float]) -> float:
+    return w[0] * x(index) + sum(w[i] * (x(index - i) + x(index + i)) for i in range(1, len(w)))
+
+
 def upsampled(x, index: int, w: list[float]) -> float:
     m = index >> 1
     if index & 1:
@@ -241,7 +271,7 @@ class Decoded(NamedTuple):
     """Samples of each pixel."""
 
 
-def decode(data: bytes, priors: bytes) -> Decoded:
+def decode(data: bytes, priors: list[bytes]) -> Decoded:
     """Decode a file of model 1. Of its preview only the header is checked."""
     file = parse(data)
     if not file.model:
@@ -252,13 +282,13 @@ def decode(data: bytes, priors: bytes) -> Decoded:
     return decode_tiles(file, priors)
 
 
-def preview(data: bytes, priors: bytes) -> Decoded | None:
+def preview(data: bytes, priors: list[bytes]) -> Decoded | None:
     """Decode the preview of a file."""
     inner = plain_file.preview(parse(data))
     return inner and decode_tiles(inner, priors)
 
 
-def decode_tiles(file: File, priors: bytes) -> Decoded:
+def decode_tiles(file: File, priors: list[bytes]) -> Decoded:
     preset, tile = file.fields["preset"], file.fields["tile"]
     base = prior(preset, file.fields["prior"], file.channels, priors)
     side = 2**tile if tile else max(file.width, file.height)

@@ -16,11 +16,13 @@ from tests.support import container
 SPREAD = 1.5
 
 
-def draw_weight_residuals(rng: np.random.Generator, channels: int, spread: float = 2.0) -> dict[str, WeightResidual]:
+def draw_weight_residuals(
+    rng: np.random.Generator, channels: int, spread: float = 2.0, preset: int = 0
+) -> dict[str, WeightResidual]:
     """Random weight residuals for all tensors."""
     return {
         name: WeightResidual(int(rng.integers(5)), np.rint(rng.laplace(0, spread, shape)).astype(np.int32))
-        for name, shape in structure.shapes(0, channels).items()
+        for name, shape in structure.shapes(preset, channels).items()
     }
 
 
@@ -33,12 +35,16 @@ def draw_grids(rng: np.random.Generator, size: tuple[int, int], spread: float = 
 
 
 def draw_stream(
-    rng: np.random.Generator, size: tuple[int, int], channels: int = 3, spread: float = SPREAD, base_index: int = 0
+    rng: np.random.Generator,
+    size: tuple[int, int],
+    channels: int = 3,
+    spread: float = SPREAD,
+    base_index: int = 0,
+    preset: int = 0,
 ) -> bytes:
     """The stream of one pyramid."""
-    return latent_coding.encode(
-        0, base_index, channels, draw_weight_residuals(rng, channels), draw_grids(rng, size, spread)
-    )
+    residuals = draw_weight_residuals(rng, channels, preset=preset)
+    return latent_coding.encode(preset, base_index, channels, residuals, draw_grids(rng, size, spread))
 
 
 def header_of(size: tuple[int, int], **fields: Any) -> Header[Any]:
@@ -61,6 +67,9 @@ def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fi
     # An empty table of streams is enough to list the tiles.
     table = bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0)
     empty = Tiles(replace(header, payload_bytes=len(table)), table)
-    streams = [draw_stream(rng, tile.size, header.channels, spread, header.model.base_index) for tile in empty.all()]
+    model = header.model
+    streams = [
+        draw_stream(rng, tile.size, header.channels, spread, model.base_index, model.preset) for tile in empty.all()
+    ]
     payload = pack_streams(header.model, streams)
     return container.pack(replace(header, payload_bytes=len(payload)), payload)

@@ -33,7 +33,9 @@ from tests.support.container import Chunk, SampleFormat
 from tests.support.pyramids import draw_grids, draw_weight_residuals, header_of
 
 FOLDER = Path(__file__).parent
-BASE_WEIGHTS = (Path(structure.__file__).parent / "base_weights.bin").read_bytes()
+BASE_WEIGHTS = [
+    (Path(structure.__file__).parent / name).read_bytes() for name in ("base_weights.bin", "base_weights_1.bin")
+]
 # Least distance of every sample from a tie of rounding.
 MARGIN = 0.004
 FOURIER = {"encoding": container.ENCODING_FOURIER}

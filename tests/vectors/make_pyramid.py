@@ -1,10 +1,10 @@
 """Makes a conformance vector of a pyramid.
 
-From the repository: `python -m tests.vectors.make_pyramid NAME KIND COLUMNS ROWS TILE PRIOR SPREAD [PREVIEW]`. KIND is
-one of Pillow's L, LA, RGB, RGBA, or "uint16", or "bands" for five channels of floating point. PREVIEW is the side of a
-square preview. The symbols are random; a larger SPREAD makes more of them escapes. Vectors are frozen: every later
-release must decode them, so this refuses to overwrite one. They lie in the folder `pyramid`: an .inr file, and its
-tensors, symbols and pixels as .npz. A new one needs a line in `SHA256SUMS` (`sha256sum`).
+From the repository: `python -m tests.vectors.make_pyramid NAME KIND COLUMNS ROWS TILE PRESET PRIOR SPREAD [PREVIEW]`.
+KIND is one of Pillow's L, LA, RGB, RGBA, or "uint16", or "bands" for five channels of floating point. PREVIEW is the
+side of a square preview. The symbols are random; a larger SPREAD makes more of them escapes. Vectors are frozen: every
+later release must decode them, so this refuses to overwrite one. They lie in the folder `pyramid`: an .inr file, and
+its tensors, symbols and pixels as .npz. A new one needs a line in `SHA256SUMS` (`sha256sum`).
 """
 
 import sys
@@ -26,7 +26,7 @@ _SAMPLES = {
 
 
 def main() -> None:
-    name, kind, columns, rows, tile, base_index, spread, *preview = sys.argv[1:]
+    name, kind, columns, rows, tile, preset, base_index, spread, *preview = sys.argv[1:]
     path = Path(__file__).parent / "pyramid" / f"{name}.inr"
     if path.exists():
         sys.exit(f"{path} is frozen")
@@ -36,7 +36,7 @@ def main() -> None:
         else {"pixel_format": MODES.index(kind)}
     )
     size = int(columns), int(rows)
-    fields["base_index"] = int(base_index)
+    fields |= {"preset": int(preset), "base_index": int(base_index)}
     data = draw_file(size, crc32(name.encode()), float(spread), tile=int(tile), **fields)
     small = {}
     if preview:

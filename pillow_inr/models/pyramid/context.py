@@ -6,14 +6,14 @@ integers, or integers over a power of two, that float64 represents exactly: neit
 of BLAS threads matters (docs/format.md section 9.5). Codes nothing itself.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .frequency_tables import FRACTION_MIN, FRACTIONS, SCALE_MAX, SCALE_MIN
-from .structure import CONTEXT_BITS, CROSS_CONTEXTS, NEIGHBOURS, PRESETS, Tensors
+from .structure import CONTEXT_BITS, NEIGHBOURS, PRESETS, Tensors
 
 SYMBOL_MAX = 4095
 """Largest magnitude of a symbol and of a mean."""
@@ -46,8 +46,8 @@ class Predictions(NamedTuple):
 class ContextModel:
     """The autoregressive context model (ARM) of a pyramid, prepared for evaluation.
 
-    Inputs v are the contexts of a symbol: `spatial` earlier symbols of its own grid and 10 of the two coarser grids.
-    With the weights' integers a1 … as, whose unit is 2^-12,
+    Inputs v are the contexts of a symbol: `spatial` earlier symbols of its own grid, then symbols of coarser grids
+    (`Preset.cross`). With the weights' integers a1 … as, whose unit is 2^-12,
 
         h1 = clip(a1 v + a1b, 0, 2^24)
         h2 = clip(floor((a2 h1) / 2^12 + a2b), 0, 2^24)
@@ -66,6 +66,7 @@ class ContextModel:
     def __init__(self, tensors: Tensors, preset: int) -> None:
         spatial = PRESETS[preset].spatial
         self.neighbours = np.array(NEIGHBOURS[:spatial])
+        self.cross_sides = PRESETS[preset].cross
         self.units = PRESETS[preset].context_width
         # One product for the first hidden layer and the skip connection to the two outputs.
         divisors = np.array([[_MEAN_DIVISOR], [_SCALE_DIVISOR]])
@@ -89,7 +90,7 @@ class ContextModel:
 
         Args:
             level: of the symbols' grid, 0 for the finest.
-            contexts: shape (10, cells).
+            contexts: shape (contexts from coarser grids, cells).
         Returns:
             Shape (units + 2, cells).
         """
@@ -156,26 +157,37 @@ class _PaddedGrid:
 
 
 class _CoarserGrids:
-    """The next two coarser grids of a level: contexts for each cell of the next one. Missing grids are all zero."""
+    """All coarser grids of a level: contexts for each cell of the next one. Missing grids are all zero.
 
-    OFFSETS = np.array([(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1)])
+    Each is enlarged to the cells of the next one and surrounded by zeros, so that a context lies at a fixed distance in
+    memory from its cell.
+    """
 
-    def __init__(self, shape: tuple[int, int], next_grid: Grid | None, second_grid: Grid | None) -> None:
-        shape = (shape[0] + 1 >> 1, shape[1] + 1 >> 1)
-        self.next, self.second = _PaddedGrid(shape), _PaddedGrid(shape)
-        if next_grid is not None:
-            self.next.inner[:] = next_grid
-        if second_grid is not None:
-            enlarged = second_grid.repeat(2, axis=0).repeat(2, axis=1)
-            self.second.inner[:] = enlarged[: shape[0], : shape[1]]
-        self.distances = self.next.distances(self.OFFSETS)
+    def __init__(self, shape: tuple[int, int], coarser: Sequence[Grid], sides: Sequence[int]) -> None:
+        self.rows, self.columns = shape[0] + 1 >> 1, shape[1] + 1 >> 1
+        self.pitch = self.columns + 1 + 2 * _MARGIN
+        # One row and column more: an enlarged grid may have as many more than the next one.
+        planes = np.zeros((len(sides), self.rows + 1 + 2 * _MARGIN, self.pitch))
+        distances = []
+        for index, side in enumerate(sides):
+            scale = 1 << index
+            if index < len(coarser):
+                enlarged = (
+                    coarser[index].repeat(scale, axis=0).repeat(scale, axis=1)[: self.rows + 1, : self.columns + 1]
+                )
+                planes[index, _MARGIN : _MARGIN + len(enlarged), _MARGIN : _MARGIN + enlarged.shape[1]] = enlarged
+            around = scale * (np.arange(side) - side // 2)
+            distances.append((index * planes[0].size + around[:, None] * self.pitch + around).ravel())
+        self.flat = planes.ravel()
+        self.distances = np.concatenate(distances)[:, None].astype(np.intp)
+
+    def place(self, row: int, column: int) -> int:
+        """Index of a cell."""
+        return (row + _MARGIN) * self.pitch + column + _MARGIN
 
     def contexts(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Contexts of the cells at these places in `next.flat`, shape (10, places)."""
-        result = np.empty((CROSS_CONTEXTS, len(places)))
-        np.take(self.next.flat, self.distances + places, out=result[:-1], mode="clip")
-        np.take(self.second.flat, places, out=result[-1], mode="clip")
-        return result
+        """Contexts of the cells at these places, shape (contexts, places)."""
+        return self.flat.take(self.distances + places, mode="clip")
 
 
 def wavefronts(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:
@@ -199,7 +211,7 @@ def decode_grid(
     model: ContextModel,
     level: int,
     shape: tuple[int, int],
-    coarser: tuple[Grid | None, Grid | None],
+    coarser: Sequence[Grid],
     decode_wavefront: Callable[[Predictions], NDArray[np.int64]],
 ) -> Grid:
     """Decode a grid wavefront by wavefront, so that all contexts of a symbol are known before it.
@@ -208,18 +220,18 @@ def decode_grid(
         model: context model of the pyramid.
         level: of the grid, 0 for the finest.
         shape: rows and columns of the grid.
-        coarser: the grids of the next two levels, None where there are none.
+        coarser: the grids of all coarser levels, the next one first.
         decode_wavefront: returns the symbols of a wavefront, in rising order of rows, from their distributions.
     """
     grid = _PaddedGrid(shape)
-    coarse = _CoarserGrids(shape, *coarser)
+    coarse = _CoarserGrids(shape, coarser, model.cross_sides)
     distances = grid.distances(model.neighbours)
     # Within a wavefront the next symbol lies one row down and two columns to the left.
     step = grid.pitch - 2
     steps = np.arange(shape[0], dtype=np.intp) * step + distances
-    coarse_steps = np.arange(coarse.next.rows, dtype=np.intp) * (coarse.next.pitch - 2)
-    cross = np.empty((model.units + 2, 2 * coarse.next.rows))
-    coarse_wavefronts = wavefronts((coarse.next.rows, coarse.next.columns))
+    coarse_steps = np.arange(coarse.rows, dtype=np.intp) * (coarse.pitch - 2)
+    cross = np.empty((model.units + 2, 2 * coarse.rows))
+    coarse_wavefronts = wavefronts((coarse.rows, coarse.columns))
     for wavefront, (first, last) in enumerate(wavefronts(shape)):
         if not wavefront & 1:
             # The coarse cell (x >> 1, y >> 1) of a symbol in an even row is in coarse wavefront (x + 2 y) >> 1, that of
@@ -227,7 +239,7 @@ def decode_grid(
             cross[:, 1::2] = cross[:, ::2]
             top, bottom = next(coarse_wavefronts, (0, 0))
             if top < bottom:
-                places = coarse_steps[: bottom - top] + coarse.next.place(top, (wavefront >> 1) - 2 * top)
+                places = coarse_steps[: bottom - top] + coarse.place(top, (wavefront >> 1) - 2 * top)
                 cross[:, 2 * top : 2 * bottom : 2] = model.cross_terms(level, coarse.contexts(places))
         if first == last:
             continue
@@ -238,26 +250,26 @@ def decode_grid(
     return grid.inner.astype(np.int32)
 
 
-def predict_grid(model: ContextModel, level: int, grid: Grid, coarser: tuple[Grid | None, Grid | None]) -> Predictions:
+def predict_grid(model: ContextModel, level: int, grid: Grid, coarser: Sequence[Grid]) -> Predictions:
     """Distributions of all symbols of a known grid, row by row: what an encoder needs.
 
     Args:
         model: context model of the pyramid.
         level: of the grid, 0 for the finest.
         grid: symbols of the grid.
-        coarser: the grids of the next two levels, None where there are none.
+        coarser: the grids of all coarser levels, the next one first.
     """
     rows, columns = grid.shape
     padded = _PaddedGrid((rows, columns))
     padded.inner[:] = grid
-    coarse = _CoarserGrids((rows, columns), *coarser)
+    coarse = _CoarserGrids((rows, columns), coarser, model.cross_sides)
     means, indices = np.empty((2, rows, columns), np.int64)
     distances = padded.distances(model.neighbours)
     band = max(2, _BATCH // columns & ~1)
     for top in range(0, rows, band):
         bottom = min(rows, top + band)
-        down, across = np.arange(top + 1 >> 1, bottom + 1 >> 1), np.arange(coarse.next.columns)
-        cells = (coarse.next.place(0, 0) + down[:, None] * coarse.next.pitch + across).ravel()
+        down, across = np.arange(top + 1 >> 1, bottom + 1 >> 1), np.arange(coarse.columns)
+        cells = (coarse.place(0, 0) + down[:, None] * coarse.pitch + across).ravel()
         terms = model.cross_terms(level, coarse.contexts(cells)).reshape(-1, len(down), len(across))
         cross = terms.repeat(2, axis=1).repeat(2, axis=2)[:, : bottom - top, :columns].reshape(len(terms), -1)
         places = padded.place(0, 0) + np.arange(top, bottom)[:, None] * padded.pitch + np.arange(columns)

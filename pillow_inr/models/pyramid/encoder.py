@@ -15,14 +15,14 @@ from ...encoding.source_image import Encoded, SourceImage
 from ...format import file as file_format
 from ...format.chunks import CHUNK_PREVIEW, Chunk
 from ...imaging import metrics
-from ...options import EncodeOptions, budget_bytes, image_rd_lambda
+from ...options import EncodeOptions, budget_bytes
 from ...runtime.tensorflow import needs_keras
 from ..base import EncodeJob
 from . import latent_coding
 from .header import TILE_NONE
 from .latent_coding import WeightResidual
 from .model import FORMAT
-from .plan import BITS_POWER, RD_LAMBDA_RANGE, PyramidPlan, make_plan, rd_lambda_for, within
+from .plan import BITS_POWER, RD_LAMBDA_RANGE, PyramidPlan, make_plan, quality_rd_lambda, rd_lambda_for, within
 from .structure import grid_sizes, shapes
 from .tiles import pack_streams
 
@@ -84,7 +84,7 @@ def fit_and_pack(job: EncodeJob) -> Trial:
 
 def steps(job: EncodeJob) -> int:
     """Optimizer steps of a full fit of an image, for a quality."""
-    rd_lambda = image_rd_lambda(job.options, job.source.channels, job.source.pixels)
+    rd_lambda = quality_rd_lambda(job.options, job.source.channels, job.source.pixels)
     return make_plan(job.options, job.source.size, rd_lambda).steps
 
 
@@ -104,7 +104,7 @@ def _fit_and_pack(job: EncodeJob) -> Trial:
     budget = budget_bytes(options, source.size)
     if budget is not None:
         return _within_budget(source, options, budget, deadline)
-    start = image_rd_lambda(options, source.channels, source.pixels)
+    start = quality_rd_lambda(options, source.channels, source.pixels)
     if options.psnr is not None:
         start = within(start)
         trial = _trials(source, options, _preview(source, options, start))

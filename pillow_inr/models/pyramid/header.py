@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 CODING_PYRAMID = 0
 # Here, not beside their numbers in `structure`: opening a file tells that loading it takes a newer release.
-PRESET_COUNT = 1
-BASE_WEIGHTS_COUNT = 4
-"""Sets of base weights in the package's data."""
+BASE_WEIGHTS_COUNTS = (4, 7)
+"""Sets of base weights in the package's data, for each preset."""
+PRESET_COUNT = len(BASE_WEIGHTS_COUNTS)
 # Sides of tiles are 2^8 to 2^12, so that the memory and time for one tile are bounded.
 TILE_NONE = 0
 TILE_MIN = 8
@@ -39,8 +39,8 @@ class PyramidHeader:
     preset: int = 0
     """Sizes of the networks, 0 to below PRESET_COUNT."""
     base_index: int = 0
-    """Set of base weights from which the networks are stored as residuals, 0 to below BASE_WEIGHTS_COUNT. Files and
-    `Image.info` call it "prior"."""
+    """Set of base weights from which the networks are stored as residuals, 0 to below BASE_WEIGHTS_COUNTS[preset].
+    Files and `Image.info` call it "prior"."""
     tile: int = TILE_NONE
     """TILE_NONE, or TILE_MIN..TILE_MAX, the binary logarithm of the side of square tiles."""
     coding: int = CODING_PYRAMID
@@ -48,7 +48,7 @@ class PyramidHeader:
 
     def __post_init__(self) -> None:
         check_field("preset", self.preset, 0, PRESET_COUNT - 1)
-        check_field("prior", self.base_index, 0, BASE_WEIGHTS_COUNT - 1)
+        check_field("prior", self.base_index, 0, BASE_WEIGHTS_COUNTS[self.preset] - 1)
         check_field("coding", self.coding, CODING_PYRAMID, CODING_PYRAMID)
         if self.tile != TILE_NONE:
             check_field("tile", self.tile, TILE_MIN, TILE_MAX)
@@ -100,8 +100,12 @@ def read(reader: FieldReader) -> PyramidHeader:
         UnsupportedFileError: only a newer release knows the preset, the base weights or the coding.
     """
     preset, prior, tile, coding = (reader.byte(name) for name in ("preset", "prior", "tile", "coding"))
-    known = (("preset", preset, PRESET_COUNT), ("prior", prior, BASE_WEIGHTS_COUNT), ("coding", coding, 1))
-    for name, value, count in known:
-        if value >= count:
-            raise unknown_field(name, value, f"0 to {count - 1}")
+    _check_known("preset", preset, PRESET_COUNT)
+    _check_known("prior", prior, BASE_WEIGHTS_COUNTS[preset])
+    _check_known("coding", coding, 1)
     return PyramidHeader(preset=preset, base_index=prior, tile=tile, coding=coding)
+
+
+def _check_known(name: str, value: int, count: int) -> None:
+    if value >= count:
+        raise unknown_field(name, value, f"0 to {count - 1}")

@@ -101,7 +101,7 @@ def encode(
         encoder.encode(int(grid.any()), uniform(2))
     for level in reversed(range(LEVELS)):
         if grids[level].any():
-            _encode_grid(encoder, grids[level], predict_grid(model, level, grids[level], _coarser(grids, level)))
+            _encode_grid(encoder, grids[level], predict_grid(model, level, grids[level], grids[level + 1 :]))
     return encoder.to_bytes()
 
 
@@ -135,7 +135,7 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
     decode_wavefront = _WavefrontDecoder(decoder)
     for level in reversed(range(LEVELS)):
         if coded[level]:
-            grid = decode_grid(model, level, grids[level].shape, _coarser(grids, level), decode_wavefront)
+            grid = decode_grid(model, level, grids[level].shape, grids[level + 1 :], decode_wavefront)
             if np.abs(grid).max() > SYMBOL_MAX:
                 raise FormatError(f"payload: a symbol of grid {level} is outside -{SYMBOL_MAX}..{SYMBOL_MAX}")
             grids[level] = grid
@@ -155,7 +155,7 @@ def grid_bits(tensors: Tensors, grids: Sequence[Grid], preset: int = 0) -> list[
     """
     model = ContextModel(tensors, preset)
     return [
-        _code_length(grid, predict_grid(model, level, grid, _coarser(grids, level))) if grid.any() else 0.0
+        _code_length(grid, predict_grid(model, level, grid, grids[level + 1 :])) if grid.any() else 0.0
         for level, grid in enumerate(grids)
     ]
 
@@ -169,12 +169,6 @@ def weight_residual_bits(weight_residual: WeightResidual) -> float:
 
     symbols = scale_lengths([weight_residual.symbols], magnitude, 0).min()
     return float(np.log2(_MAGNITUDES) + np.log2(_EXPONENTS) + _difference_bits()[_DIFFERENCE_MAX] + symbols)
-
-
-def _coarser(grids: Sequence[Grid], level: int) -> tuple[Grid | None, Grid | None]:
-    """Grids of the next two coarser levels."""
-    following = [*grids[level + 1 : level + 3], None, None]
-    return following[0], following[1]
 
 
 def _magnitude(weight_residual: WeightResidual) -> int:

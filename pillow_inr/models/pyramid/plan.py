@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from ...options import DEFAULT_EFFORT, EncodeOptions
-from .header import BASE_WEIGHTS_COUNT, TILE_MAX, TILE_NONE, PyramidHeader
+from ...options import DEFAULT_EFFORT, DEFAULT_QUALITY, EncodeOptions, image_rd_lambda
+from .header import TILE_MAX, TILE_NONE, PyramidHeader
 
 # Seconds that effort 0..9 is to take for 768x512 pixels on four cores of 2024, compiling and TensorFlow's import aside.
 # They become numbers of steps by the cost of a step, so that a fit gives the same file on any load.
@@ -23,8 +23,11 @@ EFFORT_STEPS = (50, 10_000)
 LARGE_STEPS = 150
 # Least steps of a part of a schedule: fewer do not tell how the whole will end.
 PART_STEPS = 60
-# lambda with which each set of base weights was trained.
-BASE_RD_LAMBDAS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)[:BASE_WEIGHTS_COUNT]
+# The preset of new files, and lambda with which each set of its base weights is used. Four are trained, the others are
+# the last of these for symbols 2, 4 and 8 times as large.
+PRESET = 1
+TRAINED_RD_LAMBDAS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)
+BASE_RD_LAMBDAS = (*TRAINED_RD_LAMBDAS, 2.5e-4 / 4, 2.5e-4 / 16, 2.5e-4 / 64)
 # Larger images are tiled, so that memory is bounded and a region decodes its own tiles only.
 WHOLE_PIXELS = 1 << 21
 WHOLE_SIDE = 1 << TILE_MAX
@@ -32,7 +35,10 @@ TILE_LOG2 = 10
 # A search begins at bits per pixel = BITS_AT_1E3 * (lambda / 1e-3)^BITS_POWER, as on photographs.
 BITS_AT_1E3 = 0.5
 BITS_POWER = -0.45
-RD_LAMBDA_RANGE = (1e-6, 1.0)
+RD_LAMBDA_RANGE = (1e-7, 1.0)
+# Above this quality lambda falls faster, to this part of it at quality 100: 50 dB and more, which no SIREN reaches.
+HIGH_QUALITY = 90
+NEARLY_LOSSLESS = 1 / 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,15 +65,25 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], rd_lambda: float, s
     whole = math.prod(size) <= WHOLE_PIXELS and max(size) <= WHOLE_SIDE
     steps = options.steps or _steps(options, size)
     return PyramidPlan(
-        header=PyramidHeader(base_index=base_index_for(rd_lambda), tile=TILE_NONE if whole else TILE_LOG2),
+        header=PyramidHeader(
+            preset=PRESET, base_index=base_index_for(rd_lambda), tile=TILE_NONE if whole else TILE_LOG2
+        ),
         steps=max(round(share * steps), min(steps, PART_STEPS)),
         rd_lambda=rd_lambda,
     )
 
 
+def quality_rd_lambda(options: EncodeOptions, channels: int, pixels: int) -> float:
+    """lambda for the options' quality q: `image_rd_lambda` * NEARLY_LOSSLESS^((q - 90) / 10) above quality 90."""
+    quality = DEFAULT_QUALITY if options.quality is None else options.quality
+    beyond = max(0.0, (quality - HIGH_QUALITY) / (100 - HIGH_QUALITY))
+    return image_rd_lambda(options, channels, pixels) * math.pow(NEARLY_LOSSLESS, beyond)
+
+
 def base_index_for(rd_lambda: float) -> int:
     """Index of the base weights that were trained with the nearest log(lambda)."""
-    return min(range(BASE_WEIGHTS_COUNT), key=lambda base_index: abs(math.log(BASE_RD_LAMBDAS[base_index] / rd_lambda)))
+    bases = range(len(BASE_RD_LAMBDAS))
+    return min(bases, key=lambda base_index: abs(math.log(BASE_RD_LAMBDAS[base_index] / rd_lambda)))
 
 
 def rd_lambda_for(bits_per_pixel: float) -> float:

@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FormatError
-from .header import BASE_WEIGHTS_COUNT
+from .header import BASE_WEIGHTS_COUNTS
 
 Tensors = Mapping[str, NDArray[np.int64]]
-"""Integers of each tensor, in the order of `shapes`; value = integer * 2^-fraction_bits(name)."""
+"""Integers of each tensor, in the order of `shapes`; value = integer * 2^-fraction_bits(preset, name)."""
 
 # Latent grids of 1/1 to 1/64 of the image's resolution.
 LEVELS = 7
-# Contexts from the next two coarser grids: 3x3 of the first, one of the second.
-CROSS_CONTEXTS = 10
 # Neighbours of a symbol in its own grid that the context model sees, as (rows down, columns right), nearest first; a
 # preset takes the first few. All lie in earlier wavefronts x + 2 y (docs/format.md section 9.5).
 NEIGHBOURS = (
@@ -40,15 +38,17 @@ NEIGHBOURS = (
     (-2, -2),
     (-1, -3),
 )
+KERNEL_SIDE = 5
+"""Of the kernels of the finest grid."""
 CONTEXT_BITS = 12
-SYNTHESIS_BITS = 14
+# Bits after the binary point of stored base weights of the synthesis network.
+_STORED_BITS = 14
 # Integers of tensors are below these in magnitude: sums of products in the context model then stay below 2^53, which
 # float64 holds exactly.
 CONTEXT_LIMIT = 1 << 20
 SYNTHESIS_LIMIT = 1 << 24
-_BASE_WEIGHTS_FILE = Path(__file__).parent / "base_weights.bin"
-# The stored base weights are those of this preset for three channels.
-_BASE_PRESET = 0
+# Of each preset; the stored base weights are those for three channels.
+_BASE_WEIGHTS_FILES = tuple(Path(__file__).parent / name for name in ("base_weights.bin", "base_weights_1.bin"))
 _BASE_CHANNELS = 3
 
 
@@ -58,21 +58,51 @@ class Preset:
 
     spatial: int
     """Number of contexts in a symbol's own grid, the first of NEIGHBOURS."""
+    cross: tuple[int, ...]
+    """Contexts from coarser grids, the next one first: side of the square of cells around the symbol's place."""
     context_width: int
     """Units of each of the context model's two hidden layers."""
     synthesis_width: int
     """Units of the synthesis network's hidden layer."""
     residual_convolutions: int
     """Number of 3x3 residual convolutions after it; also the margin, in pixels, that these need around a region."""
+    smoothing: int = 0
+    """Taps on each side of the symmetric filter that each grid passes before the coarser ones join it; 0 for none."""
+    synthesis_bits: int = 14
+    """Bits after the binary point of the synthesis network's integers: large symbols need finer weights."""
+    kernels: int = 0
+    """Number of 5x5 kernels of the finest grid whose results are inputs of the hidden layer, too."""
+
+    @property
+    def contexts(self) -> int:
+        """Inputs of the context model."""
+        return self.spatial + sum(side**2 for side in self.cross)
+
+    @property
+    def features(self) -> int:
+        """Inputs of the hidden layer."""
+        return LEVELS + self.kernels
 
 
-PRESETS = (Preset(spatial=12, context_width=24, synthesis_width=48, residual_convolutions=2),)
+PRESETS = (
+    Preset(spatial=12, cross=(3, 1), context_width=24, synthesis_width=48, residual_convolutions=2),
+    Preset(
+        spatial=12,
+        cross=(3, 3, 1, 1, 1, 1),
+        context_width=24,
+        synthesis_width=48,
+        residual_convolutions=2,
+        smoothing=3,
+        kernels=4,
+        synthesis_bits=18,
+    ),
+)
 
 
 def shapes(preset: int, channels: int) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors of a pyramid, in file order (docs/format.md section 9.2)."""
     sizes = PRESETS[preset]
-    inputs, units, width = sizes.spatial + CROSS_CONTEXTS, sizes.context_width, sizes.synthesis_width
+    inputs, units, width = sizes.contexts, sizes.context_width, sizes.synthesis_width
     named: dict[str, tuple[int, ...]] = {
         "a1": (units, inputs),
         "a1b": (units,),
@@ -82,11 +112,17 @@ def shapes(preset: int, channels: int) -> dict[str, tuple[int, ...]]:
         "a3b": (2, LEVELS),
         "as": (2, inputs),
         "up": (LEVELS - 1, 4),
-        "s1": (width, LEVELS),
+    }
+    if sizes.smoothing:
+        named["pf"] = (LEVELS, sizes.smoothing + 1)
+    if sizes.kernels:
+        named["kf"] = (sizes.kernels, KERNEL_SIDE**2)
+    named |= {
+        "s1": (width, sizes.features),
         "s1b": (width,),
         "s2": (channels, width),
         "s2b": (channels,),
-        "ss": (channels, LEVELS),
+        "ss": (channels, sizes.features),
     }
     for index in range(sizes.residual_convolutions):
         named[f"r{index}"] = (channels, 9 * channels)
@@ -94,9 +130,9 @@ def shapes(preset: int, channels: int) -> dict[str, tuple[int, ...]]:
     return named
 
 
-def fraction_bits(name: str) -> int:
+def fraction_bits(preset: int, name: str) -> int:
     """Bits after the binary point of a tensor's integers."""
-    return CONTEXT_BITS if is_context(name) else SYNTHESIS_BITS
+    return CONTEXT_BITS if is_context(name) else PRESETS[preset].synthesis_bits
 
 
 def is_context(name: str) -> bool:
@@ -109,9 +145,12 @@ def limit(name: str) -> int:
     return CONTEXT_LIMIT if is_context(name) else SYNTHESIS_LIMIT
 
 
-def as_floats(name: str, integers: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Values that a tensor's integers stand for."""
-    return np.ldexp(integers.astype(np.float64), -fraction_bits(name)).astype(np.float32)
+def as_floats(preset: int, tensors: Tensors) -> dict[str, NDArray[np.float32]]:
+    """Values that the tensors' integers stand for."""
+    return {
+        name: np.ldexp(integers.astype(np.float64), -fraction_bits(preset, name)).astype(np.float32)
+        for name, integers in tensors.items()
+    }
 
 
 def check_tensors(tensors: Tensors) -> None:
@@ -140,11 +179,11 @@ def base_weights(preset: int, index: int, channels: int) -> dict[str, NDArray[np
 
     Args:
         preset: index into PRESETS.
-        index: of the set of base weights, 0 to below BASE_WEIGHTS_COUNT.
+        index: of the set of base weights, 0 to below BASE_WEIGHTS_COUNTS[preset].
         channels: samples per pixel, 1..64.
     Source: docs/format.md section 9.3, which calls them the prior.
     """
-    stored = _stored(index)
+    stored = _stored(preset, index)
     if channels == _BASE_CHANNELS:
         return stored
     alpha = channels in (2, 4)
@@ -169,18 +208,25 @@ def base_weights(preset: int, index: int, channels: int) -> dict[str, NDArray[np
         else:
             result[:colours] = values if same else values.sum(axis=0) // _BASE_CHANNELS
             if alpha and name == "s2b":
-                result[-1] = 1 << SYNTHESIS_BITS  # opaque
+                result[-1] = 1 << PRESETS[preset].synthesis_bits  # opaque
         adapted[name] = result
     return _locked(adapted)
 
 
-@lru_cache(maxsize=BASE_WEIGHTS_COUNT)
-def _stored(index: int) -> dict[str, NDArray[np.int64]]:
-    named = shapes(_BASE_PRESET, _BASE_CHANNELS)
+@lru_cache(maxsize=sum(BASE_WEIGHTS_COUNTS))
+def _stored(preset: int, index: int) -> dict[str, NDArray[np.int64]]:
+    named = shapes(preset, _BASE_CHANNELS)
     counts = [math.prod(shape) for shape in named.values()]
-    whole = np.fromfile(_BASE_WEIGHTS_FILE, "<i2").reshape(BASE_WEIGHTS_COUNT, sum(counts))[index].astype(np.int64)
+    sets = np.fromfile(_BASE_WEIGHTS_FILES[preset], "<i2").reshape(BASE_WEIGHTS_COUNTS[preset], sum(counts))
+    whole = sets[index].astype(np.int64)
+    finer = PRESETS[preset].synthesis_bits - _STORED_BITS
     parts = np.split(whole, np.cumsum(counts)[:-1])
-    return _locked({name: part.reshape(shape) for (name, shape), part in zip(named.items(), parts, strict=True)})
+    return _locked(
+        {
+            name: part.reshape(shape) << (0 if is_context(name) else finer)
+            for (name, shape), part in zip(named.items(), parts, strict=True)
+        }
+    )
 
 
 def _locked(tensors: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:

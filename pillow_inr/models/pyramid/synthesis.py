@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...runtime import threads
 from .context import Grid
-from .structure import LEVELS, PRESETS, SYNTHESIS_BITS, Tensors
+from .structure import KERNEL_SIDE, LEVELS, PRESETS, Preset, Tensors
 
 # Pixels of a block. Each level also needs a few cells around it.
 BLOCK_ROWS = 64
@@ -21,7 +21,6 @@ BLOCK_COLUMNS = 256
 _ROWS = 8
 # OpenBLAS computes a product of up to this many multiplications on the calling thread (see `siren.synthesis`).
 _PRODUCT_MAX = 1 << 18
-_SCALE = np.float32(2.0**-SYNTHESIS_BITS)
 
 
 class Region(NamedTuple):
@@ -62,14 +61,15 @@ def synthesize(
     """Normalized samples of an image or of a region of it.
 
     Every latent grid is upsampled, level by level, to the resolution of the finest with symmetric kernels of 8 taps,
-    separately along rows and columns. The 7 channels x of a pixel then pass through an MLP with a skip connection, and
-    the result through 3x3 residual convolutions (*):
+    separately along rows and columns; a preset may smooth each grid first, and apply 5x5 kernels to the finest. The
+    channels x of a pixel then pass through an MLP with a skip connection, and the result through 3x3 residual
+    convolutions (*):
 
         o = s2 relu(s1 x + s1b) + s2b + ss x
         o = o + relu(r_i * o + r_ib),    i = 0, 1, …; the last one without relu
 
     Args:
-        tensors: integers in units of 2^-14, as `latent_coding.apply` returns them.
+        tensors: integers in units of 2^-synthesis_bits, as `latent_coding.apply` returns them.
         grids: symbols of each latent grid, finest first.
         size: width and height of the image in pixels.
         channels: samples per pixel.
@@ -81,7 +81,7 @@ def synthesize(
     """
     whole = region or Region(0, size[1], 0, size[0])
     values = np.empty((whole.bottom - whole.top, whole.right - whole.left, channels), np.float32)
-    layers = _Layers(tensors, grids, PRESETS[preset].residual_convolutions)
+    layers = _Layers(tensors, grids, PRESETS[preset])
 
     def fill(blocks: Iterator[Region]) -> None:
         # A file may hold weights that overflow. Its pixels are then meaningless, but that is not an error.
@@ -109,17 +109,21 @@ class _Layers:
     are one more column of its weights, for a channel of ones.
     """
 
-    def __init__(self, tensors: Tensors, grids: Sequence[Grid], residual_convolutions: int) -> None:
+    def __init__(self, tensors: Tensors, grids: Sequence[Grid], preset: Preset) -> None:
         weights: dict[str, NDArray[np.float32]] = {
-            name: values.astype(np.float32) * _SCALE for name, values in tensors.items()
+            name: values.astype(np.float32) * np.float32(2.0**-preset.synthesis_bits)
+            for name, values in tensors.items()
         }
         self.grids = grids
-        self.kernels = weights["up"]
+        self.preset = preset
+        self.upsampling = weights["up"]
+        self.smoothing = weights.get("pf")
+        self.kernels = weights.get("kf")
         self.first = _with_bias(weights["s1"], weights["s1b"])
         self.second = weights["s2"]
         self.skip = _with_bias(weights["ss"], weights["s2b"])
         self.residual_convolutions = [
-            (weights[f"r{index}"], weights[f"r{index}b"]) for index in range(residual_convolutions)
+            (weights[f"r{index}"], weights[f"r{index}b"]) for index in range(preset.residual_convolutions)
         ]
 
     def evaluate(self, block: Region) -> NDArray[np.float32]:
@@ -133,7 +137,7 @@ class _Layers:
             values[top : top + _ROWS] = _product(self.second, hidden)
         values += _product(self.skip, features)
         for index, (kernel, bias) in enumerate(self.residual_convolutions):
-            residual = _product(kernel, _patches(values))
+            residual = _product(kernel, _patches(values, 3))
             residual += bias[:, None]
             if index + 1 < len(self.residual_convolutions):
                 np.maximum(residual, 0.0, out=residual)
@@ -142,24 +146,33 @@ class _Layers:
         return values
 
     def _features(self, region: Region) -> NDArray[np.float32]:
-        """All grids upsampled to the finest resolution, and ones: shape (rows, LEVELS + 1, columns)."""
+        """All grids upsampled to the finest resolution, and ones: shape (rows, features + 1, columns)."""
         regions = [region]
         for _ in range(LEVELS - 1):
             regions.append(regions[-1].coarser())
-        values = _extended(self.grids[-1], regions[-1])[:, None]
+        values = self._own(LEVELS - 1, regions[-1])[:, None]
         for level in reversed(range(LEVELS - 1)):
-            kernel, wanted = self.kernels[level], regions[level]
-            rows, columns = wanted.bottom - wanted.top, wanted.right - wanted.left
+            kernel, wanted = self.upsampling[level], regions[level]
+            rows, columns = wanted.shape
             channels = values.shape[1]
-            last = level == 0
-            finer = np.empty((rows, 1 + channels + last, columns), np.float32)
-            finer[:, 0] = _extended(self.grids[level], wanted)
+            further = self.preset.kernels + 1 if level == 0 else 0
+            finer = np.empty((rows, 1 + channels + further, columns), np.float32)
+            finer[:, 0] = self._own(level, wanted)
             wider = _upsampled(values, kernel, 2)[:, :, wanted.left & 1 :][:, :, :columns]
             finer[:, 1 : 1 + channels] = _upsampled(wider, kernel, 0)[wanted.top & 1 :][:rows]
-            if last:
-                finer[:, -1] = 1.0
             values = finer
+        if self.kernels is not None:
+            wider = _extended(self.grids[0], region.grown(KERNEL_SIDE // 2))[:, None]
+            values[:, LEVELS:-1] = _product(self.kernels, _patches(wider, KERNEL_SIDE))
+        values[:, -1] = 1.0
         return values
+
+    def _own(self, level: int, region: Region) -> NDArray[np.float32]:
+        """A region of a grid, smoothed if the preset does so, shape (rows, columns)."""
+        if self.smoothing is None:
+            return _extended(self.grids[level], region)
+        taps = self.smoothing[level]
+        return _smoothed(_smoothed(_extended(self.grids[level], region.grown(len(taps) - 1)), taps).T, taps).T
 
 
 def _product(kernel: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -205,11 +218,22 @@ def _upsampled(values: NDArray[np.float32], kernel: NDArray[np.float32], axis: i
     return upsampled
 
 
-def _patches(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The 3x3 neighbourhood of each inner pixel, shape (rows - 2, 9 * channels, columns - 2)."""
-    rows, channels, columns = values.shape
-    patches = np.empty((rows - 2, 9, channels, columns - 2), np.float32)
-    for down in range(3):
-        for right in range(3):
-            patches[:, 3 * down + right] = values[down : down + rows - 2, :, right : right + columns - 2]
-    return patches.reshape(rows - 2, 9 * channels, columns - 2)
+def _smoothed(values: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Filter along the first axis: out[m] = w0 x[m] + w1 (x[m - 1] + x[m + 1]) + …; as many cells less at each end."""
+    reach = len(taps) - 1
+    count = len(values) - 2 * reach
+    smoothed: NDArray[np.float32] = taps[0] * values[reach : reach + count]
+    for away in range(1, reach + 1):
+        before, behind = reach - away, reach + away
+        smoothed += taps[away] * (values[before : before + count] + values[behind : behind + count])
+    return smoothed
+
+
+def _patches(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """The neighbourhood of each inner pixel, shape (rows - side + 1, side^2 * channels, columns - side + 1)."""
+    rows, channels, columns = (values.shape[0] - side + 1, values.shape[1], values.shape[2] - side + 1)
+    patches = np.empty((rows, side**2, channels, columns), np.float32)
+    for down in range(side):
+        for right in range(side):
+            patches[:, side * down + right] = values[down : down + rows, :, right : right + columns]
+    return patches.reshape(rows, side**2 * channels, columns)

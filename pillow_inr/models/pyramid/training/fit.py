@@ -7,7 +7,6 @@ networks alone, on rounded latents. Knows no file.
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,42 +20,23 @@ from ....imaging.samples import Samples, Scale
 from ....imaging.transparency import Mask
 from ....runtime.tensorflow import device_name
 from .. import latent_coding, structure
-from ..context import SYMBOL_MAX
 from ..latent_coding import WeightResidual, weight_residual_bits
-from ..structure import LEVELS, as_floats
-from . import initial_latents
+from . import initial_latents, schedule
+from .schedule import JOINT, NETWORK_LEARNING_RATE, TUNING_LEARNING_RATE
 from .soap import Soap, Tensors
-from .trainer import NOISE_OFFSETS, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
+from .symbol_choice import choose_symbols, round_to_nearest
+from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
 from .weight_quantization import quantize_weights
 
-# Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
-JOINT = 0.9
-# Learning rates at the beginning; half a cosine takes them down to FINAL_LEARNING_RATE times that. For the networks:
-NETWORK_LEARNING_RATE = 1e-2
-# For latents of the finest grid, in symbols, at lambda 1e-3; each coarser grid has LATENT_GROWTH times as much.
-LATENT_LEARNING_RATE = 0.2
-LATENT_GROWTH = 1.3
-# It goes with this power of lambda, up to a maximum: at a higher lambda symbols are smaller (docs/experiments.md
-# section 11).
-LATENT_LEARNING_RATE_POWER = -0.42
-LATENT_LEARNING_RATE_MAX = 0.3
-FINAL_LEARNING_RATE = 0.01
-# The networks' learning rate on rounded latents, relative to NETWORK_LEARNING_RATE; it falls linearly to 0.
-TUNING_LEARNING_RATE = 0.1
+# Trials of other symbols than the nearest, for each step before; one takes half of a step's time.
+TRIALS_PER_STEP = 0.05
 # Norm that the gradient of all network weights together is cut down to.
 NETWORK_CLIP = 0.1
 # Smallest scale of a tensor's weight residuals, in the rate that training assumes for them.
 SMALLEST_SCALE = 2.0**-9
-# Adam's beta1 and beta2 for latents. In so few optimizer steps, a longer memory makes latents oscillate about rounding
-# thresholds, which costs a tenth of the rate and more (docs/experiments.md section 11).
-ADAM = (0.7, 0.92)
 # Fits of fewer optimizer steps begin with latents from filters; longer ones gain nothing by them (docs/experiments.md
 # section 12).
 FILTERED_STEPS = 250
-# Temperature of soft rounding, and standard deviation of the noise in symbols, at the beginning and at the end of the
-# joint part (Cool-chic 5).
-TEMPERATURES = (0.35, 0.08)
-DEVIATIONS = (0.22, 0.15)
 # Factors of all learning rates in successive attempts, should a fit diverge.
 LEARNING_RATE_FACTORS = (1.0, 0.3, 0.1)
 # Seconds between reports.
@@ -119,13 +99,13 @@ def fit(
         target = trainer.image(values)
         base = structure.base_weights(preset, base_index, channels)
         for learning_rate_factor in LEARNING_RATE_FACTORS:
-            run = _Run(trainer, target, first, base, rd_lambda, seed, learning_rate_factor)
-            schedule = StepSchedule(steps, deadline)
-            run.train(schedule, report)
+            run = _Run(preset, trainer, target, first, base, rd_lambda, seed, learning_rate_factor)
+            progress = StepSchedule(steps, deadline)
+            run.train(progress, report)
             fitted = run.result()
             if fitted is not None and not is_failed_fit(fitted.psnr_db, variance, rd_lambda / (width * height)):
                 if report is not None:
-                    report(schedule.step, schedule.step, fitted.psnr_db, fitted.rate_bits / (width * height))
+                    report(progress.step, progress.step, fitted.psnr_db, fitted.rate_bits / (width * height))
                 return fitted
     raise FitError(f"the fit diverged {len(LEARNING_RATE_FACTORS)} times; try another seed or a lower quality")
 
@@ -142,6 +122,7 @@ class _Run:
 
     def __init__(
         self,
+        preset: int,
         trainer: Trainer,
         image: Image,
         latents: Latents,
@@ -150,6 +131,7 @@ class _Run:
         seed: int,
         learning_rate_factor: float,
     ) -> None:
+        self.preset = preset
         self.trainer = trainer
         self.image = image
         self.base = base
@@ -160,45 +142,64 @@ class _Run:
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
         self.lambda_per_bit = rd_lambda * channels
-        usual = LATENT_LEARNING_RATE * math.pow(rd_lambda / 1e-3, LATENT_LEARNING_RATE_POWER)
-        self.latent_learning_rate = learning_rate_factor * min(usual, LATENT_LEARNING_RATE_MAX)
+        self.latent_learning_rates = np.array(schedule.latent_learning_rates(rd_lambda)) * learning_rate_factor
+        self.network_factors = schedule.network_factors(rd_lambda)
         self.random = np.random.default_rng(seed)
-        self.start = _floats(base)
+        self.start = structure.as_floats(preset, base)
         self.weights = dict(self.start)
         self.latents = latents
         self.symbols: Grids | None = None
+        # Loss and weights of the best step on symbols.
+        self.best: tuple[float, Tensors] = math.inf, self.weights
         self.finite = True
 
-    def train(self, schedule: StepSchedule, report: Report | None) -> None:
+    def train(self, steps: StepSchedule, report: Report | None) -> None:
         """Run the schedule to its end, or until error or rate is not finite."""
-        optimizer = Soap(self.weights, NETWORK_CLIP)
+        optimizer = self._optimizer()
         reported = 0.0
-        while schedule.position < 1.0 and self.finite:
-            if schedule.position < JOINT:
-                outcome = self._train_all(schedule.position / JOINT, schedule.step)
-                learning_rate = NETWORK_LEARNING_RATE * _cosine(schedule.position / JOINT)
+        while steps.position < 1.0 and self.finite:
+            if steps.position < JOINT:
+                outcome = self._train_all(steps.position / JOINT, steps.step)
+                learning_rate = schedule.network_learning_rate(steps.position / JOINT)
             else:
                 if self.symbols is None:
-                    self.symbols = quantize_latents(self.latents.values)
-                    optimizer = Soap(self.weights, NETWORK_CLIP)
-                assert self.symbols is not None
+                    self.symbols = self._choose_symbols(steps.step)
+                    optimizer = self._optimizer()
                 outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.lambda_per_bit)
+                self._keep_best(outcome)
                 tuning = NETWORK_LEARNING_RATE * TUNING_LEARNING_RATE
-                learning_rate = tuning * (1.0 - schedule.position) / (1.0 - JOINT)
+                learning_rate = tuning * (1.0 - steps.position) / (1.0 - JOINT)
             self._move(optimizer, outcome, learning_rate * self.learning_rate_factor)
-            schedule.advance()
+            steps.advance()
             if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
-                report(schedule.step, schedule.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
+                report(steps.step, steps.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
+
+        if self.symbols is not None:
+            self.weights = self.best[1]
+
+    def _optimizer(self) -> Soap:
+        return Soap(self.weights, NETWORK_CLIP, self.network_factors)
+
+    def _keep_best(self, outcome: Outcome) -> None:
+        """Keep the weights that an outcome is of; the steps on symbols may make things worse at first."""
+        loss = outcome.squared_error + self.lambda_per_bit * outcome.bits
+        if loss < self.best[0]:
+            self.best = loss, dict(self.weights)
+
+    def _choose_symbols(self, steps: int) -> Grids:
+        def measure(symbols: Grids) -> Costs:
+            return self.trainer.costs(symbols, self.image, self.weights)
+
+        trials = round(steps * TRIALS_PER_STEP)
+        return choose_symbols(self.latents.values, measure, self.lambda_per_bit, trials)
 
     def _train_all(self, position: float, step: int) -> Outcome:
-        pace = _cosine(position)
-        learning_rates = [self.latent_learning_rate * LATENT_GROWTH**level * pace for level in range(LEVELS)]
         step_inputs = Step(
-            temperature=np.float32(_between(TEMPERATURES, position)),
-            deviation=np.float32(_between(DEVIATIONS, position)),
-            learning_rates=np.array(learning_rates, np.float32),
-            decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
+            temperature=np.float32(schedule.temperature(position)),
+            deviation=np.float32(schedule.deviation(position)),
+            learning_rates=np.asarray(self.latent_learning_rates * schedule.pace(position), np.float32),
+            decays=np.array(schedule.adam_decays(step), np.float32),
             lambda_per_bit=np.float32(self.lambda_per_bit),
             offsets=self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32),
         )
@@ -232,10 +233,7 @@ class _Run:
 
     def result(self) -> Fitted | None:
         """Symbols, and the networks rounded to what the file can hold; None when the run diverged."""
-        if self.symbols is None:
-            self.symbols = quantize_latents(self.latents.values)
-        symbols = self.symbols
-        assert symbols is not None
+        symbols = round_to_nearest(self.latents.values) if self.symbols is None else self.symbols
         # No error was computed after the last optimizer step.
         numbers = [*self.weights.values(), *symbols]
         if not (self.finite and all(np.isfinite(values).all() for values in numbers)):
@@ -245,8 +243,10 @@ class _Run:
             squared_error, bits = self.trainer.quality(symbols, self.image, weights)
             return float(squared_error + self.lambda_per_bit * bits)
 
-        weight_residuals = quantize_weights(self.weights, self.base, self.lambda_per_bit, cost)
-        rounded = _floats(latent_coding.apply(self.base, weight_residuals))
+        weight_residuals = quantize_weights(
+            self.preset, self.weights, self.base, self.lambda_per_bit, cost, self.network_factors
+        )
+        rounded = structure.as_floats(self.preset, latent_coding.apply(self.base, weight_residuals))
         squared_error, bits = self.trainer.quality(symbols, self.image, rounded)
         return Fitted(
             weight_residuals,
@@ -254,27 +254,3 @@ class _Run:
             psnr_db(squared_error / self.samples),
             bits + sum(map(weight_residual_bits, weight_residuals.values())),
         )
-
-
-def quantize_latents(latents: Grids) -> Grids:
-    """Round latents to the nearest integers within -SYMBOL_MAX..SYMBOL_MAX: the quantization step is 1.
-
-    Args:
-        latents: finest grid first, shape (rows, columns), float32.
-    Returns:
-        The symbols, still float32; NaN stays NaN.
-    """
-    return [np.clip(np.rint(values), -SYMBOL_MAX, SYMBOL_MAX) for values in latents]
-
-
-def _floats(tensors: Mapping[str, NDArray[np.int64]]) -> Tensors:
-    return {name: as_floats(name, integers) for name, integers in tensors.items()}
-
-
-def _cosine(position: float) -> float:
-    """f + (1 - f) (1 + cos(pi p)) / 2: half a cosine from 1 to f = FINAL_LEARNING_RATE (Loshchilov and Hutter 2017)."""
-    return FINAL_LEARNING_RATE + (1.0 - FINAL_LEARNING_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
-
-
-def _between(ends: tuple[float, float], position: float) -> float:
-    return ends[0] + (ends[1] - ends[0]) * position

@@ -10,12 +10,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from ..structure import CROSS_CONTEXTS, LEVELS, NEIGHBOURS, Preset
+from ..structure import KERNEL_SIDE, LEVELS, NEIGHBOURS, Preset
 
 # Side of a tile in pixels, a multiple of 2^(LEVELS - 1): its values fit into a core's second-level cache.
 TILE = 128
-# Cells of a grid beyond a tile's edge that contexts and upsampling read.
-MARGIN = 4
+# Cells of a grid beyond a tile's edge that contexts and upsampling read; smoothing reads more.
+_MARGIN = 4
 # log of the Laplace scale b, as in the file's frequency tables (docs/format.md section 9).
 LOG_SCALE_RANGE = (-4.0, 5.0)
 # A symbol takes at most 16 bits in the estimate: the file's escapes take about as many.
@@ -24,13 +24,13 @@ PROBABILITY_MIN = 2.0**-16
 Tensors = Mapping[str, Any]
 
 
-def patch_cells(tile: int, level: int) -> int:
-    """Side of a tile with the margin around it, in cells of a grid."""
-    return (tile >> level) + 2 * MARGIN
+def margin_of(preset: Preset) -> int:
+    """Cells of each grid around a tile that its patch has."""
+    return _MARGIN + preset.smoothing
 
 
-def inside(tile: int, place: tf.Tensor, size: tf.Tensor, level: int, margin: int = MARGIN) -> tf.Tensor:
-    """Mask of a tile's cells and its margin: 1 for cells of the image's grid, 0 for those beyond its edges.
+def inside(tile: int, place: tf.Tensor, size: tf.Tensor, level: int, margin: int) -> tf.Tensor:
+    """Mask of a tile's cells and a margin: 1 for cells of the image's grid, 0 for those beyond its edges.
 
     Args:
         tile: its side in pixels.
@@ -50,29 +50,59 @@ def synthesize(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -
 
     Args:
         weights: as `structure.shapes` lists them, float32.
-        patches: for each grid, finest first, symbols of the tile and MARGIN cells around it, shape (side, side); cells
-            beyond the image's edges repeat those at the edge.
+        patches: for each grid, finest first, symbols of the tile and `margin_of` cells around it, shape (side, side);
+            cells beyond the image's edges repeat those at the edge.
     Source: docs/format.md section 9; Cool-chic 5 (Orange), synthesis and upsampling.
     """
-    margin = preset.residual_convolutions
-    features = patches[-1][None]
-    for level in range(LEVELS - 2, -1, -1):
-        kernel = weights["up"][level]
-        features = _double(_double(features, kernel, 2), kernel, 1)
-        side = _cells(patches[level]) + 2 * (margin if level == 0 else MARGIN)
-        features = tf.concat([_centre(patches[level][None], side), _centre(features, side)], 0)
-    flat = tf.reshape(features, [LEVELS, -1])
+    tile, edge = _cells(preset, patches[0]), preset.residual_convolutions
+    features = _features(preset, weights, patches)
+    flat = tf.reshape(features, [features.shape[0], -1])
     hidden = tf.nn.relu(weights["s1"] @ flat + weights["s1b"][:, None])
     values = weights["s2"] @ hidden + weights["s2b"][:, None] + weights["ss"] @ flat
-    for index in range(preset.residual_convolutions):
-        side = _cells(patches[0]) + 2 * (margin - index)
-        values = _residual(values, side, weights, index, index + 1 < preset.residual_convolutions)
+    for index in range(edge):
+        values = _residual(values, tile + 2 * (edge - index), weights, index, index + 1 < edge)
     return values
 
 
-def _cells(patch: tf.Tensor) -> int:
+def _features(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The hidden layer's inputs for a tile and a margin for the residual convolutions, shape (features, side, side)."""
+    own = [_smoothed(preset, weights, patch, level)[None] for level, patch in enumerate(patches)]
+    features = own[-1]
+    for level in range(LEVELS - 2, -1, -1):
+        kernel = weights["up"][level]
+        features = _double(_double(features, kernel, 2), kernel, 1)
+        side = _cells(preset, patches[level]) + 2 * (preset.residual_convolutions if level == 0 else _MARGIN)
+        features = tf.concat([_centre(own[level], side), _centre(features, side)], 0)
+    if not preset.kernels:
+        return features
+    side = int(features.shape[1])
+    finest = _centre(patches[0][None], side + KERNEL_SIDE - 1)
+    taps = _displaced(finest, KERNEL_SIDE)
+    parts = [
+        weights["kf"][:, at : at + KERNEL_SIDE] @ tf.concat(taps[at : at + KERNEL_SIDE], 0)
+        for at in range(0, KERNEL_SIDE**2, KERNEL_SIDE)
+    ]
+    return tf.concat([features, tf.reshape(tf.add_n(parts), [preset.kernels, side, side])], 0)
+
+
+def _smoothed(preset: Preset, weights: Tensors, patch: tf.Tensor, level: int) -> tf.Tensor:
+    """A patch after the preset's symmetric filter along both axes, which takes the filter's reach from each side."""
+    for axis in range(2 if preset.smoothing else 0):
+        taps = weights["pf"][level]
+        count = patch.shape[axis] - 2 * preset.smoothing
+        parts = [
+            patch[start : start + count] if axis == 0 else patch[:, start : start + count]
+            for start in range(2 * preset.smoothing + 1)
+        ]
+        middle = preset.smoothing
+        sides = [taps[away] * (parts[middle - away] + parts[middle + away]) for away in range(1, middle + 1)]
+        patch = tf.add_n([taps[0] * parts[middle], *sides])
+    return patch
+
+
+def _cells(preset: Preset, patch: tf.Tensor) -> int:
     """Side in cells of the tile in a patch."""
-    return int(patch.shape[0]) - 2 * MARGIN
+    return int(patch.shape[0]) - 2 * margin_of(preset)
 
 
 def _double(features: tf.Tensor, kernel: tf.Tensor, axis: int) -> tf.Tensor:
@@ -94,59 +124,92 @@ def _centre(features: tf.Tensor, side: int) -> tf.Tensor:
 
 def _residual(values: tf.Tensor, side: int, weights: Tensors, index: int, rectified: bool) -> tf.Tensor:
     """A residual 3x3 convolution without padding; shape (channels, side * side) -> (channels, (side - 2)^2)."""
-    channels, inner = values.shape[0], side - 2
+    channels = values.shape[0]
     image = tf.reshape(values, [channels, side, side])
-    patches = [
-        tf.reshape(image[:, down : down + inner, across : across + inner], [channels, -1])
-        for down in range(3)
-        for across in range(3)
-    ]
-    change = weights[f"r{index}"] @ tf.concat(patches, 0) + weights[f"r{index}b"][:, None]
+    change = weights[f"r{index}"] @ tf.concat(_displaced(image, 3), 0) + weights[f"r{index}b"][:, None]
     return tf.reshape(image[:, 1:-1, 1:-1], [channels, -1]) + (tf.nn.relu(change) if rectified else change)
 
 
-def rate_bits(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor], counted: tf.Tensor) -> tf.Tensor:
-    """Bits of a tile's symbols under the autoregressive context model, a scalar.
+def _displaced(image: tf.Tensor, side: int) -> list[tf.Tensor]:
+    """The neighbours of each inner pixel, tap by tap: shape (channels, more, more) -> side^2 times (channels, pixels).
+
+    Args:
+        side: of the neighbourhood.
+    """
+    channels, inner = image.shape[0], image.shape[1] - side + 1
+    return [
+        tf.reshape(image[:, down : down + inner, across : across + inner], [channels, -1])
+        for down in range(side)
+        for across in range(side)
+    ]
+
+
+def symbol_bits(preset: Preset, weights: Tensors, patches: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Bits of each symbol of a tile under the autoregressive context model.
 
     Args:
         weights: as `structure.shapes` lists them, float32.
         patches: as for `synthesize`, but 0 beyond the image's edges.
-        counted: 1 for cells of the image, 0 for those beyond; of all grids, one after another, finest first.
+    Returns:
+        Shape (cells,): of all grids, one after another, finest first.
     """
-    inputs = tf.concat([_contexts(preset, patches, level) for level in range(LEVELS)], 1)
-    symbols = tf.concat([tf.reshape(_cut(patch, 0, 0), [-1]) for patch in patches], 0)
-    hidden = tf.nn.relu(weights["a1"] @ inputs + weights["a1b"][:, None])
+    margin = margin_of(preset)
+    symbols = tf.concat([tf.reshape(_cut(patch, margin, 0, 0), [-1]) for patch in patches], 0)
+    # One product for the first hidden layer and the skip connection to the two outputs.
+    first = _context_terms(preset, tf.concat([weights["a1"], weights["as"]], 0), patches)
+    hidden = tf.nn.relu(first[: preset.context_width] + weights["a1b"][:, None])
     hidden = tf.nn.relu(weights["a2"] @ hidden + weights["a2b"][:, None])
-    counts = [_cells(patch) ** 2 for patch in patches]
+    counts = [_cells(preset, patch) ** 2 for patch in patches]
     levels = [tf.repeat(weights["a3b"][:, level, None], counts[level], axis=1) for level in range(LEVELS)]
-    outputs = weights["a3"] @ hidden + weights["as"] @ inputs + tf.concat(levels, 1)
-    return tf.reduce_sum(_bits(symbols, outputs[0], outputs[1]) * counted)
+    outputs = weights["a3"] @ hidden + first[preset.context_width :] + tf.concat(levels, 1)
+    return _bits(symbols, outputs[0], outputs[1])
 
 
-def _cut(patch: tf.Tensor, down: int, across: int) -> tf.Tensor:
+def _context_terms(preset: Preset, kernel: tf.Tensor, patches: Sequence[tf.Tensor]) -> tf.Tensor:
+    """A kernel times the contexts of all symbols of a tile, shape (rows of the kernel, cells).
+
+    The symbols that lie in one cell of the next coarser grid have the contexts from coarser grids in common.
+    """
+    margin = margin_of(preset)
+    spatial = [[tf.reshape(_cut(patch, margin, *at), [-1]) for at in NEIGHBOURS[: preset.spatial]] for patch in patches]
+    own = kernel[:, : preset.spatial] @ tf.concat([tf.stack(contexts) for contexts in spatial], 1)
+    sides = [_cells(preset, patch) for patch in patches]
+    coarse = tf.concat([_cross_contexts(preset, patches, level) for level in range(LEVELS - 1)], 1)
+    terms = tf.split(kernel[:, preset.spatial :] @ coarse, [side**2 for side in sides[1:]], 1)
+    enlarged = [
+        tf.reshape(_enlarged(tf.reshape(part, [-1, side, side]), 2), [-1, 4 * side**2])
+        for part, side in zip(terms, sides[1:], strict=True)
+    ]
+    # The coarsest grid has no such contexts.
+    return own + tf.concat([*enlarged, tf.zeros([kernel.shape[0], sides[-1] ** 2])], 1)
+
+
+def _cross_contexts(preset: Preset, patches: Sequence[tf.Tensor], level: int) -> tf.Tensor:
+    """Contexts from coarser grids for each cell of the next grid in a tile, shape (contexts, cells)."""
+    margin = margin_of(preset)
+    side = _cells(preset, patches[level + 1])
+    planes = []
+    for index, width in enumerate(preset.cross):
+        around = range(-(width // 2), width // 2 + 1)
+        if level + 1 + index < LEVELS:
+            grids = tf.stack(
+                [_cut(patches[level + 1 + index], margin, down, across) for down in around for across in around]
+            )
+            planes.append(tf.reshape(_enlarged(grids, 1 << index), [-1, side**2]))
+        else:
+            planes.append(tf.zeros([width**2, side**2]))
+    return tf.concat(planes, 0)
+
+
+def _cut(patch: tf.Tensor, margin: int, down: int, across: int) -> tf.Tensor:
     """The tile's cells, displaced by some cells."""
-    side, top, left = _cells(patch), MARGIN + down, MARGIN + across
+    side, top, left = patch.shape[0] - 2 * margin, margin + down, margin + across
     return patch[top : top + side, left : left + side]
 
 
-def _contexts(preset: Preset, patches: Sequence[tf.Tensor], level: int) -> tf.Tensor:
-    """Inputs of the context model for a grid's cells in a tile, shape (spatial + CROSS_CONTEXTS, cells)."""
-    spatial = [tf.reshape(_cut(patches[level], *at), [-1]) for at in NEIGHBOURS[: preset.spatial]]
-    side = _cells(patches[level])
-    if level + 1 == LEVELS:
-        return tf.concat([tf.stack(spatial), tf.zeros([CROSS_CONTEXTS, side * side])], 0)
-    half = _cells(patches[level + 1])
-    coarse = [_cut(patches[level + 1], down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)]
-    if level + 2 < LEVELS:
-        coarse.append(tf.reshape(_nearest(_cut(patches[level + 2], 0, 0)[None]), [half, half]))
-    else:
-        coarse.append(tf.zeros([half, half]))
-    return tf.concat([tf.stack(spatial), tf.reshape(_nearest(tf.stack(coarse)), [CROSS_CONTEXTS, side * side])], 0)
-
-
-def _nearest(grids: tf.Tensor) -> tf.Tensor:
-    """Nearest-neighbour upsampling by two, shape (n, side, side) -> (n, side, 2, side, 2)."""
-    return tf.tile(grids[:, :, None, :, None], [1, 1, 2, 1, 2])
+def _enlarged(grids: tf.Tensor, scale: int) -> tf.Tensor:
+    """Nearest-neighbour upsampling, shape (n, side, side) -> (n, side, scale, side, scale)."""
+    return tf.tile(grids[:, :, None, :, None], [1, 1, scale, 1, scale])
 
 
 def _bits(symbols: tf.Tensor, mean: tf.Tensor, log_scale: tf.Tensor) -> tf.Tensor:

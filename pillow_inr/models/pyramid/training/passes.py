@@ -13,7 +13,7 @@ import tensorflow as tf
 from ....runtime.program import Function
 from ....runtime.threads import cores
 from ..structure import LEVELS, PRESETS, shapes
-from .graph import inside, patch_cells, rate_bits, synthesize
+from .graph import inside, margin_of, symbol_bits, synthesize
 from .patches import cut, joined
 from .soft_rounding import noisy_soft_round
 
@@ -73,9 +73,14 @@ class _Tile(NamedTuple):
     patches: list[tf.Tensor]
 
 
-def tile_noise(tile: int) -> int:
-    """Number of cells in all patches of a tile of this side."""
-    return sum(patch_cells(tile, level) ** 2 for level in range(LEVELS))
+def patch_sides(preset: int, tile: int) -> list[int]:
+    """Sides of a tile's patches, finest grid first, in cells."""
+    return [(tile >> level) + 2 * margin_of(PRESETS[preset]) for level in range(LEVELS)]
+
+
+def noise_count(preset: int, tile: int) -> int:
+    """Numbers in the pool from which a tile's patches take their noise."""
+    return NOISE_OFFSETS + _cells(patch_sides(preset, tile))
 
 
 class Passes:
@@ -88,7 +93,10 @@ class Passes:
         self.preset = PRESETS[preset]
         self.channels = channels
         self.tile = tile
-        patches = [tf.TensorSpec([patch_cells(tile, level)] * 2) for level in range(LEVELS)]
+        self.margin = margin_of(self.preset)
+        self.sides = patch_sides(preset, tile)
+        self.pool = noise_count(preset, tile)
+        patches = [tf.TensorSpec([side, side]) for side in self.sides]
         self.weights = {name: tf.TensorSpec(shape) for name, shape in shapes(preset, channels).items()}
         scalar = tf.TensorSpec([])
         self.results = patches, self.weights, scalar, scalar
@@ -96,7 +104,7 @@ class Passes:
         # and warns when that is often.
         compiled = partial(tf.function, autograph=False, jit_compile=True)
         self._tile_gradients = compiled(partial(Passes._gradients_of_tile, self))
-        self._tile_quality = compiled(partial(Passes._quality_of_tile, self))
+        self._tile_costs = compiled(partial(Passes._costs_of_tile, self))
 
     def functions(self) -> dict[str, Function]:
         """The functions of a `Program`."""
@@ -109,11 +117,11 @@ class Passes:
         step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), tf.TensorSpec([4]), scalar, offsets)
         # No function has control flow of Python that depends on tensors.
         plain = tf.autograph.experimental.do_not_convert
-        pool = tf.TensorSpec([NOISE_OFFSETS + tile_noise(self.tile)])
+        pool = tf.TensorSpec([self.pool])
         return {
             "advance": Function(plain(self._advance), (latents, image, self.weights, step, pool)),
             "gradients": Function(plain(self._gradients), (grids, image, self.weights, scalar)),
-            "quality": Function(plain(self._quality), (grids, image, self.weights)),
+            "costs": Function(plain(self._costs), (grids, image, self.weights)),
         }
 
     def _advance(
@@ -126,7 +134,7 @@ class Passes:
         """
 
         def gradients(tile: _Tile, offset: tf.Tensor) -> Any:
-            noise = tf.slice(pool, [offset], [tile_noise(self.tile)]) * step.deviation
+            noise = tf.slice(pool, [offset], [_cells(self.sides)]) * step.deviation
             return self._tile_gradients(tile, weights, step.lambda_per_bit, step.temperature, noise)
 
         patch_gradients, *found = self._over_tiles(gradients, latents.values, image, self.results, step.offsets)
@@ -139,7 +147,7 @@ class Passes:
 
         Soft rounding without noise leaves integers as they are, so that the function compiled for training serves.
         """
-        temperature, no_noise = tf.constant(0.1), tf.zeros([tile_noise(self.tile)])
+        temperature, no_noise = tf.constant(0.1), tf.zeros([_cells(self.sides)])
 
         def gradients(tile: _Tile) -> Any:
             return self._tile_gradients(tile, weights, lambda_per_bit, temperature, no_noise)
@@ -147,14 +155,17 @@ class Passes:
         _, *found = self._over_tiles(gradients, grids, image, self.results)
         return _summed(*found)
 
-    def _quality(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        """Squared error and bits of what is decoded from symbols."""
+    def _costs(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Squared error of each pixel of what is decoded from symbols, and bits of each symbol, tile by tile."""
 
-        def quality(tile: _Tile) -> Any:
-            return self._tile_quality(tile, weights)
+        def costs(tile: _Tile) -> Any:
+            return self._tile_costs(tile, weights)
 
-        squared_errors, bits = self._over_tiles(quality, grids, image, self.results[2:])
-        return tf.reduce_sum(squared_errors), tf.reduce_sum(bits)
+        cells = [(self.tile >> level) ** 2 for level in range(LEVELS)]
+        squared_errors, bits = self._over_tiles(
+            costs, grids, image, (tf.TensorSpec([self.tile**2]), tf.TensorSpec([sum(cells)]))
+        )
+        return squared_errors, tf.split(bits, cells, 1)
 
     def _over_tiles(
         self, function: Callable[..., Any], grids: Grids, image: Image, results: Any, *others: tf.Tensor
@@ -165,7 +176,9 @@ class Passes:
             results: shapes and types of its results on one tile.
             others: further arguments, each with an element for each tile.
         """
-        patches = [cut(grid, self.tile >> level, self._tiles(image.size)) for level, grid in enumerate(grids)]
+        patches = [
+            cut(grid, self.tile >> level, self.margin, self._tiles(image.size)) for level, grid in enumerate(grids)
+        ]
 
         def one(elements: Any) -> Any:
             values, place, patches, *more = elements
@@ -189,31 +202,39 @@ class Passes:
         """Gradients with respect to patches and weights, squared error and bits of one tile."""
         with tf.GradientTape() as tape:
             tape.watch((tile.patches, weights))
-            noises = tf.split(noise, [patch_cells(self.tile, level) ** 2 for level in range(LEVELS)])
+            noises = tf.split(noise, [side**2 for side in self.sides])
             patches = [
                 noisy_soft_round(patch, temperature, tf.reshape(normal, patch.shape))
                 for patch, normal in zip(tile.patches, noises, strict=True)
             ]
-            bits = self._bits(tile, patches, weights)
+            bits = tf.reduce_sum(self._bits(tile, patches, weights))
             # Values are not clamped: clamped pixels would have no gradient.
-            squared_error = self._squared_error(tile, synthesize(self.preset, weights, patches))
+            squared_error = tf.reduce_sum(self._squared_errors(tile, synthesize(self.preset, weights, patches)))
             loss = squared_error + lambda_per_bit * bits
         return *tape.gradient(loss, (tile.patches, weights)), squared_error, bits
 
-    def _quality_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    def _costs_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         decoded = tf.clip_by_value(synthesize(self.preset, weights, tile.patches), 0.0, 1.0)
-        return self._squared_error(tile, decoded), self._bits(tile, tile.patches, weights)
+        return self._squared_errors(tile, decoded), self._bits(tile, tile.patches, weights)
 
     def _bits(self, tile: _Tile, patches: list[tf.Tensor], weights: dict[str, tf.Tensor]) -> tf.Tensor:
-        within = [inside(self.tile, tile.place, tile.size, level) for level in range(LEVELS)]
+        """Bits of each symbol of all grids, shape (cells,); 0 for cells that the image does not have."""
+        within = [inside(self.tile, tile.place, tile.size, level, self.margin) for level in range(LEVELS)]
         zeros_beyond = [patch * mask for patch, mask in zip(patches, within, strict=True)]
         counted = [tf.reshape(inside(self.tile, tile.place, tile.size, level, 0), [-1]) for level in range(LEVELS)]
-        return rate_bits(self.preset, weights, zeros_beyond, tf.concat(counted, 0))
+        return symbol_bits(self.preset, weights, zeros_beyond) * tf.concat(counted, 0)
 
-    def _squared_error(self, tile: _Tile, decoded: tf.Tensor) -> tf.Tensor:
-        """Sum over a tile's samples, shape (channels, its pixels), that the image has and whose value is not NaN."""
+    def _squared_errors(self, tile: _Tile, decoded: tf.Tensor) -> tf.Tensor:
+        """Squared error of each pixel, shape (pixels,), summed over its samples.
+
+        Samples that the image does not have, or whose value is NaN, count 0.
+
+        Args:
+            decoded: shape (channels, pixels).
+        """
         errors = tf.where(tf.math.is_nan(tile.values), 0.0, decoded - tile.values)
-        return tf.reduce_sum(tf.square(errors) * tf.reshape(inside(self.tile, tile.place, tile.size, 0, 0), [1, -1]))
+        counted = tf.reshape(inside(self.tile, tile.place, tile.size, 0, 0), [-1])
+        return tf.reduce_sum(tf.square(errors), 0) * counted
 
     def _tiles(self, size: tf.Tensor) -> tf.Tensor:
         """Rows and columns of tiles that an image of this height and width fills, rounded up."""
@@ -232,12 +253,18 @@ class Passes:
         first, second, left, left_square = tf.unstack(step.decays)
         moved = []
         for level, (values, mean, square) in enumerate(zip(*latents, strict=True)):
-            gradient = joined(patch_gradients[level], self.tile >> level, self._tiles(size), tf.shape(values))
+            gradient = joined(
+                patch_gradients[level], self.tile >> level, self.margin, self._tiles(size), tf.shape(values)
+            )
             mean = first * mean + (1.0 - first) * gradient
             square = second * square + (1.0 - second) * tf.square(gradient)
             update = mean / (1.0 - left) / (tf.sqrt(square / (1.0 - left_square)) + EPSILON)
             moved.append((values - step.learning_rates[level] * update, mean, square))
         return Latents(*map(list, zip(*moved, strict=True)))
+
+
+def _cells(sides: list[int]) -> int:
+    return sum(side**2 for side in sides)
 
 
 def _summed(

@@ -25,14 +25,18 @@ EPSILON = 1e-8
 class Soap:
     """Moments and eigenbases of named tensors."""
 
-    def __init__(self, weights: Mapping[str, NDArray[np.float32]], clip: float) -> None:
+    def __init__(
+        self, weights: Mapping[str, NDArray[np.float32]], clip: float, factors: Mapping[str, float] | None = None
+    ) -> None:
         """Start with averages of 0.
 
         Args:
             weights: the tensors to be trained, of one or two axes. Vectors are trained by Adam.
             clip: norm that the gradient of all tensors together is cut down to.
+            factors: what the learning rate of some tensors is multiplied by.
         """
         self.clip = clip
+        self.factors = factors or {}
         self.steps = 0
         self.mean = {name: np.zeros_like(weight) for name, weight in weights.items()}
         self.square = {name: np.zeros_like(weight) for name, weight in weights.items()}
@@ -48,7 +52,8 @@ class Soap:
         norm = math.sqrt(sum(float(np.square(gradient).sum()) for gradient in gradients.values()))
         shrink = np.float32(min(1.0, self.clip / max(norm, 1e-30)))
         for name, gradient in gradients.items():
-            weights[name] = weights[name] - np.float32(learning_rate) * self._update(name, gradient * shrink)
+            rate = np.float32(learning_rate * self.factors.get(name, 1.0))
+            weights[name] = weights[name] - rate * self._update(name, gradient * shrink)
 
     def _update(self, name: str, gradient: NDArray[np.float32]) -> NDArray[np.float32]:
         mean, square = self.mean[name], self.square[name]

@@ -4,6 +4,7 @@ One trainer serves images of all sizes, or all small ones of any usual number of
 Knows neither schedule nor deadline nor file.
 """
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
@@ -16,10 +17,10 @@ from ....runtime.pool import borrowed
 from ....runtime.program import Program
 from ..structure import shapes
 from .graph import TILE
-from .passes import NOISE_OFFSETS, Grids, Image, Latents, Passes, Step, tile_noise
+from .passes import NOISE_OFFSETS, Grids, Image, Latents, Passes, Step, noise_count
 from .soap import Tensors
 
-__all__ = ["NOISE_OFFSETS", "Grids", "Image", "Latents", "Outcome", "Step", "Trainer", "shared_trainer"]
+__all__ = ["NOISE_OFFSETS", "Costs", "Grids", "Image", "Latents", "Outcome", "Step", "Trainer", "shared_trainer"]
 
 # What a trainer's graphs and compiled code take, measured.
 MEGABYTES = 190
@@ -40,6 +41,15 @@ class Outcome(NamedTuple):
     bits: float
 
 
+class Costs(NamedTuple):
+    """Where the loss of an image is."""
+
+    squared_errors: NDArray[np.float32]
+    """Of each pixel, summed over its samples, shape (height, width)."""
+    bits: list[NDArray[np.float32]]
+    """Of each symbol; the grids finest first, in their shapes."""
+
+
 class Trainer:
     """A compiled program for images of a number of channels, or fewer; it keeps nothing of any image.
 
@@ -52,7 +62,7 @@ class Trainer:
         self.channels = channels
         self.tile = tile
         self.program = Program(lambda: Passes(preset, channels, tile).functions(), device)
-        self.noise = _noise_pool(tile_noise(tile))
+        self.noise = _noise_pool(noise_count(preset, tile))
 
     def image(self, values: NDArray[np.float32]) -> Image:
         """Cut an image's normalized samples, shape (height, width, channels), into tiles."""
@@ -86,16 +96,32 @@ class Trainer:
 
     def quality(self, grids: Grids, image: Image, weights: Tensors) -> tuple[float, float]:
         """Squared error, summed over samples, of the decoded image clipped to 0..1; and the bits of the symbols."""
-        squared_error, bits = self.program.run("quality", grids, image, self._padded(weights))
-        return float(squared_error), float(bits)
+        squared_errors, bits = self.program.run("costs", grids, image, self._padded(weights))
+        return float(squared_errors.sum(dtype=np.float64)), float(sum(part.sum(dtype=np.float64) for part in bits))
+
+    def costs(self, grids: Grids, image: Image, weights: Tensors) -> Costs:
+        """What each pixel of the decoded image, clipped to 0..1, and each symbol add to the loss."""
+        squared_errors, bits = self.program.run("costs", grids, image, self._padded(weights))
+        height, width = image.size
+        tiles = -(-int(height) // self.tile), -(-int(width) // self.tile)
+
+        def joined(parts: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+            side = math.isqrt(parts.shape[1])
+            whole = parts.reshape(*tiles, side, side).swapaxes(1, 2).reshape(tiles[0] * side, tiles[1] * side)
+            return whole[: shape[0], : shape[1]]
+
+        return Costs(
+            joined(squared_errors, (int(height), int(width))),
+            [joined(part, grid.shape) for part, grid in zip(bits, grids, strict=True)],
+        )
 
     def _padded(self, weights: Tensors) -> Tensors:
         return {name: _padded(weights[name], shape) for name, shape in self.shapes.items()}
 
 
 @lru_cache(maxsize=2)
-def _noise_pool(tile_noise: int) -> NDArray[np.float32]:
-    return np.random.default_rng(0).standard_normal(NOISE_OFFSETS + tile_noise, np.float32)
+def _noise_pool(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(count, np.float32)
 
 
 def _outcome(found: tuple[Tensors, np.float32, np.float32], weights: Tensors) -> Outcome:

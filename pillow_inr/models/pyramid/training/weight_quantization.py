@@ -3,7 +3,8 @@
 Knows the bits of weight residuals; distortion and rate of the image come from the `cost` callback.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,40 +12,52 @@ from numpy.typing import NDArray
 from ....entropy.quantization import SYMBOL_MAX
 from .. import structure
 from ..latent_coding import WeightResidual, weight_residual_bits
-from ..structure import as_floats
 from .soap import Tensors
 
 Cost = Callable[[Tensors], float]
 """Weights as float32 -> squared error of the image + lambda times the bits of its symbols."""
 
-# First exponents: quantization steps of 2^-6 in the context model and of 2^-9 in synthesis.
-CONTEXT_EXPONENT = 6
-SYNTHESIS_EXPONENT = 5
+# Binary logarithms of the first quantization steps.
+CONTEXT_STEP = -6
+SYNTHESIS_STEP = -9
 EXPONENT_MAX = 15
+# Part of a step by which differences are also tried smaller before they are rounded.
+DEAD_ZONE = 0.2
 
 
 def quantize_weights(
-    weights: Tensors, base: structure.Tensors, lambda_per_bit: float, cost: Cost
+    preset: int,
+    weights: Tensors,
+    base: structure.Tensors,
+    lambda_per_bit: float,
+    cost: Cost,
+    factors: Mapping[str, float] | None = None,
 ) -> dict[str, WeightResidual]:
     """Choose each tensor's quantization step, one tensor after another; coarsest is to store no weight residuals.
 
     Args:
+        preset: index into `structure.PRESETS`.
         weights: as trained, float32; shapes as `structure.shapes` lists them.
         base: the base weights, as `structure.base_weights` gives them.
         lambda_per_bit: squared error that a bit is worth.
-        cost: measures weights; called about four times for each tensor.
+        cost: measures weights; called about five times for each tensor.
+        factors: what the first quantization step of some tensors is multiplied by.
     """
-    wanted = {name: _integers(name, weights[name]) - base[name] for name in base}
-    weight_residuals = {name: _weight_residual(wanted[name], _first_exponent(name)) for name in base}
-    rounded = {name: as_floats(name, weight_residuals[name].added_to(base[name])) for name in base}
+    wanted = {name: _integers(preset, name, weights[name]) - base[name] for name in base}
+    weight_residuals = {name: _weight_residual(wanted[name], _first_exponent(preset, name, factors)) for name in base}
+
+    def rounded_to(name: str, weight_residual: WeightResidual) -> Tensors:
+        return structure.as_floats(preset, {name: weight_residual.added_to(base[name])})
+
+    rounded = {name: rounded_to(name, weight_residuals[name])[name] for name in base}
     for name in base:
 
         def total(weight_residual: WeightResidual, name: str = name) -> float:
-            changed = {**rounded, name: as_floats(name, weight_residual.added_to(base[name]))}
+            changed = {**rounded, **rounded_to(name, weight_residual)}
             return cost(changed) + lambda_per_bit * weight_residual_bits(weight_residual)
 
         weight_residuals[name] = _best(wanted[name], weight_residuals[name], total)
-        rounded[name] = as_floats(name, weight_residuals[name].added_to(base[name]))
+        rounded.update(rounded_to(name, weight_residuals[name]))
     return weight_residuals
 
 
@@ -62,21 +75,29 @@ def _best(wanted: NDArray[np.int64], first: WeightResidual, total: Callable[[Wei
             exponent += direction
         if best is not first:
             break
+    # Small differences are worth less than their bits.
+    thinned = _weight_residual(wanted, best.exponent, DEAD_ZONE)
+    if best.symbols.any() and (measured := total(thinned)) < least:
+        best, least = thinned, measured
     none = WeightResidual(0, np.zeros_like(first.symbols))
     return none if best.symbols.any() and total(none) <= least else best
 
 
-def _first_exponent(name: str) -> int:
-    return CONTEXT_EXPONENT if structure.is_context(name) else SYNTHESIS_EXPONENT
+def _first_exponent(preset: int, name: str, factors: Mapping[str, float] | None) -> int:
+    step = CONTEXT_STEP if structure.is_context(name) else SYNTHESIS_STEP
+    finer = round(math.log2((factors or {}).get(name, 1.0)))
+    return max(0, step + finer + structure.fraction_bits(preset, name))
 
 
-def _weight_residual(wanted: NDArray[np.int64], exponent: int) -> WeightResidual:
-    symbols = np.clip(np.rint(np.ldexp(wanted.astype(np.float64), -exponent)), -SYMBOL_MAX, SYMBOL_MAX)
-    return WeightResidual(exponent, symbols.astype(np.int32))
+def _weight_residual(wanted: NDArray[np.int64], exponent: int, dead_zone: float = 0.0) -> WeightResidual:
+    """Differences in steps of 2^exponent, rounded to the nearest, or towards 0 if they are up to dead_zone larger."""
+    steps = np.ldexp(wanted.astype(np.float64), -exponent)
+    symbols = np.sign(steps) * np.maximum(np.rint(np.abs(steps) - dead_zone), 0.0)
+    return WeightResidual(exponent, np.clip(symbols, -SYMBOL_MAX, SYMBOL_MAX).astype(np.int32))
 
 
-def _integers(name: str, weights: NDArray[np.float32]) -> NDArray[np.int64]:
+def _integers(preset: int, name: str, weights: NDArray[np.float32]) -> NDArray[np.int64]:
     """Nearest integers of a tensor, within half of the file's limit, for rounding to a quantization step may add."""
     most = structure.limit(name) // 2
-    scaled = np.ldexp(weights.astype(np.float64), structure.fraction_bits(name))
+    scaled = np.ldexp(weights.astype(np.float64), structure.fraction_bits(preset, name))
     return np.clip(np.rint(scaled), -most, most).astype(np.int64)

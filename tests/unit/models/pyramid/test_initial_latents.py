@@ -6,7 +6,7 @@ from PIL import Image
 
 from pillow_inr.models.pyramid import structure
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
-from pillow_inr.models.pyramid.header import BASE_WEIGHTS_COUNT
+from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, PRESET
 from pillow_inr.models.pyramid.structure import LEVELS, grid_sizes
 from pillow_inr.models.pyramid.training import initial_latents
 from pillow_inr.models.pyramid.training.initial_latents import FEATURES, analyse, features
@@ -22,13 +22,14 @@ def test_latents_have_the_grids_shapes(width: int, height: int, channels: int) -
     assert all(latent.dtype == np.float32 for latent in latents)
 
 
-@pytest.mark.parametrize("base_index", range(BASE_WEIGHTS_COUNT))
+@pytest.mark.parametrize("base_index", range(len(BASE_RD_LAMBDAS)))
 def test_of_a_photograph_they_show_something_like_it(base_index: int) -> None:
     """With the base weights, before any step of a fit."""
     with Image.open(SAMPLES / "kodim15.png") as opened:
         image = np.asarray(opened.crop((300, 100, 492, 228)))
     latents = analyse(image.astype(np.float32) / 255, base_index)
-    shown = pyramid_synthesis.synthesize(structure.base_weights(0, base_index, 3), latents, (192, 128), 3, 0)  # type: ignore[arg-type]
+    base = structure.base_weights(PRESET, base_index, 3)
+    shown = pyramid_synthesis.synthesize(base, latents, (192, 128), 3, PRESET)  # type: ignore[arg-type]
     flat = np.broadcast_to(image.mean(axis=(0, 1)), image.shape)
     assert psnr(image, np.rint(255 * shown.clip(0, 1))) > psnr(image, flat) + 2
 
@@ -59,5 +60,5 @@ def test_features_are_the_image_around_a_cell() -> None:
 
 def test_the_filters_are_complete() -> None:
     filters = initial_latents._filters()
-    assert filters.shape == (BASE_WEIGHTS_COUNT, LEVELS, 1 + FEATURES)
+    assert filters.shape == (len(BASE_RD_LAMBDAS), LEVELS, 1 + FEATURES)
     assert np.isfinite(filters).all()

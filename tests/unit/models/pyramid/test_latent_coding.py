@@ -27,18 +27,19 @@ def _none(channels: int) -> dict[str, WeightResidual]:
     st.sampled_from([0.0, 0.3, 2.0, 300.0, 10**6]),
     st.sampled_from([0.0, 2.0, 40.0]),
     st.lists(st.booleans(), min_size=7, max_size=7),
+    st.sampled_from([0, 1]),
     st.integers(0, 2**32 - 1),
 )
 def test_decoding_undoes_encoding(
-    size: tuple[int, int], channels: int, spread: float, change: float, coded: list[bool], seed: int
+    size: tuple[int, int], channels: int, spread: float, change: float, coded: list[bool], preset: int, seed: int
 ) -> None:
     """Any symbols, with escapes up to the largest; grids that are all zero; any network."""
     rng = np.random.default_rng(seed)
     grids = [grid * flag for grid, flag in zip(draw_grids(rng, size, spread), coded, strict=True)]
-    weight_residuals = draw_weight_residuals(rng, channels, change)
-    data = latent_coding.encode(0, 0, channels, weight_residuals, grids)
-    decoded = latent_coding.decode(data, 0, 0, channels, size)
-    expected = latent_coding.apply(structure.base_weights(0, 0, channels), weight_residuals)
+    weight_residuals = draw_weight_residuals(rng, channels, change, preset)
+    data = latent_coding.encode(preset, 0, channels, weight_residuals, grids)
+    decoded = latent_coding.decode(data, preset, 0, channels, size)
+    expected = latent_coding.apply(structure.base_weights(preset, 0, channels), weight_residuals)
     assert list(decoded.tensors) == list(expected)
     assert all((decoded.tensors[name] == values).all() for name, values in expected.items())
     for found, grid in zip(decoded.grids, grids, strict=True):

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -8,14 +9,16 @@ from pillow_inr.models.pyramid.plan import (
     EFFORT_SECONDS,
     EFFORT_STEPS,
     LARGE_STEPS,
+    PRESET,
     RD_LAMBDA_RANGE,
     TILE_LOG2,
     base_index_for,
     make_plan,
+    quality_rd_lambda,
     rd_lambda_for,
 )
-from pillow_inr.options import EncodeOptions
-from tests.support.container import BASE_WEIGHTS_COUNT, TILE_NONE
+from pillow_inr.options import EncodeOptions, image_rd_lambda
+from tests.support.container import BASE_WEIGHTS_COUNTS, TILE_NONE
 
 KODAK = (768, 512)
 
@@ -57,11 +60,23 @@ def test_given_steps_and_time_limits_replace_the_effort() -> None:
     assert (steps(steps=1000, share=0.1), steps(steps=100, share=0.1), steps(steps=1, share=0.1)) == (100, 60, 1)
 
 
+def test_high_qualities_go_further() -> None:
+    pixels = math.prod(KODAK)
+    for quality in (1, 50, 90):
+        options = EncodeOptions(quality=quality)
+        assert quality_rd_lambda(options, 3, pixels) == image_rd_lambda(options, 3, pixels)
+    assert quality_rd_lambda(EncodeOptions(), 3, 1024) == image_rd_lambda(EncodeOptions(), 3, 1024)
+    weights = [quality_rd_lambda(EncodeOptions(quality=quality), 3, pixels) for quality in range(90, 101)]
+    ratios = [later / earlier for earlier, later in itertools.pairwise(weights)]
+    assert ratios == pytest.approx([ratios[0]] * 10)
+    assert weights[-1] == pytest.approx(5e-5 / 32)
+
+
 def test_the_nearest_base_weights_are_chosen() -> None:
-    assert len(BASE_RD_LAMBDAS) == BASE_WEIGHTS_COUNT
-    assert [base_index_for(weight) for weight in BASE_RD_LAMBDAS] == list(range(BASE_WEIGHTS_COUNT))
+    assert len(BASE_RD_LAMBDAS) == BASE_WEIGHTS_COUNTS[PRESET]
+    assert [base_index_for(weight) for weight in BASE_RD_LAMBDAS] == list(range(len(BASE_RD_LAMBDAS)))
     assert base_index_for(1.0) == 0
-    assert base_index_for(1e-9) == BASE_WEIGHTS_COUNT - 1
+    assert base_index_for(1e-9) == len(BASE_RD_LAMBDAS) - 1
 
 
 def test_large_images_are_tiled() -> None:

@@ -42,7 +42,7 @@ def test_info_tells_the_model(data: bytes, tiled: bytes) -> None:
     with Image.open(io.BytesIO(data)) as image:
         assert (image.mode, image.size) == ("RGB", (48, 36))
         known = image.info
-    assert (known["model"], known["preset"], known["tile"]) == ("pyramid", 0, 0)
+    assert (known["model"], known["preset"], known["tile"]) == ("pyramid", 1, 0)
     assert known["prior"] == pyramid_plan.base_index_for(1e-3 * 48 * 36 / 4096)
     assert not {"width", "depth", "encoding", "weights"} & known.keys()
     assert known["bits_per_pixel"] == pytest.approx(8 * len(data) / (48 * 36))
@@ -137,7 +137,7 @@ def test_command_line(data: bytes, tiled: bytes, tmp_path: Path) -> None:
     path.write_bytes(data)
     (tmp_path / "tiled.inr").write_bytes(tiled)
     text = run("info", path).output
-    for part in ("pyramid, preset 0, prior", "1/64", "networks", "EXIF"):
+    for part in ("pyramid, preset 1, prior", "1/64", "networks", "EXIF"):
         assert part in text
     assert max(map(len, text.splitlines()[1:])) <= 80
     assert "2×2 of 256 pixels a side" in run("info", tmp_path / "tiled.inr").output

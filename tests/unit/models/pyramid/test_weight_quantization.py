@@ -6,11 +6,12 @@ from pillow_inr.models.pyramid.structure import as_floats
 from pillow_inr.models.pyramid.training.soap import Tensors
 from pillow_inr.models.pyramid.training.weight_quantization import quantize_weights
 
-BASE = structure.base_weights(0, 0, 3)
+PRESET = 1
+BASE = structure.base_weights(PRESET, 0, 3)
 
 
 def floats() -> Tensors:
-    return {name: as_floats(name, integers) for name, integers in BASE.items()}
+    return as_floats(PRESET, BASE)
 
 
 def distance(wanted: Tensors, weight: float, weights: Tensors) -> float:
@@ -19,14 +20,14 @@ def distance(wanted: Tensors, weight: float, weights: Tensors) -> float:
 
 def test_base_weights_need_no_residuals() -> None:
     wanted = floats()
-    weight_residuals = quantize_weights(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
+    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
 def test_residuals_that_do_not_pay_are_dropped() -> None:
     wanted = floats()
     wanted["s1"] = wanted["s1"] + np.float32(0.01)
-    weight_residuals = quantize_weights(wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
+    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
@@ -37,13 +38,13 @@ def test_costlier_errors_get_finer_steps() -> None:
     exponents, bits = [], []
     for weight in (1e4, 1e6, 1e8):
         weight_residuals = quantize_weights(
-            wanted, BASE, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights)
+            PRESET, wanted, BASE, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights)
         )
         exponents.append(weight_residuals["s1"].exponent)
         bits.append(weight_residual_bits(weight_residuals["s1"]))
         rounded = latent_coding.apply(BASE, weight_residuals)
-        step = 2.0 ** (weight_residuals["s1"].exponent - structure.SYNTHESIS_BITS)
-        assert np.abs(as_floats("s1", rounded["s1"]) - wanted["s1"]).max() <= 0.51 * step + 2.0**-14
+        step = 2.0 ** (weight_residuals["s1"].exponent - structure.PRESETS[PRESET].synthesis_bits)
+        assert np.abs(as_floats(PRESET, rounded)["s1"] - wanted["s1"]).max() <= 0.51 * step + 2.0**-14
     assert exponents == sorted(exponents, reverse=True) and len(set(exponents)) == 3
     assert bits == sorted(bits)
 
@@ -51,5 +52,5 @@ def test_costlier_errors_get_finer_steps() -> None:
 def test_weights_beyond_the_format_come_back_within_it() -> None:
     wanted = floats()
     wanted["a1"] = wanted["a1"] + np.float32(1e6)
-    weight_residuals = quantize_weights(wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
+    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
     latent_coding.apply(BASE, weight_residuals)  # checks the limits

@@ -1,0 +1,82 @@
+"""How learning rates, temperature and noise of a pyramid's fit go with lambda and from its first step to its last."""
+
+import math
+
+from ..structure import LEVELS
+
+# Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
+JOINT = 0.95
+# Learning rates at the beginning; half a cosine takes them down to FINAL_LEARNING_RATE times that. For the networks:
+NETWORK_LEARNING_RATE = 1e-2
+# For latents of the finest grid, in symbols, at lambda 1e-3; each coarser grid has LATENT_GROWTH times as much.
+LATENT_LEARNING_RATE = 0.2
+LATENT_GROWTH = 1.3
+# It goes with this power of lambda: at a higher lambda symbols are smaller (docs/experiments.md section 11).
+LATENT_LEARNING_RATE_POWER = -0.42
+FINAL_LEARNING_RATE = 0.01
+# The networks' learning rate rises to the usual one over this part of the joint part: base weights fit latents that
+# are not there yet.
+NETWORK_WARMUP = 0.2
+# Below this lambda symbols grow with the root of lambda, steps of weights that they are multiplied by shrink, and the
+# latents' learning rate goes with another power (docs/experiments.md section 20).
+LARGE_SYMBOLS_RD_LAMBDA = 2.5e-4
+LARGE_SYMBOLS_POWER = -0.2
+SYMBOL_WEIGHTS = ("a1", "as", "s1", "ss")
+# The networks' learning rate on rounded latents, relative to NETWORK_LEARNING_RATE; it falls linearly to 0.
+TUNING_LEARNING_RATE = 0.02
+# Adam's beta1 and beta2 for latents. In so few optimizer steps, a longer memory makes latents oscillate about rounding
+# thresholds, which costs a tenth of the rate and more (docs/experiments.md section 11).
+ADAM = (0.7, 0.92)
+# Temperature of soft rounding, and standard deviation of the noise in symbols, at the beginning and at the end of the
+# joint part (Cool-chic 5).
+TEMPERATURES = (0.35, 0.08)
+DEVIATIONS = (0.22, 0.15)
+
+
+def latent_learning_rates(rd_lambda: float) -> list[float]:
+    """Adam's first learning rate for each grid, finest first, in symbols."""
+    usual = max(rd_lambda, LARGE_SYMBOLS_RD_LAMBDA)
+    finest = LATENT_LEARNING_RATE * math.pow(usual / 1e-3, LATENT_LEARNING_RATE_POWER)
+    finest *= math.pow(rd_lambda / usual, LARGE_SYMBOLS_POWER)
+    return [finest * LATENT_GROWTH**level for level in range(LEVELS)]
+
+
+def network_factors(rd_lambda: float) -> dict[str, float]:
+    """What the networks' learning rate is multiplied by, for tensors that need a smaller one."""
+    factor = math.sqrt(rd_lambda / LARGE_SYMBOLS_RD_LAMBDA)
+    return dict.fromkeys(SYMBOL_WEIGHTS, factor) if factor < 1 else {}
+
+
+def pace(position: float) -> float:
+    """Part of the first learning rate: half a cosine from 1 to f = FINAL_LEARNING_RATE (Loshchilov and Hutter 2017).
+
+    f + (1 - f) (1 + cos(pi p)) / 2 at position p.
+
+    Args:
+        position: in the joint part, 0..1.
+    """
+    return FINAL_LEARNING_RATE + (1.0 - FINAL_LEARNING_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
+
+
+def network_learning_rate(position: float) -> float:
+    """Learning rate of the networks at a position in the joint part: the base weights wait for the latents."""
+    return NETWORK_LEARNING_RATE * pace(position) * min(1.0, position / NETWORK_WARMUP)
+
+
+def temperature(position: float) -> float:
+    """Temperature of soft rounding at a position in the joint part."""
+    return _between(TEMPERATURES, position)
+
+
+def deviation(position: float) -> float:
+    """Standard deviation of the noise, in symbols, at a position in the joint part."""
+    return _between(DEVIATIONS, position)
+
+
+def adam_decays(step: int) -> list[float]:
+    """Adam's beta1 and beta2, and each to the power of the steps made with the one of this index."""
+    return [*ADAM, *(decay ** (step + 1) for decay in ADAM)]
+
+
+def _between(ends: tuple[float, float], position: float) -> float:
+    return ends[0] + (ends[1] - ends[0]) * position
