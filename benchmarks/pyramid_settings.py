@@ -93,7 +93,7 @@ class _Watched(fit._Run):
 def _fit(trainer: Trainer, crop: NDArray[np.float32], rd_lambda: float, steps: int, seed: int) -> list[float]:
     began = time.process_time()
     base_index = base_index_for(rd_lambda)
-    first = trainer.latents(fit._first_latents(crop, base_index, steps))
+    first = trainer.latents(fit._first_latents(crop, base_index, rd_lambda, steps))
     base = structure.base_weights(PRESET, base_index, 3)
     run = _Watched(PRESET, trainer, trainer.image(crop), first, base, rd_lambda, seed, 1.0)
     run.train(StepSchedule(steps, None), None)

@@ -56,9 +56,9 @@ def test_a_deadline_ends_the_fit() -> None:
 
 
 def test_a_fit_that_diverges_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pillow_inr.models.pyramid.training import fit as pyramid_fit
+    from pillow_inr.models.pyramid.training import schedule
 
-    monkeypatch.setattr(pyramid_fit, "NETWORK_LEARNING_RATE", float("nan"))
+    monkeypatch.setattr(schedule, "NETWORK_LEARNING_RATE", float("nan"))
     with pytest.raises(FitError, match="diverged 3 times"):
         fit(picture())
 

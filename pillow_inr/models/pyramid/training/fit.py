@@ -34,9 +34,10 @@ TRIALS_PER_STEP = 0.05
 NETWORK_CLIP = 0.1
 # Smallest scale of a tensor's weight residuals, in the rate that training assumes for them.
 SMALLEST_SCALE = 2.0**-9
-# Fits of fewer optimizer steps begin with latents from filters; longer ones gain nothing by them (docs/experiments.md
-# section 12).
+# Fits of fewer optimizer steps, or at a lower lambda, begin with latents from filters; others gain nothing by them
+# (docs/experiments.md sections 12 and 20).
 FILTERED_STEPS = 250
+FILTERED_RD_LAMBDA = 1e-4
 # Factors of all learning rates in successive attempts, should a fit diverge.
 LEARNING_RATE_FACTORS = (1.0, 0.3, 0.1)
 # Seconds between reports.
@@ -92,7 +93,7 @@ def fit(
     height, width, channels = image.shape
     with shared_trainer(preset, channels, (width, height), device_name(device)) as trainer:
         values = scale.to_normalized(image)
-        first = trainer.latents(_first_latents(values, base_index, steps))
+        first = trainer.latents(_first_latents(values, base_index, rd_lambda, steps))
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         if hidden is not None:
             values[hidden] = np.nan
@@ -110,8 +111,10 @@ def fit(
     raise FitError(f"the fit diverged {len(LEARNING_RATE_FACTORS)} times; try another seed or a lower quality")
 
 
-def _first_latents(values: NDArray[np.float32], base_index: int, steps: int) -> list[NDArray[np.float32]]:
-    if steps < FILTERED_STEPS:
+def _first_latents(
+    values: NDArray[np.float32], base_index: int, rd_lambda: float, steps: int
+) -> list[NDArray[np.float32]]:
+    if steps < FILTERED_STEPS or rd_lambda < FILTERED_RD_LAMBDA:
         return initial_latents.analyse(values, base_index)
     height, width, _ = values.shape
     return [np.zeros(shape, np.float32) for shape in structure.grid_sizes((width, height))]

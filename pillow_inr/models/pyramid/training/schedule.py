@@ -17,10 +17,9 @@ FINAL_LEARNING_RATE = 0.01
 # The networks' learning rate rises to the usual one over this part of the joint part: base weights fit latents that
 # are not there yet.
 NETWORK_WARMUP = 0.2
-# Below this lambda symbols grow with the root of lambda, steps of weights that they are multiplied by shrink, and the
-# latents' learning rate goes with another power (docs/experiments.md section 20).
+# Below this lambda symbols grow with the root of lambda, and steps of weights that they are multiplied by shrink; the
+# latents' learning rate grows no further (docs/experiments.md section 20).
 LARGE_SYMBOLS_RD_LAMBDA = 2.5e-4
-LARGE_SYMBOLS_POWER = -0.2
 SYMBOL_WEIGHTS = ("a1", "as", "s1", "ss")
 # The networks' learning rate on rounded latents, relative to NETWORK_LEARNING_RATE; it falls linearly to 0.
 TUNING_LEARNING_RATE = 0.02
@@ -37,7 +36,6 @@ def latent_learning_rates(rd_lambda: float) -> list[float]:
     """Adam's first learning rate for each grid, finest first, in symbols."""
     usual = max(rd_lambda, LARGE_SYMBOLS_RD_LAMBDA)
     finest = LATENT_LEARNING_RATE * math.pow(usual / 1e-3, LATENT_LEARNING_RATE_POWER)
-    finest *= math.pow(rd_lambda / usual, LARGE_SYMBOLS_POWER)
     return [finest * LATENT_GROWTH**level for level in range(LEVELS)]
 
 

@@ -85,12 +85,12 @@ def test_bits_of_tiny_images_are_not_as_dear(fake: FakeFit) -> None:
 def test_quality_effort_and_seed_reach_the_fit(fake: FakeFit) -> None:
     codec.encode(gradient(80, 70), EncodeOptions(model="pyramid", quality=100, effort=3, seed=9, device="CPU:0"))
     call = fake.calls[0]
-    assert call["rd_lambda"] == pytest.approx(5e-5)
+    assert call["rd_lambda"] == pytest.approx(5e-5 / 32)
     assert (call["seed"], call["device"], call["deadline"], call["report"]) == (9, "CPU:0", None, None)
     assert call["steps"] == round(
         20_000 / (pyramid_plan.MILLISECONDS_PER_MEGAPIXEL_STEP * pyramid_plan.SMALL_PIXELS / 1e6)
     )
-    assert call["base_index"] == pyramid_plan.base_index_for(5e-5)
+    assert call["base_index"] == pyramid_plan.base_index_for(5e-5 / 32)
 
 
 def _least_bytes(image: NDArray[Any]) -> int:
