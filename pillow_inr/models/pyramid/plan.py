@@ -36,7 +36,7 @@ TILE_LOG2 = 10
 BITS_AT_1E3 = 0.5
 BITS_POWER = -0.45
 RD_LAMBDA_RANGE = (1e-7, 1.0)
-# Above this quality lambda falls faster, to this part of it at quality 100: 50 dB and more, which no SIREN reaches.
+# Above this quality lambda falls faster, to this part of it at quality 100; no SIREN could follow.
 HIGH_QUALITY = 90
 NEARLY_LOSSLESS = 1 / 32
 
