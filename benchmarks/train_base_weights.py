@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=72)
     parser.add_argument("--epochs", type=int, default=150, help="epochs for each lambda")
     parser.add_argument("--rd-lambdas", type=float, nargs="+", default=TRAINED_RD_LAMBDAS)
-    parser.add_argument("--start", type=Path, help="folder of an earlier run to start from")
+    parser.add_argument("--from-shipped", action="store_true", help="start from the present base weights of the preset")
     arguments = parser.parse_args()
     print(machine())
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -56,8 +56,8 @@ def main() -> None:
     crops = [trainer.image(crop) for crop in random_crops(arguments.folders, arguments.crops)]
     for rd_lambda in arguments.rd_lambdas:
         if not paths[rd_lambda].exists():
-            earlier = arguments.start and dict(np.load(arguments.start / paths[rd_lambda].name))
-            networks, latents = _train(trainer, crops, earlier or _start(rd_lambda), rd_lambda, arguments.epochs)
+            start = _shipped(rd_lambda) if arguments.from_shipped else _start(rd_lambda)
+            networks, latents = _train(trainer, crops, start, rd_lambda, arguments.epochs)
             np.savez(latents_path(arguments.output, rd_lambda), *latents)
             np.savez(paths[rd_lambda], **networks)
     if all(path.exists() for path in paths.values()):
@@ -102,6 +102,11 @@ def _for(trained: dict[float, Tensors], rd_lambda: float) -> Tensors:
     weights["a3b"][0] *= factor
     weights["a3b"][1] += np.log(factor)
     return weights
+
+
+def _shipped(rd_lambda: float) -> Tensors:
+    base = structure.base_weights(PRESET, TRAINED_RD_LAMBDAS.index(rd_lambda), CHANNELS)
+    return structure.as_floats(PRESET, base)
 
 
 def _start(rd_lambda: float) -> Tensors:
