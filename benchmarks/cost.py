@@ -26,6 +26,7 @@ from pillow_inr.format.pixel_format import MODES, PIXEL_FORMAT_SAMPLES, SampleFo
 from pillow_inr.models import reader
 from pillow_inr.models.pyramid import latent_coding, structure, tiles
 from pillow_inr.models.pyramid.header import PyramidHeader
+from pillow_inr.models.pyramid.plan import PRESET
 from pillow_inr.models.siren import mosaic_coding, weight_coding
 from pillow_inr.models.siren.division import Region, divided
 from pillow_inr.models.siren.header import CODING_MOSAIC, SirenHeader
@@ -84,10 +85,10 @@ def _network(header: Header[SirenHeader]) -> list[CodedTensor]:
 
 def drawn_pyramid(size: tuple[int, int], tile: int = 0, samples: SampleFormat | None = None) -> bytes:
     """A pyramid file of random symbols; all tiles of one size are equal."""
-    header = _header(size, PyramidHeader(tile=tile), samples)
+    header = _header(size, PyramidHeader(preset=PRESET, tile=tile), samples)
     unchanged = {
         name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32))
-        for name, values in structure.base_weights(0, 0, header.channels).items()
+        for name, values in structure.base_weights(PRESET, 0, header.channels).items()
     }
     streams: dict[tuple[int, int], bytes] = {}
     table_bytes = 4 * math.prod(header.model.tiles(size)) if tile else 0
@@ -96,7 +97,7 @@ def drawn_pyramid(size: tuple[int, int], tile: int = 0, samples: SampleFormat | 
         if part.size not in streams:
             rng = np.random.default_rng(0)
             grids = [np.rint(rng.laplace(size=shape)).astype(np.int32) for shape in structure.grid_sizes(part.size)]
-            streams[part.size] = latent_coding.encode(0, 0, header.channels, unchanged, grids)
+            streams[part.size] = latent_coding.encode(PRESET, 0, header.channels, unchanged, grids)
     return _packed(header, tiles.pack_streams(header.model, [streams[part.size] for part in parts]))
 
 

@@ -7,7 +7,7 @@ of BLAS threads matters (docs/format.md section 9.5). Codes nothing itself.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,12 +138,12 @@ def _product(kernel: NDArray[np.float64], values: NDArray[np.float64]) -> NDArra
 
 
 class _PaddedGrid:
-    """A grid surrounded by zeros, as float64 for products."""
+    """A grid surrounded by zeros, as float64 for products, or as int16, which holds all symbols, for less memory."""
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], dtype: type[np.number[Any]] = np.float64) -> None:
         self.rows, self.columns = shape
         self.pitch = self.columns + 2 * _MARGIN
-        self.values = np.zeros((self.rows + 2 * _MARGIN, self.pitch))
+        self.values: NDArray[Any] = np.zeros((self.rows + 2 * _MARGIN, self.pitch), dtype)
         self.flat = self.values.ravel()
         self.inner = self.values[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
 
@@ -165,29 +165,24 @@ class _CoarserGrids:
 
     def __init__(self, shape: tuple[int, int], coarser: Sequence[Grid], sides: Sequence[int]) -> None:
         self.rows, self.columns = shape[0] + 1 >> 1, shape[1] + 1 >> 1
-        self.pitch = self.columns + 1 + 2 * _MARGIN
         # One row and column more: an enlarged grid may have as many more than the next one.
-        planes = np.zeros((len(sides), self.rows + 1 + 2 * _MARGIN, self.pitch))
+        planes = [_PaddedGrid((self.rows + 1, self.columns + 1), np.int16) for _ in sides]
         distances = []
-        for index, side in enumerate(sides):
+        for index, (plane, side) in enumerate(zip(planes, sides, strict=True)):
             scale = 1 << index
             if index < len(coarser):
-                enlarged = (
-                    coarser[index].repeat(scale, axis=0).repeat(scale, axis=1)[: self.rows + 1, : self.columns + 1]
-                )
-                planes[index, _MARGIN : _MARGIN + len(enlarged), _MARGIN : _MARGIN + enlarged.shape[1]] = enlarged
-            around = scale * (np.arange(side) - side // 2)
-            distances.append((index * planes[0].size + around[:, None] * self.pitch + around).ravel())
-        self.flat = planes.ravel()
-        self.distances = np.concatenate(distances)[:, None].astype(np.intp)
-
-    def place(self, row: int, column: int) -> int:
-        """Index of a cell."""
-        return (row + _MARGIN) * self.pitch + column + _MARGIN
+                enlarged = coarser[index].repeat(scale, axis=0).repeat(scale, axis=1)
+                enlarged = enlarged[: plane.rows, : plane.columns]
+                plane.inner[: enlarged.shape[0], : enlarged.shape[1]] = enlarged
+            offsets = scale * (np.indices((side, side)).reshape(2, -1).T - side // 2)
+            distances.append(index * plane.flat.size + plane.distances(offsets))
+        self.flat = np.concatenate([plane.flat for plane in planes])
+        self.distances = np.concatenate(distances)
+        self.pitch, self.place = planes[0].pitch, planes[0].place
 
     def contexts(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
         """Contexts of the cells at these places, shape (contexts, places)."""
-        return self.flat.take(self.distances + places, mode="clip")
+        return self.flat.take(self.distances + places, mode="clip").astype(np.float64)
 
 
 def wavefronts(shape: tuple[int, int]) -> Iterator[tuple[int, int]]:

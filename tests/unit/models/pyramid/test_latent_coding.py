@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from pillow_inr.entropy.distributions import uniform
 from pillow_inr.entropy.range_coder import Encoder
 from pillow_inr.errors import FormatError
-from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid import cost, latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from tests.support.checks import fresh
 from tests.support.pyramids import draw_grids, draw_stream, draw_weight_residuals
@@ -67,6 +68,18 @@ def test_an_empty_pyramid_is_a_few_words() -> None:
     # 17 magnitudes of 4 bits each, and 7 flags.
     assert len(data) <= 4 * math.ceil((17 * 4 + 7) / 32 + 1)
     assert not any(grid.any() for grid in latent_coding.decode(data, 0, 0, 3, (4096, 4096)).grids)
+
+
+@pytest.mark.parametrize("preset", range(len(structure.PRESETS)))
+def test_decoding_takes_no_more_memory_than_is_announced(preset: int) -> None:
+    rng, size = np.random.default_rng(0), (768, 768)
+    data = draw_stream(rng, size, spread=0.3, preset=preset)
+    latent_coding.decode(data, preset, 0, 3, size)  # fills what is cached
+    tracemalloc.start()
+    latent_coding.decode(data, preset, 0, 3, size)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < cost._DECODING_BYTES * math.prod(size)
 
 
 @pytest.mark.parametrize("spread", [0.5, 3.0, 60.0])
