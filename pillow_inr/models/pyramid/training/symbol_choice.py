@@ -16,7 +16,7 @@ from .passes import Grids
 from .trainer import Costs
 
 # Latents further than this from their nearest integer are tried: nine tenths of the gain are above 0.45
-# (docs/experiments.md section 19).
+# (docs/experiments.md section 20).
 UNDECIDED = 0.4
 
 
@@ -36,8 +36,9 @@ class _Division(NamedTuple):
         return ((down, right) for down in steps for right in steps)
 
 
-# A symbol of the finest grid changes 5x5 pixels and, as a context, symbols up to three cells further on. One of a
-# coarser grid is enlarged: it changes pixels up to four of its cells away.
+# A symbol of the finest grid changes the pixels around it and, as a context, symbols up to three cells further on. One
+# of a coarser grid is enlarged: it changes pixels up to four of its cells away. What smoothing carries beyond the block
+# is little, and is counted when all trials are done.
 _FINEST = _Division(side=8, first=2, width=3)
 _COARSER = _Division(side=12, first=4, width=4)
 
@@ -149,18 +150,13 @@ class _Candidates:
 
 
 class _Blocks:
-    """Blocks of the cells of a grid, and what belongs to them: pixels, and symbols of it and the next two finer grids.
-
-    Finer grids than these do not have its symbols as contexts.
-    """
+    """Blocks of the cells of a grid, and what belongs to them: pixels, and symbols of it and of all finer grids, which
+    may have its symbols as contexts."""
 
     def __init__(self, level: int, offset: tuple[int, int], grids: Grids) -> None:
         self.level = level
-        self.side = _division(level).side
-        self.offset = offset
-        self.finest = max(0, level - 2)
         self.starts = [
-            np.unique(np.append(0, np.arange(begin, length, self.side)))
+            np.unique(np.append(0, np.arange(begin, length, _division(level).side)))
             for begin, length in zip(offset, grids[level].shape, strict=True)
         ]
 
@@ -174,7 +170,7 @@ class _Blocks:
     def loss(self, costs: Costs, lambda_per_bit: float) -> NDArray[np.float64]:
         """Squared error + lambda * bits of each block, shape (blocks down, blocks right)."""
         total = self._sums(costs.squared_errors, self.level)
-        for level in range(self.finest, self.level + 1):
+        for level in range(self.level + 1):
             total = total + lambda_per_bit * self._sums(costs.bits[level], self.level - level)
         return total
 
@@ -189,7 +185,7 @@ class _Blocks:
             return np.where(which[down][:, right], chosen, others)
 
         bits = list(others.bits)
-        for level in range(self.finest, self.level + 1):
+        for level in range(self.level + 1):
             bits[level] = mix(chosen.bits[level], others.bits[level], self.level - level)
         return Costs(mix(chosen.squared_errors, others.squared_errors, self.level), bits)
 
