@@ -7,12 +7,13 @@ PSNR, and those of the others, are interpolated (PCHIP, logarithm of the rate). 
 """
 
 import argparse
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
-from common import machine, seconds, table
+from common import machine, table
 from curves import Curve, rate_at
 from numpy.typing import NDArray
 from PIL import Image
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, nargs="+")
     parser.add_argument("--psnrs", type=float, nargs="+", default=[30, 36, 41, 45, 50])
-    parser.add_argument("--qualities", type=float, nargs="+", default=QUALITIES)
+    parser.add_argument("--qualities", type=int, nargs="+", default=QUALITIES)
     parser.add_argument("--effort", type=int, default=5)
     arguments = parser.parse_args()
     print(machine(), "imagecodecs", imagecodecs.__version__)
@@ -66,16 +67,13 @@ def _point(samples: NDArray[np.generic], data: bytes, decoded: NDArray[np.generi
     return 8 * len(data) / (samples.shape[0] * samples.shape[1]), _psnr(samples, decoded)
 
 
-def _ours(samples: NDArray[np.generic], qualities: list[float], effort: int) -> Iterator[tuple[float, float]]:
+def _ours(samples: NDArray[np.generic], qualities: Sequence[int], effort: int) -> Iterator[tuple[float, float]]:
     for quality in qualities:
-        files: list[bytes] = []
-        took = seconds(
-            lambda quality=quality, files=files: files.append(
-                pillow_inr.encode(samples, model="pyramid", quality=int(quality), effort=effort)
-            )
-        )
-        point = _point(samples, files[0], pillow_inr.decode(files[0]))
-        print(f"quality {quality:g}: {len(files[0])} bytes, {point[1]:.2f} dB, {took:.0f} s", flush=True)
+        began = time.perf_counter()
+        data = pillow_inr.encode(samples, model="pyramid", quality=quality, effort=effort)
+        took = time.perf_counter() - began
+        point = _point(samples, data, pillow_inr.decode(data))
+        print(f"quality {quality}: {len(data)} bytes, {point[1]:.2f} dB, {took:.0f} s", flush=True)
         yield point
 
 

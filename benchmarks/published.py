@@ -9,9 +9,9 @@ left out. Rows are the labels and settings of the CSV; their mean is geometric.
 
 import argparse
 import csv
-import math
 from collections import defaultdict
 from pathlib import Path
+from statistics import geometric_mean
 
 from common import table
 from curves import Curve, rate_at
@@ -33,7 +33,7 @@ def main() -> None:
     images = sorted({image for ratios in over.values() for image in ratios})
     lines = []
     for (label, setting), ratios in over.items():
-        mean = math.exp(sum(map(math.log, ratios.values())) / len(ratios))
+        mean = geometric_mean(ratios.values())
         each = [_percent(ratios[image]) if image in ratios else "" for image in images]
         lines.append([label, setting, str(len(ratios)), _percent(mean), *each])
     print(table(["label", "setting", "images", "mean", *images], lines))

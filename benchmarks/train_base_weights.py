@@ -25,7 +25,7 @@ from pillow_inr.models.pyramid import structure
 from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, PRESET, TRAINED_RD_LAMBDAS
 from pillow_inr.models.pyramid.training import schedule
 from pillow_inr.models.pyramid.training.soap import Soap, Tensors
-from pillow_inr.models.pyramid.training.trainer import NOISE_OFFSETS, Image, Step, Trainer
+from pillow_inr.models.pyramid.training.trainer import NOISE_OFFSETS, Image, Trainer
 from pillow_inr.runtime.tensorflow import device_name
 
 SIZE = (384, 256)
@@ -36,8 +36,6 @@ SPRING = 0.05
 # Bound of the gradients, which are those of log(loss), so that each crop counts alike.
 CLIP = 3.0
 KERNEL_DEVIATION = 0.1
-# Bits after the binary point of what the package stores (docs/format.md section 9.3).
-STORED_BITS = 14
 
 
 def main() -> None:
@@ -62,7 +60,7 @@ def main() -> None:
             np.savez(paths[rd_lambda], **networks)
     if all(path.exists() for path in paths.values()):
         trained = {rd_lambda: dict(np.load(path)) for rd_lambda, path in paths.items()}
-        packed = b"".join(_packed(_for(trained, rd_lambda)) for rd_lambda in BASE_RD_LAMBDAS)
+        packed = b"".join(_packed(_networks_of(trained, rd_lambda)) for rd_lambda in BASE_RD_LAMBDAS)
         (arguments.output / f"base_weights_{PRESET}.bin").write_bytes(packed)
 
 
@@ -90,9 +88,8 @@ def symbol_factor(rd_lambda: float) -> float:
     return math.sqrt(max(1.0, TRAINED_RD_LAMBDAS[-1] / rd_lambda))
 
 
-def _for(trained: dict[float, Tensors], rd_lambda: float) -> Tensors:
-    """The networks of a lambda: those trained for it, or those of the least one, which compute the same of symbols that
-    are larger by a factor."""
+def _networks_of(trained: dict[float, Tensors], rd_lambda: float) -> Tensors:
+    """The networks trained for a lambda; below the least, its networks, which compute the same of larger symbols."""
     factor = np.float32(symbol_factor(rd_lambda))
     weights = {name: np.array(values) for name, values in trained[max(rd_lambda, TRAINED_RD_LAMBDAS[-1])].items()}
     for name in ("a1", "s1", "ss"):
@@ -114,10 +111,8 @@ def _start(rd_lambda: float) -> Tensors:
     base = structure.base_weights(START_PRESET, TRAINED_RD_LAMBDAS.index(rd_lambda), CHANNELS)
     weights = structure.as_floats(START_PRESET, base)
     # The last context, the second grid's cell, is the middle of nine now.
-    middle = structure.PRESETS[PRESET].spatial + 9 + 4
     for name in ("a1", "as"):
         weights[name] = np.insert(weights[name], [-1] * 4, 0.0, axis=1)
-        assert weights[name].shape[1] == middle + 1
     random = np.random.default_rng(0)
     started = {}
     for name, shape in structure.shapes(PRESET, CHANNELS).items():
@@ -134,6 +129,7 @@ def _train(
 ) -> tuple[Tensors, list[NDArray[np.float32]]]:
     """Train networks for one lambda: the mean of a set for each crop; and the crops' latents, level by level."""
     random = np.random.default_rng(2)
+    rates = schedule.latent_learning_rates(rd_lambda)
     networks = [dict(start) for _ in crops]
     optimizers = [Soap(start, CLIP, schedule.network_factors(rd_lambda)) for _ in crops]
     zeros = [np.zeros(shape, np.float32) for shape in structure.grid_sizes(SIZE)]
@@ -148,7 +144,7 @@ def _train(
         for index in random.permutation(len(crops)):
             weights = networks[index]
             offsets = random.integers(0, NOISE_OFFSETS, len(crops[index].places), np.int32)
-            step = _step(position, epoch, rd_lambda, offsets)
+            step = schedule.joint_step(rates, position, epoch, CHANNELS * rd_lambda, offsets)
             latents[index], outcome = trainer.advance(latents[index], crops[index], weights, step)
             loss = (outcome.squared_error + CHANNELS * rd_lambda * outcome.bits) / samples
             losses.append(math.log(loss))
@@ -164,18 +160,6 @@ def _train(
     return mean, [np.stack(grids) for grids in zip(*(grids.values for grids in latents), strict=True)]
 
 
-def _step(position: float, epoch: int, rd_lambda: float, offsets: NDArray[np.int32]) -> Step:
-    rates = np.array(schedule.latent_learning_rates(rd_lambda)) * schedule.pace(position)
-    return Step(
-        temperature=np.float32(schedule.temperature(position)),
-        deviation=np.float32(schedule.deviation(position)),
-        learning_rates=np.asarray(rates, np.float32),
-        decays=np.array(schedule.adam_decays(epoch), np.float32),
-        lambda_per_bit=np.float32(CHANNELS * rd_lambda),
-        offsets=offsets,
-    )
-
-
 def _packed(weights: Tensors) -> bytes:
     """Base weights as stored in the package, int16; synthesis weights must be below 2."""
     weights = dict(weights)
@@ -186,7 +170,7 @@ def _packed(weights: Tensors) -> bytes:
     weights["s2"] = weights["s2"] / factor
     parts: list[NDArray[np.int64]] = []
     for name, shape in structure.shapes(PRESET, CHANNELS).items():
-        bits = structure.CONTEXT_BITS if structure.is_context(name) else STORED_BITS
+        bits = structure.CONTEXT_BITS if structure.is_context(name) else structure.STORED_BITS
         integers = np.rint(np.ldexp(weights[name].reshape(shape).astype(np.float64), bits))
         if np.abs(integers).max() > np.iinfo(np.int16).max:
             raise SystemExit(f"tensor {name} does not fit into 16 bits")

@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(machine())
     crops = random_crops(arguments.folders, arguments.crops)
-    features = [_features(crops, level) for level in range(LEVELS)]
+    features = list(zip(*map(_features, crops), strict=True))
     filters = []
     for rd_lambda in TRAINED_RD_LAMBDAS:
         print(f"lambda {rd_lambda:g}")
@@ -45,10 +45,11 @@ def main() -> None:
     np.save(arguments.output / "initial_latents.npy", np.array(filters, np.float32))
 
 
-def _features(crops: Sequence[NDArray[np.float32]], level: int) -> Inputs:
-    """Inputs of a level's filters for each crop, shape (cells, FEATURES)."""
-    planes = [list(initial_latents.features(crop))[level] for crop in crops]
-    return [np.stack([plane.ravel() for plane in of_crop], 1).astype(np.float64) for of_crop in planes]
+def _features(crop: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    """Inputs of each level's filters for a crop, shape (cells, FEATURES)."""
+    return [
+        np.stack([plane.ravel() for plane in planes], 1).astype(np.float64) for planes in initial_latents.features(crop)
+    ]
 
 
 def _regressed(inputs: Inputs, latents: NDArray[np.float32], level: int) -> NDArray[np.float64]:

@@ -14,8 +14,7 @@ NEIGHBOURS = [
     *((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-2, 1)),
     *((-2, -1), (0, -3), (-3, 0), (-2, 2), (-2, -2), (-1, -3)),
 ]
-PRESETS = [(12, 10, 24, 48, 2, 0, 0), (12, 22, 24, 48, 2, 3, 4)]
-SYNTHESIS_BITS = [14, 18]
+PRESETS = [(12, 10, 24, 48, 2, 0, 0, 14), (12, 22, 24, 48, 2, 3, 4, 18)]
 
 Matrix = list[list[int]]
 Tensors = dict[str, list[int]]
@@ -27,7 +26,7 @@ def clip(value: int, low: int, high: int) -> int:
 
 def shapes(preset: int, channels: int) -> dict[str, tuple[int, int]]:
     """Rows and columns of each tensor; a vector has one column."""
-    ns, nc, d, s, r, p, f = PRESETS[preset]
+    ns, nc, d, s, r, p, f, _ = PRESETS[preset]
     context = {"a1": (d, ns + nc), "a1b": (d, 1), "a2": (d, d), "a2b": (d, 1), "a3": (2, d), "a3b": (2, 7)}
     filters = {"pf": (7, p + 1), "kf": (f, 25)} if p else {}
     synthesis = {"s1": (s, 7 + f), "s1b": (s, 1), "s2": (channels, s), "s2b": (channels, 1), "ss": (channels, 7 + f)}
@@ -42,7 +41,7 @@ def prior(preset: int, number: int, channels: int, priors: list[bytes]) -> Tenso
     of_three = shapes(preset, 3)
     at = 2 * number * sum(rows * columns for rows, columns in of_three.values())
     for name, (rows, columns) in of_three.items():
-        factor = 1 if name[0] == "a" else 2 ** (SYNTHESIS_BITS[preset] - 14)
+        factor = 1 if name[0] == "a" else 2 ** (PRESETS[preset][-1] - 14)
         stored[name] = [factor * n for n in struct.unpack_from(f"<{rows * columns}h", priors[preset], at)]
         at += 2 * rows * columns
     if channels == 3:
@@ -66,7 +65,7 @@ def prior(preset: int, number: int, channels: int, priors: list[bytes]) -> Tenso
         else:
             means = [sum(old[e * columns + i] for e in range(3)) // 3 for i in range(columns)]
             rest = (channels - colours) * columns
-            opaque = 2 ** SYNTHESIS_BITS[preset] if name == "s2b" else 0
+            opaque = 2 ** PRESETS[preset][-1] if name == "s2b" else 0
             adapted[name] = (old if channels == 4 else means * colours) + [opaque] * rest
     return adapted
 
@@ -190,9 +189,8 @@ def decode_pyramid(stream: bytes, preset: int, tensors: Tensors, width: int, hei
 
 def synthesize(tensors: Tensors, preset: int, channels: int, grids: list[Matrix]) -> list[list[list[float]]]:
     """Outputs of the network, row by row: rows of pixels of values."""
-    bits = SYNTHESIS_BITS[preset]
+    convolutions, p, kernels, bits = PRESETS[preset][4:]
     w = {name: [value / 2 ** (12 if name[0] == "a" else bits) for value in values] for name, values in tensors.items()}
-    convolutions, p, kernels = PRESETS[preset][4:]
     # A channel is a dict from (row, column) to its value.
     x: list[dict[tuple[int, int], float]] = []
     for k in range(6, -1, -1):

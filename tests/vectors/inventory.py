@@ -260,14 +260,12 @@ def _generous(vector: Vector) -> bool:
 
 def _pyramid() -> Iterator[tuple[str, Check]]:
     # Preset 1 gets vectors when its base weights are final (docs/format.md section 9.3).
-    networks = [(0, number) for number in range(plain_file.BASE_WEIGHTS_COUNTS[0])]
-    for preset, number in networks:
-
-        def has(vector: Vector, networks: tuple[int, int] = (preset, number)) -> bool:
-            return (vector.file.fields["preset"], vector.file.fields["prior"]) == networks
-
-        yield f"preset {preset}, prior {number}", has
-        yield f"preset {preset}, prior {number} as it is, C = 3", lambda v, has=has: has(v) and v.file.channels == 3
+    for number in range(plain_file.BASE_WEIGHTS_COUNTS[0]):
+        yield f"prior {number}", lambda v, n=number: v.file.fields["prior"] == n
+        yield (
+            f"prior {number} as it is, C = 3",
+            lambda v, n=number: v.file.fields["prior"] == n and v.file.channels == 3,
+        )
     for tile in (0, *range(8, 13)):
         yield f"tile {tile}", lambda v, t=tile: v.file.fields["tile"] == t
     yield "several tiles across", lambda v: v.file.fields["tile"] > 0 and v.file.width > 2 ** v.file.fields["tile"]

@@ -81,7 +81,7 @@ def quality_rd_lambda(options: EncodeOptions, channels: int, pixels: int) -> flo
 
 
 def base_index_for(rd_lambda: float) -> int:
-    """Index of the base weights that were trained with the nearest log(lambda)."""
+    """Index of the base weights that are used with the nearest log(lambda)."""
     bases = range(len(BASE_RD_LAMBDAS))
     return min(bases, key=lambda base_index: abs(math.log(BASE_RD_LAMBDAS[base_index] / rd_lambda)))
 

@@ -42,7 +42,7 @@ KERNEL_SIDE = 5
 """Of the kernels of the finest grid."""
 CONTEXT_BITS = 12
 # Bits after the binary point of stored base weights of the synthesis network.
-_STORED_BITS = 14
+STORED_BITS = 14
 # Integers of tensors are below these in magnitude: sums of products in the context model then stay below 2^53, which
 # float64 holds exactly.
 CONTEXT_LIMIT = 1 << 20
@@ -219,7 +219,7 @@ def _stored(preset: int, index: int) -> dict[str, NDArray[np.int64]]:
     counts = [math.prod(shape) for shape in named.values()]
     sets = np.fromfile(_BASE_WEIGHTS_FILES[preset], "<i2").reshape(BASE_WEIGHTS_COUNTS[preset], sum(counts))
     whole = sets[index].astype(np.int64)
-    finer = PRESETS[preset].synthesis_bits - _STORED_BITS
+    finer = PRESETS[preset].synthesis_bits - STORED_BITS
     parts = np.split(whole, np.cumsum(counts)[:-1])
     return _locked(
         {

@@ -4,7 +4,7 @@ All in float32, in blocks on threads of this package, so memory stays bounded. M
 pixels, each too small for a BLAS to split (see `siren.synthesis`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...runtime import threads
 from .context import Grid
-from .structure import KERNEL_SIDE, LEVELS, PRESETS, Preset, Tensors
+from .structure import KERNEL_SIDE, LEVELS, PRESETS, Preset, Tensors, as_floats
 
 # Pixels of a block. Each level also needs a few cells around it.
 BLOCK_ROWS = 64
@@ -81,7 +81,7 @@ def synthesize(
     """
     whole = region or Region(0, size[1], 0, size[0])
     values = np.empty((whole.bottom - whole.top, whole.right - whole.left, channels), np.float32)
-    layers = _Layers(tensors, grids, PRESETS[preset])
+    layers = _Layers(as_floats(preset, tensors), grids, PRESETS[preset])
 
     def fill(blocks: Iterator[Region]) -> None:
         # A file may hold weights that overflow. Its pixels are then meaningless, but that is not an error.
@@ -109,11 +109,7 @@ class _Layers:
     are one more column of its weights, for a channel of ones.
     """
 
-    def __init__(self, tensors: Tensors, grids: Sequence[Grid], preset: Preset) -> None:
-        weights: dict[str, NDArray[np.float32]] = {
-            name: values.astype(np.float32) * np.float32(2.0**-preset.synthesis_bits)
-            for name, values in tensors.items()
-        }
+    def __init__(self, weights: Mapping[str, NDArray[np.float32]], grids: Sequence[Grid], preset: Preset) -> None:
         self.grids = grids
         self.preset = preset
         self.upsampling = weights["up"]
@@ -162,8 +158,8 @@ class _Layers:
             finer[:, 1 : 1 + channels] = _upsampled(wider, kernel, 0)[wanted.top & 1 :][:rows]
             values = finer
         if self.kernels is not None:
-            wider = _extended(self.grids[0], region.grown(KERNEL_SIDE // 2))[:, None]
-            values[:, LEVELS:-1] = _product(self.kernels, _patches(wider, KERNEL_SIDE))
+            finest = _extended(self.grids[0], region.grown(KERNEL_SIDE // 2))[:, None]
+            values[:, LEVELS:-1] = _product(self.kernels, _patches(finest, KERNEL_SIDE))
         values[:, -1] = 1.0
         return values
 
@@ -231,7 +227,8 @@ def _smoothed(values: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray
 
 def _patches(values: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """The neighbourhood of each inner pixel, shape (rows - side + 1, side^2 * channels, columns - side + 1)."""
-    rows, channels, columns = (values.shape[0] - side + 1, values.shape[1], values.shape[2] - side + 1)
+    rows, channels, columns = values.shape
+    rows, columns = rows - side + 1, columns - side + 1
     patches = np.empty((rows, side**2, channels, columns), np.float32)
     for down in range(side):
         for right in range(side):

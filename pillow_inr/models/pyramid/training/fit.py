@@ -22,10 +22,9 @@ from ....runtime.tensorflow import device_name
 from .. import latent_coding, structure
 from ..latent_coding import WeightResidual, weight_residual_bits
 from . import initial_latents, schedule
-from .schedule import JOINT, NETWORK_LEARNING_RATE, TUNING_LEARNING_RATE
 from .soap import Soap, Tensors
 from .symbol_choice import choose_symbols, round_to_nearest
-from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, Step, Trainer, shared_trainer
+from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, Trainer, shared_trainer
 from .weight_quantization import quantize_weights
 
 # Trials of other symbols than the nearest, for each step before; one takes half of a step's time.
@@ -145,7 +144,7 @@ class _Run:
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
         self.lambda_per_bit = rd_lambda * channels
-        self.latent_learning_rates = np.array(schedule.latent_learning_rates(rd_lambda)) * learning_rate_factor
+        self.latent_rates = [learning_rate_factor * rate for rate in schedule.latent_learning_rates(rd_lambda)]
         self.network_factors = schedule.network_factors(rd_lambda)
         self.random = np.random.default_rng(seed)
         self.start = structure.as_floats(preset, base)
@@ -161,23 +160,22 @@ class _Run:
         optimizer = self._optimizer()
         reported = 0.0
         while steps.position < 1.0 and self.finite:
-            if steps.position < JOINT:
-                outcome = self._train_all(steps.position / JOINT, steps.step)
-                learning_rate = schedule.network_learning_rate(steps.position / JOINT)
+            if steps.position < schedule.JOINT:
+                position = steps.position / schedule.JOINT
+                outcome = self._train_all(position, steps.step)
+                learning_rate = schedule.network_learning_rate(position)
             else:
                 if self.symbols is None:
                     self.symbols = self._choose_symbols(steps.step)
                     optimizer = self._optimizer()
                 outcome = self.trainer.gradients(self.symbols, self.image, self.weights, self.lambda_per_bit)
                 self._keep_best(outcome)
-                tuning = NETWORK_LEARNING_RATE * TUNING_LEARNING_RATE
-                learning_rate = tuning * (1.0 - steps.position) / (1.0 - JOINT)
+                learning_rate = schedule.tuning_learning_rate(steps.position)
             self._move(optimizer, outcome, learning_rate * self.learning_rate_factor)
             steps.advance()
             if report is not None and time.perf_counter() - reported > REPORT_EVERY:
                 reported = time.perf_counter()
                 report(steps.step, steps.expected_steps, self._psnr_db(outcome), outcome.bits / self.pixels)
-
         if self.symbols is not None:
             self.weights = self.best[1]
 
@@ -198,14 +196,8 @@ class _Run:
         return choose_symbols(self.latents.values, measure, self.lambda_per_bit, trials)
 
     def _train_all(self, position: float, step: int) -> Outcome:
-        step_inputs = Step(
-            temperature=np.float32(schedule.temperature(position)),
-            deviation=np.float32(schedule.deviation(position)),
-            learning_rates=np.asarray(self.latent_learning_rates * schedule.pace(position), np.float32),
-            decays=np.array(schedule.adam_decays(step), np.float32),
-            lambda_per_bit=np.float32(self.lambda_per_bit),
-            offsets=self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32),
-        )
+        offsets = self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32)
+        step_inputs = schedule.joint_step(self.latent_rates, position, step, self.lambda_per_bit, offsets)
         self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, step_inputs)
         return outcome
 

@@ -1,8 +1,13 @@
 """How learning rates, temperature and noise of a pyramid's fit go with lambda and from its first step to its last."""
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..structure import LEVELS
+from .passes import Step
 
 # Part of the schedule that trains networks and latents together; the rest trains networks on rounded latents.
 JOINT = 0.95
@@ -61,19 +66,31 @@ def network_learning_rate(position: float) -> float:
     return NETWORK_LEARNING_RATE * pace(position) * min(1.0, position / NETWORK_WARMUP)
 
 
-def temperature(position: float) -> float:
-    """Temperature of soft rounding at a position in the joint part."""
-    return _between(TEMPERATURES, position)
+def tuning_learning_rate(position: float) -> float:
+    """Learning rate of the networks on rounded latents, at a position in the whole schedule, JOINT..1."""
+    return NETWORK_LEARNING_RATE * TUNING_LEARNING_RATE * (1.0 - position) / (1.0 - JOINT)
 
 
-def deviation(position: float) -> float:
-    """Standard deviation of the noise, in symbols, at a position in the joint part."""
-    return _between(DEVIATIONS, position)
+def joint_step(
+    latent_rates: Sequence[float], position: float, step: int, lambda_per_bit: float, offsets: NDArray[np.int32]
+) -> Step:
+    """Inputs of an optimizer step of the joint part.
 
-
-def adam_decays(step: int) -> list[float]:
-    """Adam's beta1 and beta2, and each to the power of the steps made with the one of this index."""
-    return [*ADAM, *(decay ** (step + 1) for decay in ADAM)]
+    Args:
+        latent_rates: first learning rates, as `latent_learning_rates`.
+        position: in the joint part, 0..1.
+        step: its index, from 0.
+        lambda_per_bit: squared error, summed over samples, that a bit is worth.
+        offsets: where in the pool each tile's noise begins, shape (tiles,).
+    """
+    return Step(
+        temperature=np.float32(_between(TEMPERATURES, position)),
+        deviation=np.float32(_between(DEVIATIONS, position)),
+        learning_rates=np.asarray(np.array(latent_rates) * pace(position), np.float32),
+        decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
+        lambda_per_bit=np.float32(lambda_per_bit),
+        offsets=offsets,
+    )
 
 
 def _between(ends: tuple[float, float], position: float) -> float:

@@ -44,12 +44,14 @@ def quantize_weights(
         factors: what the first quantization step of some tensors is multiplied by.
     """
     wanted = {name: _integers(preset, name, weights[name]) - base[name] for name in base}
-    weight_residuals = {name: _weight_residual(wanted[name], _first_exponent(preset, name, factors)) for name in base}
+    weight_residuals = {
+        name: _weight_residual(wanted[name], _first_exponent(preset, name, factors or {})) for name in base
+    }
 
     def rounded_to(name: str, weight_residual: WeightResidual) -> Tensors:
         return structure.as_floats(preset, {name: weight_residual.added_to(base[name])})
 
-    rounded = {name: rounded_to(name, weight_residuals[name])[name] for name in base}
+    rounded = structure.as_floats(preset, {name: weight_residuals[name].added_to(base[name]) for name in base})
     for name in base:
 
         def total(weight_residual: WeightResidual, name: str = name) -> float:
@@ -83,9 +85,9 @@ def _best(wanted: NDArray[np.int64], first: WeightResidual, total: Callable[[Wei
     return none if best.symbols.any() and total(none) <= least else best
 
 
-def _first_exponent(preset: int, name: str, factors: Mapping[str, float] | None) -> int:
+def _first_exponent(preset: int, name: str, factors: Mapping[str, float]) -> int:
     step = CONTEXT_STEP if structure.is_context(name) else SYNTHESIS_STEP
-    finer = round(math.log2((factors or {}).get(name, 1.0)))
+    finer = round(math.log2(factors.get(name, 1.0)))
     return max(0, step + finer + structure.fraction_bits(preset, name))
 
 
