@@ -193,13 +193,13 @@ def values() -> Found:
 @contextmanager
 def hasty(model: str, factor: float) -> Iterator[None]:
     """Learning rates that are too high by a factor."""
-    from pillow_inr.models.pyramid.training import fit as pyramid_fit
+    from pillow_inr.models.pyramid.training import schedule
     from pillow_inr.models.siren.training import trainer
 
     # Not the rate of the quantization steps, which is compiled into the trainer that other fits share.
     chosen = [(trainer, "MUON_LEARNING_RATE")]
     if model == "pyramid":
-        chosen = [(pyramid_fit, "NETWORK_LEARNING_RATE"), (pyramid_fit, "LATENT_LEARNING_RATE")]
+        chosen = [(schedule, "NETWORK_LEARNING_RATE"), (schedule, "LATENT_LEARNING_RATE")]
     usual = [getattr(module, name) for module, name in chosen]
     for (module, name), value in zip(chosen, usual, strict=True):
         setattr(module, name, value * factor)
