@@ -11,14 +11,10 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import limits
-from ..errors import FormatError, LimitError
+from ..errors import FormatError
 from .distributions import Model
+from .symbol_budget import over_budget, symbol_budget
 
-# The symbol budget of a stream is SYMBOLS_PER_BYTE * max(4, bytes - 36). Anyone can send many tiny files, so these must
-# be quick to decode: the 65,536 symbols allowed for 4 bytes take a pyramid 20 milliseconds.
-_UNCOUNTED_BYTES = 36
-_LEAST_COUNTED_BYTES = 4
 # Building a model's table takes as long for 4 values as decoding one symbol.
 _VALUES_PER_SYMBOL = 4
 # A family of models: one for each row of frequencies.
@@ -68,19 +64,14 @@ class Decoder:
     def charge_symbols(self, symbols: int) -> None:
         """Deduct symbols, or work that takes as long, from the budget of the stream before doing the work.
 
-        The budget is limits.SYMBOLS_PER_BYTE * max(4, bytes - 36). It stops a file of a few bytes from claiming
-        millions of symbols.
+        The budget, `symbol_budget`, stops a file of a few bytes from claiming millions of symbols.
 
         Raises:
             LimitError: the budget is exceeded.
         """
         self._symbols += symbols
-        allowed = limits.SYMBOLS_PER_BYTE * max(_LEAST_COUNTED_BYTES, self._bytes - _UNCOUNTED_BYTES)
-        if self._symbols > allowed:
-            raise LimitError(
-                f"payload: {self._bytes} bytes stand for {self._symbols} symbols, more than the {allowed} allowed: "
-                "raise pillow_inr.limits.SYMBOLS_PER_BYTE for files that you trust"
-            )
+        if self._symbols > symbol_budget(self._bytes):
+            raise over_budget(self._bytes)
 
     def decode(self, model: Model, count: int) -> NDArray[np.int32]:
         """The next `count` integers, all under one model; int32, shape (count,).

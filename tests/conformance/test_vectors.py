@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 import pillow_inr
 from pillow_inr.format import metadata
 from pillow_inr.format.header import Header
-from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid import decoding, latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.model import StoredPyramid
 from pillow_inr.models.pyramid.tiles import pack_streams
@@ -113,8 +113,11 @@ def test_symbols_and_pixels_of_a_siren(vector: Vector) -> None:
     check_pixels(stored["pixels"], pixels, header)
 
 
+@pytest.mark.parametrize("decoder", ["the kernel, if wasmtime is installed", "NumPy"])
 @vectors(PYRAMIDS)
-def test_symbols_and_pixels_of_a_pyramid(vector: Vector) -> None:
+def test_symbols_and_pixels_of_a_pyramid(vector: Vector, decoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if decoder == "NumPy":
+        monkeypatch.setattr(decoding, "kernel", lambda: None)
     stored = _stored(vector)
     network = open_model(vector.data)
     assert isinstance(network, StoredPyramid)

@@ -23,8 +23,10 @@ from pillow_inr.format.info import file_info
 from pillow_inr.format.metadata import Metadata, read_psnr
 from pillow_inr.imaging.exif_tags import exif_tags
 from pillow_inr.imaging.transparency import Transparency, to_chunk
-from pillow_inr.models.pyramid import latent_coding
+from pillow_inr.models.pyramid import decoding, latent_coding
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
+from pillow_inr.models.pyramid.region import Region as PixelRegion
+from pillow_inr.models.pyramid.structure import Pyramid
 from pillow_inr.models.siren import initialization, mosaic_coding, weight_coding
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.division import Region, divided
@@ -181,7 +183,7 @@ def mosaic_payload(data: bytes) -> None:
 
 
 def pyramid_payload(data: bytes) -> None:
-    """4 bytes choose a pyramid, the rest is its stream: decode and evaluate it."""
+    """4 bytes choose a pyramid, the rest is its stream: the kernel and NumPy decode it, and evaluate it."""
     if len(data) < 4:
         return
     columns, rows, networks, channels = data[:4]
@@ -190,14 +192,25 @@ def pyramid_payload(data: bytes) -> None:
     preset = networks >> 6 & 1
     base_index = networks % container.BASE_WEIGHTS_COUNTS[preset]
     stream = data[4 : 4 + (len(data) - 4 & ~3)]
-    try:
-        tensors, grids = latent_coding.decode(stream, preset, base_index, channels, size)
-    except FormatError:
+    given = stream, preset, base_index, channels, size
+    found, expected = (_decoded(decode, given) for decode in (decoding.decode, latent_coding.decode))
+    if expected is None or found is None:
+        assert expected is found
         return
-    for grid in grids:
-        assert np.abs(grid).max() <= 4095
-    values = pyramid_synthesis.synthesize(tensors, grids, size, channels, preset)
+    for grid, other in zip(found.grids, expected.grids, strict=True):
+        assert np.array_equal(grid, other)
+        assert np.abs(other).max() <= 4095
+    region = PixelRegion(0, size[1], 0, size[0])
+    values = decoding.synthesize(found, size, channels, preset, region)
     assert values.shape == (size[1], size[0], channels)
+    assert pyramid_synthesis.synthesize(*expected, size, channels, preset).shape == values.shape
+
+
+def _decoded(decode: Callable[..., Pyramid], given: tuple[Any, ...]) -> Pyramid | None:
+    try:
+        return decode(*given)
+    except FormatError:
+        return None
 
 
 def whole_file(data: bytes) -> None:

@@ -16,6 +16,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "limits", "_version", "models.registry"),
     ("runtime", "storage"),
     ("entropy",),
+    ("kernel",),
     ("cost",),
     ("format",),
     ("imaging", "options"),

@@ -13,10 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .frequency_tables import FRACTION_MIN, FRACTIONS, SCALE_MAX, SCALE_MIN
-from .structure import CONTEXT_BITS, NEIGHBOURS, PRESETS, Tensors
+from .structure import CONTEXT_BITS, NEIGHBOURS, PRESETS, SYMBOL_MAX, Grid, Tensors
 
-SYMBOL_MAX = 4095
-"""Largest magnitude of a symbol and of a mean."""
 _UNIT = 1 << CONTEXT_BITS
 _HIDDEN_MAX = float(1 << 24)
 # Outputs have 24 fractional bits; these divisors leave sixteenths for the mean and eighths for the log-scale.
@@ -29,9 +27,6 @@ _BATCH = 1 << 12
 # OpenBLAS computes a product of up to this many multiplications on the calling thread. Waiting for its own threads
 # thousands of times would take many times as long on a busy machine.
 _PRODUCT_MAX = 1 << 18
-
-Grid = NDArray[np.int32]
-"""Symbols of a level, shape (rows, columns)."""
 
 
 class Predictions(NamedTuple):

@@ -9,10 +9,11 @@ Size = tuple[int, int]
 PYRAMID_WORK = 1850
 WAVEFRONT_WORK = 10**6
 TILE_WORK = 10**8
-# Bytes of a pixel while its grids are decoded, and for as long as they are cached; bytes of a tile's networks.
+# Bytes of a pixel while its grids are decoded; bytes of a tile's networks.
 _DECODING_BYTES = 20
-_CACHED_BYTES = 6
 _TENSORS_BYTES = 1 << 16
+CACHED_BYTES = 6
+"""Bytes of a pixel for as long as its grids are cached."""
 CACHE_BYTES = 90 << 20
 """Memory for decoded tiles, so that regions side by side decode a tile once: enough for 16 million pixels."""
 # One part of a result while it is made, as normalized samples in double precision.
@@ -48,7 +49,7 @@ def evaluation_cost(
     # All levels together have fewer than twice the wavefronts of the finest.
     wavefronts = 2 * (columns * tile_rows + 2 * rows * tile_columns)
     largest = min(tile_side, image[0]) * min(tile_side, image[1])
-    cached = min(_CACHED_BYTES * pixels + _TENSORS_BYTES * tiles, max(CACHE_BYTES, _CACHED_BYTES * largest))
+    cached = min(CACHED_BYTES * pixels + _TENSORS_BYTES * tiles, max(CACHE_BYTES, CACHED_BYTES * largest))
     fixed = fixed_bytes(payload_bytes, channels) + _PART_BYTES + _DECODING_BYTES * largest
     return Cost(
         work_per_pixel * pixels + WAVEFRONT_WORK * wavefronts + TILE_WORK * tiles,

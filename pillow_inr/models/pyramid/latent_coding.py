@@ -16,8 +16,8 @@ from ...entropy.distributions import SCALE_INDEX_MAX, code_lengths, laplace, one
 from ...entropy.range_coder import Decoder, Encoder
 from ...errors import FormatError
 from . import frequency_tables, structure
-from .context import SYMBOL_MAX, ContextModel, Grid, Predictions, decode_grid, predict_grid
-from .structure import LEVELS, Tensors
+from .context import ContextModel, Predictions, decode_grid, predict_grid
+from .structure import LEVELS, SYMBOL_MAX, Grid, Pyramid, Tensors
 
 # Escapes code how far a residual lies beyond the bins; 13 bits hold the largest, with mean and symbol at opposite ends.
 _ESCAPE_SCALE = 32
@@ -47,15 +47,6 @@ class WeightResidual(NamedTuple):
     def added_to(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """The tensor's integers, given those of the base weights."""
         return values + (self.symbols.astype(np.int64) << self.exponent)
-
-
-class Pyramid(NamedTuple):
-    """The content of a stream."""
-
-    tensors: dict[str, NDArray[np.int64]]
-    """Integers of all tensors, as `structure.shapes` lists them."""
-    grids: list[Grid]
-    """Symbols of each latent grid, finest first."""
 
 
 def apply(base_weights: Tensors, weight_residuals: Mapping[str, WeightResidual]) -> dict[str, NDArray[np.int64]]:

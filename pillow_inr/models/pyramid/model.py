@@ -24,8 +24,8 @@ from ...imaging.samples import Samples, Scale
 from ...imaging.transparency import Mask, Transparency
 from ..base import Breakdown
 from .header import TILE_NONE, PyramidHeader, read
-from .synthesis import Region
-from .tiles import Tiles
+from .region import Region
+from .tiles import Part, Tiles, share
 
 # Pixels along each axis that are made at once of a result of another resolution than the image's.
 _BLOCK = 256
@@ -77,22 +77,30 @@ class StoredPyramid:
     def _own_pixels(self, region: Region) -> Samples:
         """The image's own pixels in a region."""
         scale = Scale.of(self.header)
+        as_bytes = self.header.samples is None  # the kernel rounds more quickly
         pixels: Samples = np.zeros((*region.shape, self.header.channels), scale.dtype)
-        for part, values in self.tiles.decode_region(region):
-            rows, columns = part.within(region)
-            pixels[rows, columns] = scale.to_samples(values)
+
+        def fill(part: Part) -> None:
+            values = self.tiles.values(part, as_bytes=as_bytes)
+            rows, columns = part.region.within(region)
+            pixels[rows, columns] = values if as_bytes else scale.to_samples(values)
             if self.transparency is not None:
-                pixels[rows, columns][self._mask(part)] = 0
+                pixels[rows, columns][self._mask(part.region)] = 0
+
+        self.tiles.for_each_part(region, fill)
         return pixels
 
     def _resampled_pixels(self, down: Resampling, across: Resampling) -> Samples:
         """Pixels of another resolution, block by block."""
         scale = Scale.of(self.header)
         pixels: Samples = np.zeros((down.count, across.count, self.header.channels), scale.dtype)
-        for top in range(0, down.count, _BLOCK):
-            for left in range(0, across.count, _BLOCK):
-                rows, columns = (top, min(top + _BLOCK, down.count)), (left, min(left + _BLOCK, across.count))
-                pixels[slice(*rows), slice(*columns)] = scale.to_samples(self._resampled(down, across, rows, columns))
+
+        def fill(corner: tuple[int, int]) -> None:
+            top, left = corner
+            rows, columns = (top, min(top + _BLOCK, down.count)), (left, min(left + _BLOCK, across.count))
+            pixels[slice(*rows), slice(*columns)] = scale.to_samples(self._resampled(down, across, rows, columns))
+
+        share([(y, x) for y in range(0, down.count, _BLOCK) for x in range(0, across.count, _BLOCK)], fill)
         return pixels
 
     def _resampled(
@@ -103,7 +111,8 @@ class StoredPyramid:
         Where the file names transparent pixels, each pixel's colour counts as much as its alpha (premultiplied alpha).
         """
         total = np.zeros((rows[1] - rows[0], columns[1] - columns[0], self.header.channels), np.float32)
-        for part, values in self.tiles.decode_region(Region(*down.needed(*rows), *across.needed(*columns))):
+        for tile_part in self.tiles.parts(Region(*down.needed(*rows), *across.needed(*columns))):
+            values, part = self.tiles.values(tile_part), tile_part.region
             if self.transparency is not None:
                 values[self._mask(part), -1] = 0.0
                 values[..., :-1] *= values[..., -1:]

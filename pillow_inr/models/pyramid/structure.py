@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,21 @@ from .header import BASE_WEIGHTS_COUNTS
 
 Tensors = Mapping[str, NDArray[np.int64]]
 """Integers of each tensor, in the order of `shapes`; value = integer * 2^-fraction_bits(preset, name)."""
+
+Grid = NDArray[np.signedinteger[Any]]
+"""Symbols of a level, shape (rows, columns)."""
+SYMBOL_MAX = 4095
+"""Largest magnitude of a symbol."""
+
+
+class Pyramid(NamedTuple):
+    """The content of a stream."""
+
+    tensors: dict[str, NDArray[np.int64]]
+    """Integers of all tensors, as `shapes` lists them."""
+    grids: list[Grid]
+    """Symbols of each latent grid, finest first."""
+
 
 # Latent grids of 1/1 to 1/64 of the image's resolution.
 LEVELS = 7
@@ -145,6 +161,13 @@ def limit(name: str) -> int:
     return CONTEXT_LIMIT if is_context(name) else SYNTHESIS_LIMIT
 
 
+def named(integers: NDArray[np.int32], preset: int, channels: int) -> dict[str, NDArray[np.int64]]:
+    """Integers of all tensors, one behind another, by the names of `shapes`."""
+    sizes = shapes(preset, channels)
+    parts = np.split(integers.astype(np.int64), np.cumsum([math.prod(shape) for shape in sizes.values()])[:-1])
+    return {name: part.reshape(shape) for (name, shape), part in zip(sizes.items(), parts, strict=True)}
+
+
 def as_floats(preset: int, tensors: Tensors) -> dict[str, NDArray[np.float32]]:
     """Values that the tensors' integers stand for."""
     return {
@@ -215,18 +238,10 @@ def base_weights(preset: int, index: int, channels: int) -> dict[str, NDArray[np
 
 @lru_cache(maxsize=sum(BASE_WEIGHTS_COUNTS))
 def _stored(preset: int, index: int) -> dict[str, NDArray[np.int64]]:
-    named = shapes(preset, _BASE_CHANNELS)
-    counts = [math.prod(shape) for shape in named.values()]
-    sets = np.fromfile(_BASE_WEIGHTS_FILES[preset], "<i2").reshape(BASE_WEIGHTS_COUNTS[preset], sum(counts))
-    whole = sets[index].astype(np.int64)
+    sets = np.fromfile(_BASE_WEIGHTS_FILES[preset], "<i2").reshape(BASE_WEIGHTS_COUNTS[preset], -1)
     finer = PRESETS[preset].synthesis_bits - STORED_BITS
-    parts = np.split(whole, np.cumsum(counts)[:-1])
-    return _locked(
-        {
-            name: part.reshape(shape) << (0 if is_context(name) else finer)
-            for (name, shape), part in zip(named.items(), parts, strict=True)
-        }
-    )
+    tensors = named(sets[index].astype(np.int32), preset, _BASE_CHANNELS)
+    return _locked({name: values << (0 if is_context(name) else finer) for name, values in tensors.items()})
 
 
 def _locked(tensors: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:

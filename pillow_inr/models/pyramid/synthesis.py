@@ -5,14 +5,13 @@ pixels, each too small for a BLAS to split (see `siren.synthesis`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...runtime import threads
-from .context import Grid
-from .structure import KERNEL_SIDE, LEVELS, PRESETS, Preset, Tensors, as_floats
+from .region import Region
+from .structure import KERNEL_SIDE, LEVELS, PRESETS, Grid, Preset, Tensors, as_floats
 
 # Pixels of a block. Each level also needs a few cells around it.
 BLOCK_ROWS = 64
@@ -21,33 +20,6 @@ BLOCK_COLUMNS = 256
 _ROWS = 8
 # OpenBLAS computes a product of up to this many multiplications on the calling thread (see `siren.synthesis`).
 _PRODUCT_MAX = 1 << 18
-
-
-class Region(NamedTuple):
-    """A rectangle of pixels or of cells of a grid."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.bottom - self.top, self.right - self.left
-
-    def within(self, whole: "Region") -> tuple[slice, slice]:
-        """Its rows and columns in an array of the pixels of `whole`."""
-        rows = slice(self.top - whole.top, self.bottom - whole.top)
-        return rows, slice(self.left - whole.left, self.right - whole.left)
-
-    def grown(self, margin: int) -> "Region":
-        """The region with a margin added on each side."""
-        return Region(self.top - margin, self.bottom + margin, self.left - margin, self.right + margin)
-
-    def coarser(self) -> "Region":
-        """The cells of the next coarser grid from which this region is upsampled: two on each side beyond its own."""
-        return Region((self.top >> 1) - 2, (self.bottom - 1 >> 1) + 3, (self.left >> 1) - 2, (self.right - 1 >> 1) + 3)
 
 
 def synthesize(

@@ -2,24 +2,28 @@
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import FormatError
 from ...format.header import Header
-from . import latent_coding
-from .cost import CACHE_BYTES
+from ...runtime import threads
+from . import decoding
+from .cost import CACHE_BYTES, CACHED_BYTES
 from .header import TILE_NONE, PyramidHeader
-from .latent_coding import Pyramid
-from .synthesis import Region, synthesize
+from .region import Region
+from .structure import Pyramid
 
 _ENTRY_BYTES = 4
-# Pixels synthesized at a time: 12 MB with three channels.
-_PART_PIXELS = 1 << 20
+# Samples that are made at a time, by one thread; fewer are not worth a second thread.
+_PART_SAMPLES = 3 << 17
+_SHARED_SAMPLES = 1 << 17
+
+_Item = TypeVar("_Item")
 
 
 class Tile(NamedTuple):
@@ -34,6 +38,14 @@ class Tile(NamedTuple):
     def size(self) -> tuple[int, int]:
         """Width and height in pixels."""
         return self.region.right - self.region.left, self.region.bottom - self.region.top
+
+
+class Part(NamedTuple):
+    """A part of a region of the image that lies in one tile."""
+
+    tile: Tile
+    region: Region
+    """Its pixels in the image."""
 
 
 def pack_streams(header: PyramidHeader, streams: Sequence[bytes]) -> bytes:
@@ -68,6 +80,7 @@ class Tiles:
         """Number of complete tiles, which are the first ones."""
         self._cache: OrderedDict[int, Pyramid] = OrderedDict()
         self._cached_bytes = 0
+        self._busy: dict[int, Lock] = {}
         self._lock = Lock()
 
     def overlapping(self, region: Region) -> Iterator[Tile]:
@@ -96,17 +109,19 @@ class Tiles:
             FormatError: its stream does not fit the entropy models.
         """
         with self._lock:
-            if tile.number in self._cache:
-                self._cache.move_to_end(tile.number)
-                return self._cache[tile.number]
-        model, channels = self.header.model, self.header.channels
-        decoded = latent_coding.decode(self.stream(tile), model.preset, model.base_index, channels, tile.size)
-        with self._lock:
-            if tile.number not in self._cache:  # another thread may have decoded it meanwhile
+            busy = self._busy.setdefault(tile.number, Lock())
+        with busy:  # another thread may be decoding it
+            with self._lock:
+                if tile.number in self._cache:
+                    self._cache.move_to_end(tile.number)
+                    return self._cache[tile.number]
+            model, channels = self.header.model, self.header.channels
+            decoded = decoding.decode(self.stream(tile), model.preset, model.base_index, channels, tile.size)
+            with self._lock:
                 self._cache[tile.number] = decoded
                 self._cached_bytes += _held_bytes(decoded)
-            while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
-                self._cached_bytes -= _held_bytes(self._cache.popitem(last=False)[1])
+                while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                    self._cached_bytes -= _held_bytes(self._cache.popitem(last=False)[1])
         return decoded
 
     def decode_ahead(self, region: Region) -> None:
@@ -115,38 +130,81 @@ class Tiles:
         Raises:
             FormatError: a tile's stream does not fit the entropy models.
         """
-        for tile in self.overlapping(region):
-            decoded = self.decode_tile(tile)
-            with self._lock:
-                next_evicts = self._cached_bytes + _held_bytes(decoded) > CACHE_BYTES
-            if next_evicts:
-                break
+        for tiles in self._batches(region):
+            self._decode_tiles(tiles)
+            break
 
-    def decode_region(self, region: Region) -> Iterator[tuple[Region, NDArray[np.float32]]]:
-        """Normalized samples of a region of the image, limited to 0..1.
+    def _batches(self, region: Region) -> Iterator[list[Tile]]:
+        """The tiles of a region, as many at a time as the cache holds."""
+        tiles = list(self.overlapping(region))
+        largest = max((math.prod(tile.size) for tile in tiles), default=1)
+        room = max(1, CACHE_BYTES // (CACHED_BYTES * largest))
+        for first in range(0, len(tiles), room):
+            yield tiles[first : first + room]
 
-        Yields:
-            Parts of the region, and their samples, float32, shape (height, width, channels).
+    def parts(self, region: Region) -> list[Part]:
+        """Parts of a region of the image, each within a tile, which together are its complete tiles' pixels."""
+        return [part for tile in self.overlapping(region) for part in self._parts_of(tile, region)]
+
+    def _parts_of(self, tile: Tile, region: Region) -> list[Part]:
+        place = tile.region
+        top, bottom = max(region.top, place.top), min(region.bottom, place.bottom)
+        left, right = max(region.left, place.left), min(region.right, place.right)
+        rows = _rows_of_part(bottom - top, self.header.channels * (right - left))
+        return [Part(tile, Region(row, min(row + rows, bottom), left, right)) for row in range(top, bottom, rows)]
+
+    def for_each_part(self, region: Region, work: Callable[[Part], None]) -> None:
+        """Call a function for each part of a region of the image, on several threads if that is faster.
+
         Raises:
             FormatError: a tile's stream does not fit the entropy models.
         """
-        # Not on threads: the many small steps of a pyramid would wait for the interpreter's lock and take longer.
-        for tile in self.overlapping(region):
-            pyramid, place = self.decode_tile(tile), tile.region
-            top, bottom = max(region.top, place.top), min(region.bottom, place.bottom)
-            left, right = max(region.left, place.left), min(region.right, place.right)
-            rows = max(1, _PART_PIXELS // (right - left))
-            for first in range(top, bottom, rows):
-                part = Region(first, min(first + rows, bottom), left, right)
-                inner = Region(
-                    part.top - place.top, part.bottom - place.top, part.left - place.left, part.right - place.left
-                )
-                header = self.header
-                values = synthesize(*pyramid, tile.size, header.channels, header.model.preset, inner)
-                # fmax turns NaN into 0.
-                np.fmax(values, 0.0, out=values)
-                np.minimum(values, 1.0, out=values)
-                yield part, values
+        for tiles in self._batches(region):
+            # Else all threads would wait for the one that decodes the tile of their parts.
+            self._decode_tiles(tiles)
+            share([part for tile in tiles for part in self._parts_of(tile, region)], work)
+
+    def values(self, part: Part, *, as_bytes: bool = False) -> NDArray[Any]:
+        """Samples of a part: float32 in 0..1, or uint8 in 0..255; shape (rows, columns, channels).
+
+        Raises:
+            FormatError: its tile's stream does not fit the entropy models.
+        """
+        place, wanted = part.tile.region, part.region
+        inner = Region(
+            wanted.top - place.top, wanted.bottom - place.top, wanted.left - place.left, wanted.right - place.left
+        )
+        header = self.header
+        return decoding.synthesize(
+            self.decode_tile(part.tile), part.tile.size, header.channels, header.model.preset, inner, as_bytes=as_bytes
+        )
+
+    def _decode_tiles(self, tiles: Sequence[Tile]) -> None:
+        def work(tile: Tile) -> None:
+            self.decode_tile(tile)
+
+        share(tiles, work)
+
+
+def share(items: Sequence[_Item], work: Callable[[_Item], None]) -> None:
+    """Call a function for each item, on several threads if these decode faster than one."""
+
+    def each(taken: Iterator[_Item]) -> None:
+        for item in taken:
+            work(item)
+
+    if decoding.runs_on_threads():
+        threads.share(items, each)
+    else:
+        each(iter(items))
+
+
+def _rows_of_part(rows: int, row_samples: int) -> int:
+    """Rows of each part when rows are divided so that all threads get as much, and none holds too much."""
+    parts = -(-rows * row_samples // _PART_SAMPLES)
+    if rows * row_samples >= _SHARED_SAMPLES:
+        parts = -(-parts // threads.cores()) * threads.cores()
+    return max(1, -(-rows // parts))
 
 
 def _stream_bounds(header: Header[PyramidHeader], payload: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,10 +1,12 @@
 """What a program frozen by PyInstaller needs of pillow_inr beside the modules whose import PyInstaller sees."""
 
-from PyInstaller.utils.hooks import collect_data_files
+from PyInstaller.utils.hooks import collect_data_files, collect_dynamic_libs
 
 from pillow_inr.models.registry import MODELS
 
 datas = collect_data_files("pillow_inr")
+# The kernel runs in wasmtime, which opens its library by its path.
+binaries = collect_dynamic_libs("wasmtime")
 # Modules that are imported by a name in a string.
 hiddenimports = [f"{model.package}.{module}" for model in MODELS for module in ("header", "model", "encoder")]
 hiddenimports += ["pillow_inr.models.selection", "pillow_inr.plugins.imageio_plugin"]

@@ -430,11 +430,11 @@ def test_the_sample_is_the_photograph_it_says() -> None:
 
 
 def test_regions_of_one_image_decode_a_tile_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pillow_inr.models.pyramid import latent_coding
+    from pillow_inr.models.pyramid import decoding
 
     decoded: list[object] = []
-    original = latent_coding.decode
-    monkeypatch.setattr(latent_coding, "decode", lambda *given: decoded.append(given) or original(*given))
+    original = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *given: decoded.append(given) or original(*given))
     with Image.open(VECTORS / "pyramid" / "tiled.inr") as image:
         for left in (0, 3, 6):
             image.render(box=(left, 0, left + 4, 4))  # type: ignore[attr-defined]

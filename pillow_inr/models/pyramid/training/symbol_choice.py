@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..context import SYMBOL_MAX
+from ..structure import SYMBOL_MAX
 from .passes import Grids
 from .trainer import Costs
 

@@ -87,7 +87,7 @@ def test_images_of_any_size(size: tuple[int, int]) -> None:
 
 
 def test_symbols_stay_within_their_range() -> None:
-    from pillow_inr.models.pyramid.context import SYMBOL_MAX
+    from pillow_inr.models.pyramid.structure import SYMBOL_MAX
     from pillow_inr.models.pyramid.training.symbol_choice import choose_symbols
 
     latents = [np.full(shape, SYMBOL_MAX + 0.45, np.float32) for shape in grid_sizes(SIZE)]

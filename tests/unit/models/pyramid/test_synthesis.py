@@ -3,7 +3,8 @@ import pytest
 
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
-from pillow_inr.models.pyramid.synthesis import Region, synthesize
+from pillow_inr.models.pyramid.region import Region
+from pillow_inr.models.pyramid.synthesis import synthesize
 from tests.support import plain_pyramid
 from tests.support.pyramids import draw_grids, draw_weight_residuals
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from pillow_inr.errors import FormatError
 from pillow_inr.imaging.samples import Scale
-from pillow_inr.models.pyramid import latent_coding, tiles
+from pillow_inr.models.pyramid import decoding, synthesis, tiles
 from pillow_inr.models.pyramid.model import StoredPyramid
-from pillow_inr.models.pyramid.synthesis import Region
+from pillow_inr.models.pyramid.region import Region
+from pillow_inr.models.pyramid.structure import Pyramid
 from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
 from tests.support import container
 from tests.support.checks import VECTORS, with_checksum, with_chunks
@@ -103,8 +104,8 @@ def test_all_kinds_of_samples(fields: dict) -> None:
 
 def test_tiles_are_decoded_once_while_there_is_room(tiled: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
-    original = latent_coding.decode
-    monkeypatch.setattr(latent_coding, "decode", lambda *given: decoded.append(given) or original(*given))
+    original = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *given: decoded.append(given) or original(*given))
     network = _read(tiled)
     network.pixels((50, 50))
     assert len(decoded) == 4
@@ -124,20 +125,20 @@ def test_no_tile_is_decoded_twice_for_one_result(tiled: bytes, monkeypatch: pyte
     held = [tiles._held_bytes(network.tiles.decode_tile(tile)) for tile in network.tiles.all()]
     monkeypatch.setattr(tiles, "CACHE_BYTES", room * max(held))
     decoded = []
-    original = latent_coding.decode
-    monkeypatch.setattr(latent_coding, "decode", lambda *given: decoded.append(given) or original(*given))
+    original = decoding.decode
+    monkeypatch.setattr(decoding, "decode", lambda *given: decoded.append(given) or original(*given))
     _read(tiled).pixels()
     assert len(decoded) == 4
 
 
-def test_values_beyond_all_numbers_are_black() -> None:
-    empty = Tiles(header_of((2, 1)), b"")
-    with pytest.MonkeyPatch.context() as patch:
-        odd = np.array([[[np.nan, np.inf, -np.inf], [2, -1, 0.5]]], np.float32)
-        patch.setattr(tiles, "synthesize", lambda *given: odd)
-        empty.decode_tile = lambda tile: ({}, [])  # type: ignore[assignment, method-assign]
-        ((_, values),) = empty.decode_region(Region(0, 1, 0, 2))
+def test_values_beyond_all_numbers_are_black(monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = np.array([[[np.nan, np.inf, -np.inf], [2, -1, 0.5]]], np.float32)
+    monkeypatch.setattr(decoding, "kernel", lambda: None)
+    monkeypatch.setattr(synthesis, "synthesize", lambda *given: odd.copy())
+    values = decoding.synthesize(Pyramid({}, []), (2, 1), 3, 0, Region(0, 1, 0, 2))
     assert values.tolist() == [[[0, 1, 0], [1, 0, 0.5]]]
+    rounded = decoding.synthesize(Pyramid({}, []), (2, 1), 3, 0, Region(0, 1, 0, 2), as_bytes=True)
+    assert rounded.tolist() == [[[0, 255, 0], [255, 0, 128]]]
 
 
 def _with_words(data: bytes, *words: int) -> bytes:

@@ -1,0 +1,91 @@
+"""A tile's stream -> symbols -> samples: by the kernel where it runs, otherwise in NumPy.
+
+Both give the same symbols; samples differ by rounding errors of single precision. The kernel gives way to other
+threads, so tiles may be decoded on all cores; NumPy's many short steps would wait for the interpreter's lock.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...entropy.symbol_budget import symbol_budget
+from ...kernel.module import kernel
+from . import structure
+from .header import BASE_WEIGHTS_COUNTS
+from .region import Region
+from .structure import LEVELS, Pyramid
+
+
+def runs_on_threads() -> bool:
+    """Whether several threads decode faster than one."""
+    return kernel() is not None
+
+
+def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple[int, int]) -> Pyramid:
+    """Decode a tile's stream, as `latent_coding.decode`. The kernel's grids are int16, those of NumPy int32."""
+    if kernel() is None:
+        from . import latent_coding
+
+        return latent_coding.decode(data, preset, base_index, channels, size)
+    from ...kernel import instance
+
+    with instance.borrowed() as decoder:
+        decoder.begin(preset, channels, size, data, _flat_base_weights(preset, base_index, channels))
+        decoder.decode(LEVELS, symbol_budget(len(data)))
+        grids = [decoder.grid(level, shape).copy() for level, shape in enumerate(structure.grid_sizes(size))]
+        return Pyramid(structure.named(decoder.tensors(), preset, channels), [*map(_thin, grids)])
+
+
+def synthesize(
+    pyramid: Pyramid, size: tuple[int, int], channels: int, preset: int, region: Region, *, as_bytes: bool = False
+) -> NDArray[Any]:
+    """Samples of a region of a tile.
+
+    Args:
+        pyramid: decoded tile.
+        size: width and height of the tile in pixels.
+        channels: samples per pixel.
+        preset: index into `structure.PRESETS`.
+        region: pixels of the tile.
+        as_bytes: uint8 in 0..255, rounded, in place of float32 in 0..1.
+    Returns:
+        Shape (rows, columns, channels), a new array.
+    """
+    if kernel() is None:
+        return _synthesized_by_numpy(pyramid, size, channels, preset, region, as_bytes)
+    from ...kernel import instance
+
+    with instance.borrowed() as decoder:
+        decoder.begin(preset, channels, size, b"", _flat(pyramid.tensors))
+        for level, grid in enumerate(pyramid.grids):
+            if grid.strides[0]:
+                decoder.grid(level, grid.shape)[:] = grid
+        return decoder.synthesize(region, channels, np.uint8 if as_bytes else np.float32).copy()
+
+
+def _synthesized_by_numpy(
+    pyramid: Pyramid, size: tuple[int, int], channels: int, preset: int, region: Region, as_bytes: bool
+) -> NDArray[Any]:
+    from . import synthesis
+
+    values = synthesis.synthesize(*pyramid, size, channels, preset, region)
+    # fmax turns NaN into 0.
+    np.fmax(values, 0.0, out=values)
+    np.minimum(values, 1.0, out=values)
+    return np.rint(values * np.float32(255)).astype(np.uint8) if as_bytes else values
+
+
+def _thin(grid: structure.Grid) -> structure.Grid:
+    """The same grid; one of zeros takes no memory."""
+    return grid if grid.any() else np.broadcast_to(np.int16(0), grid.shape)
+
+
+def _flat(tensors: structure.Tensors) -> NDArray[np.int32]:
+    return np.concatenate([values.ravel() for values in tensors.values()]).astype(np.int32)
+
+
+@lru_cache(maxsize=sum(BASE_WEIGHTS_COUNTS))
+def _flat_base_weights(preset: int, base_index: int, channels: int) -> NDArray[np.int32]:
+    return _flat(structure.base_weights(preset, base_index, channels))
