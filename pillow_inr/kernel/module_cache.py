@@ -1,42 +1,48 @@
-"""Keeps the compiled kernel in the user's cache folder. Standard library only, and platformdirs if it is there.
+"""Keeps the compiled kernel in the user's cache folder. Only what is quickly imported: opening a file needs it.
 
 What lies in the folder is machine code that will be run: only files that belong to this user, in a folder that nobody
-else may write to, are read. A digest reveals one that was not written to its end.
+else may write to, are read. A checksum reveals one that was not written to its end.
 """
 
 import contextlib
-import hashlib
 import os
 import secrets
 import stat
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-_DIGEST_BYTES = 32
+_CHECKSUM_BYTES = 4
 _OWN_FOLDER, _OWN_FILE = 0o700, 0o600
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def folder() -> Path | None:
-    """This user's folder for it; None if there is no package that knows where such folders are."""
-    try:
-        from platformdirs import user_cache_path
-    except ImportError:
-        return None
-    return user_cache_path("pillow_inr", appauthor=False)
+    """This user's folder for it; None if the user has no home. (platformdirs takes longer than reading the file.)"""
+    if sys.platform == "win32":
+        places = [os.environ.get("LOCALAPPDATA", "")]
+    elif sys.platform == "darwin":
+        places = ["~/Library/Caches"]
+    else:
+        places = [os.environ.get("XDG_CACHE_HOME", ""), "~/.cache"]
+    for place in places:
+        path = Path(place).expanduser()
+        if path.is_absolute():  # also what the XDG specification asks for
+            return path / "pillow_inr"
+    return None
 
 
-def processor() -> str:
+def processor() -> bytes:
     """What tells processors with different instructions apart, as far as it is known cheaply."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError), Path("/proc/cpuinfo").open("rb") as file:
             lines = file.read(1 << 14).split(b"\n")
-            return hashlib.sha256(b"".join(line for line in lines[:60] if line[:5] in (b"flags", b"Featu"))).hexdigest()
+            return b"".join(line for line in lines[:60] if line[:5] in (b"flags", b"Featu"))
     import platform
 
-    return f"{platform.machine()} {platform.processor()}"
+    return f"{platform.machine()} {platform.processor()}".encode()
 
 
 def load(path: Path) -> bytes | None:
@@ -50,8 +56,8 @@ def load(path: Path) -> bytes | None:
             data = file.read()
     except OSError:
         return None
-    digest, code = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
-    return code if hashlib.sha256(code).digest() == digest else None
+    checksum, code = data[:_CHECKSUM_BYTES], data[_CHECKSUM_BYTES:]
+    return code if _checksum(code) == checksum else None
 
 
 def store(path: Path, code: bytes) -> None:
@@ -64,10 +70,14 @@ def store(path: Path, code: bytes) -> None:
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
             with os.fdopen(os.open(part, flags, _OWN_FILE), "wb") as file:
-                file.write(hashlib.sha256(code).digest() + code)
+                file.write(_checksum(code) + code)
             part.replace(path)
         except OSError:
             part.unlink(missing_ok=True)
+
+
+def _checksum(code: bytes) -> bytes:
+    return zlib.crc32(code).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def _is_ours(status: os.stat_result, is_kind: Callable[[int], bool]) -> bool:

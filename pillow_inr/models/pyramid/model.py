@@ -5,12 +5,11 @@ NumPy and constriction only.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...encoding.source_image import SourceImage
 from ...errors import FormatError
 from ...format import file as file_format
 from ...format.chunks import CHUNK_INITIALIZATION, CHUNK_PREVIEW, Chunk, first_chunk
@@ -22,10 +21,13 @@ from ...imaging.region import check_box, check_size
 from ...imaging.resampling import Resampling, mix
 from ...imaging.samples import Samples, Scale
 from ...imaging.transparency import Mask, Transparency
-from ..base import Breakdown
 from .header import TILE_NONE, PyramidHeader, read
 from .region import Region
 from .tiles import Part, Tiles, share
+
+if TYPE_CHECKING:
+    from ...encoding.source_image import SourceImage
+    from ..base import Breakdown
 
 # Pixels along each axis that are made at once of a result of another resolution than the image's.
 _BLOCK = 256
@@ -63,7 +65,7 @@ class StoredPyramid:
             return self._own_pixels(needed)
         return self._resampled_pixels(down, across)
 
-    def sampled_mse(self, source: SourceImage) -> float:
+    def sampled_mse(self, source: "SourceImage") -> float:
         """Mean squared error over the whole image."""
         return source.mse(self)
 
@@ -178,7 +180,7 @@ class PyramidFormat:
             raise file_format.too_short(header, payload)
         return StoredPyramid(header, tiles, ())
 
-    def breakdown(self, file: File[PyramidHeader]) -> Breakdown:
+    def breakdown(self, file: File[PyramidHeader]) -> "Breakdown":
         """The bits of each grid over all tiles, and those of the networks."""
         from .breakdown import breakdown
 

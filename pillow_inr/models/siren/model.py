@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ...encoding.source_image import SourceImage
 from ...entropy.quantization import dequantize, step_size
 from ...errors import FormatError
 from ...format import file as file_format
@@ -24,7 +23,6 @@ from ...imaging.region import check_box, check_size
 from ...imaging.samples import Samples, Scale
 from ...imaging.transparency import Transparency
 from ...runtime.tensorflow import needs_keras
-from ..base import Breakdown
 from . import mosaic_coding
 from .architecture import Architecture
 from .cost import evaluation_cost
@@ -32,6 +30,8 @@ from .header import CODING_MOSAIC, SirenHeader
 from .synthesis import Grid, Network, synthesize
 
 if TYPE_CHECKING:
+    from ...encoding.source_image import SourceImage
+    from ..base import Breakdown
     from .keras_model import ImageModel
 
 # Reducing an image averages points in each pixel, or details alias: one for every SPACING pixels of the image along
@@ -88,7 +88,7 @@ class StoredSiren:
             _cut_out(samples, self.transparency, grid)
         return samples
 
-    def sampled_mse(self, source: SourceImage) -> float:
+    def sampled_mse(self, source: "SourceImage") -> float:
         """Mean squared error on at most PSNR_PIXELS pixels: every n-th row and column of a larger image."""
         every = math.ceil(math.sqrt(source.pixels / PSNR_PIXELS))
         across, down = (Axis.of_pixels(length, max(source.size)).every(every) for length in source.size)
@@ -144,7 +144,7 @@ class SirenFormat:
         """Refuse: a SIREN needs all of its weights."""
         raise file_format.too_short(header, payload)
 
-    def breakdown(self, file: File[SirenHeader]) -> Breakdown:
+    def breakdown(self, file: File[SirenHeader]) -> "Breakdown":
         """The bits of each layer; reference weights are not looked for."""
         from .breakdown import breakdown
 

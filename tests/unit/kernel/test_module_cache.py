@@ -24,6 +24,29 @@ def test_what_was_stored_is_loaded(path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.parametrize(
+    ("platform", "variables", "expected"),
+    [
+        ("linux", {"XDG_CACHE_HOME": "/var/mine"}, "/var/mine/pillow_inr"),
+        ("linux", {"XDG_CACHE_HOME": "mine"}, "/home/me/.cache/pillow_inr"),
+        ("linux", {}, "/home/me/.cache/pillow_inr"),
+        ("darwin", {}, "/home/me/Library/Caches/pillow_inr"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/pillow_inr"),
+        ("win32", {}, None),
+    ],
+)
+def test_the_folder_is_the_users(
+    platform: str, variables: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**variables, "HOME": "/home/me"}.items():
+        monkeypatch.setenv(name, value)
+    found = module_cache.folder()
+    assert (None if found is None else found.as_posix()) == expected
+
+
 @posix
 def test_nobody_else_may_write_it(path: Path) -> None:
     module_cache.store(path, CODE)
@@ -54,7 +77,7 @@ def test_links_are_not_followed(path: Path, tmp_path: Path) -> None:
     assert module_cache.load(tmp_path / "link" / "true") is None
 
 
-@pytest.mark.parametrize("keep", [0, 10, 32, -1])
+@pytest.mark.parametrize("keep", [0, 3, 10, -1])
 def test_half_written_files_are_not_used(path: Path, keep: int) -> None:
     module_cache.store(path, CODE)
     path.write_bytes(path.read_bytes()[:keep])
