@@ -196,6 +196,8 @@ static void kernels_row(const Networks *networks, const float *const *rows, i32 
     }
 }
 
+enum { CHAINS = 3 };
+
 // o = s2 relu(s1 x + s1b) + s2b + ss x along a row; C and F are constants where this is inlined.
 INLINE void hidden_pixels(const i32 C, const i32 F, const Networks *networks, const float *x, i64 plane, i32 columns, float *out, i64 out_plane) {
     for (i32 at = 0; at < columns; at += LANES) {
@@ -208,9 +210,14 @@ INLINE void hidden_pixels(const i32 C, const i32 F, const Networks *networks, co
         }
         const float *unit = networks->hidden;
         ROLLED for (i32 j = 0; j < HIDDEN; j++) {
-            vf value = weight(unit, 0);
-            UNROLL for (i32 i = 0; i < F; i++) value = multiply_add(inputs[i], weight(unit, 1 + i), value);
-            value = rectified(value);
+            // Several sums, because each addition waits for the one before it.
+            vf sums[CHAINS];
+            sums[0] = weight(unit, 0);
+            UNROLL for (i32 i = 0; i < CHAINS - 1; i++) sums[i + 1] = inputs[i] * weight(unit, 1 + i);
+            UNROLL for (i32 i = CHAINS - 1; i < F; i++)
+                sums[i % CHAINS] = multiply_add(inputs[i], weight(unit, 1 + i), sums[i % CHAINS]);
+            UNROLL for (i32 i = 1; i < CHAINS; i++) sums[0] += sums[i];
+            vf value = rectified(sums[0]);
             UNROLL for (i32 c = 0; c < C; c++) outputs[c] = multiply_add(value, weight(unit, 1 + F + c), outputs[c]);
             unit += COPIES * (1 + F + C);
             WALK(unit)

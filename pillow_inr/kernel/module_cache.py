@@ -6,7 +6,6 @@ else may write to, are read. A checksum reveals one that was not written to its 
 
 import contextlib
 import os
-import secrets
 import stat
 import sys
 import zlib
@@ -62,6 +61,8 @@ def load(path: Path) -> bytes | None:
 
 def store(path: Path, code: bytes) -> None:
     """Write a file for `load`, completely or not at all. Where that is not possible, nothing happens."""
+    import secrets  # here: it takes a while, and what is stored is mostly there
+
     part = path.with_name(f".{secrets.token_hex(8)}.part")
     with contextlib.suppress(OSError):
         path.parent.mkdir(_OWN_FOLDER, parents=True, exist_ok=True)
