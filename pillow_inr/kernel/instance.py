@@ -1,12 +1,14 @@
 """An instance of the kernel: its calls and its memory, as arrays. One thread at a time may use it."""
 
 import atexit
+import ctypes
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from threading import Lock
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import wasmtime
@@ -22,6 +24,23 @@ MEMORY_MAX = 1 << 30
 # Idle instances above this size are given up: memory of an instance does not shrink.
 _KEPT_BYTES = 32 << 20
 _KEPT = 16
+# Larger tiles are decoded grid by grid, so that Ctrl-C acts within a second.
+_AT_ONCE_PIXELS = 1 << 19
+_LEVELS = 7
+
+
+class _View(ctypes.LittleEndianStructure):
+    """What `view` points to (kernel/kernel.c); addresses in the instance's memory."""
+
+    _fields_: ClassVar = [
+        ("stream", ctypes.c_uint32),
+        ("tensors", ctypes.c_uint32),
+        ("tensor_count", ctypes.c_uint32),
+        ("samples", ctypes.c_uint32),
+        ("is_narrow", ctypes.c_int32),
+        ("grids", ctypes.c_uint32 * _LEVELS),
+        ("pitches", ctypes.c_int32 * _LEVELS),
+    ]
 
 
 class Status(IntEnum):
@@ -59,8 +78,10 @@ class Instance:
         self._store.set_limits(memory_size=MEMORY_MAX)
         exports = wasmtime.Instance(self._store, compiled.module, []).exports(self._store)
         self._functions: dict[str, Any] = dict(exports.items())
-        self._stream_bytes = 0
         self._memory: wasmtime.Memory = self._functions.pop("memory")
+        self._view_start = self._call("view")
+        self._pixels = 0
+        self._stream_bytes = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -75,17 +96,18 @@ class Instance:
         Raises:
             LimitError: it takes more than MEMORY_MAX.
         """
-        self._stream_bytes = len(stream)
+        self._pixels, self._stream_bytes = size[0] * size[1], len(stream)
         self._check("begin", preset, channels, *size, len(stream))
-        assert len(tensors) == self._call("tensor_count")
-        self._view("stream", len(stream), np.dtype(np.uint8))[:] = np.frombuffer(stream, np.uint8)
-        self._view("tensors", len(tensors), tensors.dtype)[:] = tensors
+        memory = self._bytes()
+        view = self._view(memory)
+        assert len(tensors) == view.tensor_count
+        memory[view.stream : view.stream + len(stream)] = np.frombuffer(stream, np.uint8)
+        _numbers(memory, view.tensors, len(tensors), np.dtype(np.int32))[:] = tensors
 
-    def decode(self, levels: int, budget: int, force_wide: bool = False) -> None:
+    def decode(self, budget: int, force_wide: bool = False) -> None:
         """Decode its stream.
 
         Args:
-            levels: number of grids.
             budget: symbols that it may have.
             force_wide: compute in double precision even where integers do.
         Raises:
@@ -93,20 +115,27 @@ class Instance:
             LimitError: it has more symbols.
         """
         self._check("decode_tensors", budget, int(force_wide))
-        for level in reversed(range(levels)):  # between calls, Python sees to Ctrl-C
-            self._check("decode_grid", level)
+        for level in reversed(range(_LEVELS if self._pixels > _AT_ONCE_PIXELS else 1)):
+            self._check("decode_grids", level)
         self._check("finish")
 
     def tensors(self) -> NDArray[np.int32]:
         """A copy of the integers of all tensors."""
-        return self._view("tensors", self._call("tensor_count"), np.dtype(np.int32)).copy()
+        memory = self._bytes()
+        view = self._view(memory)
+        return _numbers(memory, view.tensors, view.tensor_count, np.dtype(np.int32)).copy()
 
-    def grid(self, level: int, shape: tuple[int, int]) -> NDArray[np.int16]:
-        """A level's grid in the instance's memory, to be read or written before the next call."""
-        rows, columns = shape
-        pitch = self._call("grid_pitch", level)
-        cells = self._view("grid", (rows - 1) * pitch + columns, np.dtype(np.int16), level)
-        return np.lib.stride_tricks.as_strided(cells, shape, (2 * pitch, 2))
+    def grids(self, shapes: Sequence[tuple[int, int]]) -> list[NDArray[np.int16]]:
+        """Grids of these shapes in the instance's memory, to be read or written before the next call."""
+        memory = self._bytes()
+        view = self._view(memory)
+        found = []
+        for shape, start, pitch in zip(shapes, view.grids, view.pitches, strict=True):
+            if pitch < shape[1]:
+                raise _nonsense()
+            cells = _numbers(memory, start, (shape[0] - 1) * pitch + shape[1], np.dtype(np.int16))
+            found.append(np.lib.stride_tricks.as_strided(cells, shape, (2 * pitch, 2)))
+        return found
 
     def synthesize(
         self, region: Sequence[int], channels: int, dtype: type[np.uint8] | type[np.float32]
@@ -120,12 +149,13 @@ class Instance:
         """
         top, bottom, left, right = map(int, region)
         self._check("synthesize", top, bottom, left, right, int(dtype is np.uint8))
+        memory = self._bytes()
         shape = (bottom - top, right - left, channels)
-        return self._view("samples", shape[0] * shape[1] * channels, np.dtype(dtype)).reshape(shape)
+        return _numbers(memory, self._view(memory).samples, math.prod(shape), np.dtype(dtype)).reshape(shape)
 
     def is_narrow(self) -> bool:
         """Whether the last stream was decoded with products of 16-bit numbers."""
-        return bool(self._call("is_narrow"))
+        return bool(self._view(self._bytes()).is_narrow)
 
     def _check(self, name: str, *arguments: int) -> None:
         status = Status(self._call(name, *arguments))
@@ -146,11 +176,23 @@ class Instance:
             raise FormatError(f"payload: the kernel stopped: {trap.message}") from trap
         return result
 
-    def _view(self, name: str, count: int, dtype: np.dtype[Any], *arguments: int) -> NDArray[Any]:
-        """Numbers at the address that a call returns. They move when the memory grows: do not keep them."""
-        memory = np.ctypeslib.as_array(self._memory.data_ptr(self._store), (self.memory_bytes,))
-        start = self._call(name, *arguments)
-        return memory[start : start + count * dtype.itemsize].view(dtype)
+    def _bytes(self) -> NDArray[np.uint8]:
+        """The memory, which moves when it grows: not to be kept beyond the next call."""
+        return np.ctypeslib.as_array(self._memory.data_ptr(self._store), (self.memory_bytes,))
+
+    def _view(self, memory: NDArray[np.uint8]) -> _View:
+        return _View.from_buffer(memory.data, self._view_start)
+
+
+def _numbers(memory: NDArray[np.uint8], start: int, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Numbers at an address, a view. What the kernel says is not trusted: they must lie in its memory."""
+    if start + count * dtype.itemsize > len(memory):
+        raise _nonsense()
+    return memory[start : start + count * dtype.itemsize].view(dtype)
+
+
+def _nonsense() -> FormatError:
+    return FormatError("payload: the kernel answered with an address outside its memory")
 
 
 _idle: list[Instance] = []

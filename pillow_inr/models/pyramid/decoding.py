@@ -15,7 +15,7 @@ from ...kernel.module import kernel
 from . import structure
 from .header import BASE_WEIGHTS_COUNTS
 from .region import Region
-from .structure import LEVELS, Pyramid
+from .structure import Pyramid
 
 
 def runs_on_threads() -> bool:
@@ -33,9 +33,9 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
 
     with instance.borrowed() as decoder:
         decoder.begin(preset, channels, size, data, _flat_base_weights(preset, base_index, channels))
-        decoder.decode(LEVELS, symbol_budget(len(data)))
-        grids = [decoder.grid(level, shape).copy() for level, shape in enumerate(structure.grid_sizes(size))]
-        return Pyramid(structure.named(decoder.tensors(), preset, channels), [*map(_thin, grids)])
+        decoder.decode(symbol_budget(len(data)))
+        grids = [_copy(grid) for grid in decoder.grids(structure.grid_sizes(size))]
+        return Pyramid(structure.named(decoder.tensors(), preset, channels), grids)
 
 
 def synthesize(
@@ -59,9 +59,9 @@ def synthesize(
 
     with instance.borrowed() as decoder:
         decoder.begin(preset, channels, size, b"", _flat(pyramid.tensors))
-        for level, grid in enumerate(pyramid.grids):
-            if grid.strides[0]:
-                decoder.grid(level, grid.shape)[:] = grid
+        for place, grid in zip(decoder.grids(structure.grid_sizes(size)), pyramid.grids, strict=True):
+            if grid.strides[0]:  # else all zeros, as the place is
+                place[:] = grid
         return decoder.synthesize(region, channels, np.uint8 if as_bytes else np.float32).copy()
 
 
@@ -77,9 +77,9 @@ def _synthesized_by_numpy(
     return np.rint(values * np.float32(255)).astype(np.uint8) if as_bytes else values
 
 
-def _thin(grid: structure.Grid) -> structure.Grid:
-    """The same grid; one of zeros takes no memory."""
-    return grid if grid.any() else np.broadcast_to(np.int16(0), grid.shape)
+def _copy(grid: NDArray[np.int16]) -> structure.Grid:
+    """A copy; one of zeros takes no memory."""
+    return grid.copy() if grid.any() else np.broadcast_to(np.int16(0), grid.shape)
 
 
 def _flat(tensors: structure.Tensors) -> NDArray[np.int32]:

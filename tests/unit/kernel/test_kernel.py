@@ -16,7 +16,7 @@ from pillow_inr.errors import FormatError, LimitError
 from pillow_inr.models.pyramid import decoding, frequency_tables, latent_coding, structure, synthesis
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.region import Region
-from pillow_inr.models.pyramid.structure import LEVELS, Pyramid
+from pillow_inr.models.pyramid.structure import Pyramid
 from tests.support.pyramids import draw_grids, draw_stream, draw_weight_residuals
 
 wasmtime = pytest.importorskip("wasmtime")
@@ -39,9 +39,9 @@ def decoded_wide(stream: bytes, preset: int, channels: int, size: tuple[int, int
     """By the kernel in double precision."""
     with instance.borrowed() as decoder:
         decoder.begin(preset, channels, size, stream, decoding._flat_base_weights(preset, 0, channels))
-        decoder.decode(LEVELS, symbol_budget(len(stream)), force_wide=True)
+        decoder.decode(symbol_budget(len(stream)), force_wide=True)
         assert not decoder.is_narrow()
-        grids = [decoder.grid(level, shape).copy() for level, shape in enumerate(structure.grid_sizes(size))]
+        grids = [grid.copy() for grid in decoder.grids(structure.grid_sizes(size))]
         return Pyramid(structure.named(decoder.tensors(), preset, channels), grids)
 
 
@@ -132,10 +132,10 @@ def test_the_budget_counts_what_numpy_counts(preset: int, monkeypatch: pytest.Mo
             with instance.borrowed() as decoder:
                 decoder.begin(preset, 3, size, stream, decoding._flat_base_weights(preset, 0, 3))
                 if enough:
-                    decoder.decode(LEVELS, budget)
+                    decoder.decode(budget)
                 else:
                     with pytest.raises(LimitError, match="SYMBOLS_PER_BYTE"):
-                        decoder.decode(LEVELS, budget)
+                        decoder.decode(budget)
 
 
 def test_a_pyramid_of_nothing_takes_no_memory() -> None:
@@ -156,7 +156,7 @@ def test_a_pyramid_of_nothing_takes_no_memory() -> None:
         ("begin", (0, 3, 0, 8, 0)),
         ("begin", (0, 3, 8, 4097, 0)),
         ("begin", (0, 3, 8, 8, 3)),
-        ("decode_grid", (6,)),
+        ("decode_grids", (0,)),
         ("finish", ()),
         ("synthesize", (0, 9, 0, 8, 0)),
         ("synthesize", (-1, 8, 0, 8, 0)),
@@ -169,6 +169,25 @@ def test_calls_that_make_no_sense_are_refused(name: str, arguments: tuple[int, .
         decoder.begin(0, 3, (8, 8), b"", decoding._flat_base_weights(0, 0, 3))
         with pytest.raises(ValueError, match=name):
             decoder._check(name, *arguments)
+
+
+def test_large_tiles_are_decoded_grid_by_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance, "_AT_ONCE_PIXELS", 10)
+    stream = draw_stream(np.random.default_rng(3), (20, 20), preset=1)
+    check_equal(decoding.decode(stream, 1, 0, 3, (20, 20)), latent_coding.decode(stream, 1, 0, 3, (20, 20)))
+
+
+@pytest.mark.parametrize(("field", "value"), [("grids", 2**31), ("pitches", 2**20), ("pitches", 3), ("pitches", -1)])
+def test_addresses_outside_its_memory_are_not_followed(field: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a kernel that a file has taken over gets at the memory of the process."""
+    with instance.borrowed() as decoder:
+        decoder.begin(0, 3, (8, 8), b"", decoding._flat_base_weights(0, 0, 3))
+        view = instance._View.from_buffer_copy(decoder._view(decoder._bytes()))
+        getattr(view, field)[0] = value
+        monkeypatch.setattr(decoder, "_view", lambda memory: view)
+        with pytest.raises(FormatError, match="outside its memory"):
+            decoder.grids(structure.grid_sizes((8, 8)))
+        monkeypatch.undo()
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
