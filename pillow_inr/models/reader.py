@@ -3,16 +3,17 @@
 Standard library only until pixels are asked for: opening a file with Pillow must stay cheap.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import IO, TYPE_CHECKING, Any
 
-from ..errors import LimitError, UnsupportedFileError
+from ..errors import FormatError, LimitError, UnsupportedFileError
 from ..format import file as file_format
+from ..format.chunks import CHUNK_PREVIEW, Chunk, first_chunk
 from ..format.fields import unknown_field
 from ..format.file import File, Outline
-from ..format.header import Box, Header, ModelHeader, ModelHeaderReader, Size
+from ..format.header import HEADER_MAX_BYTES, Box, Header, ModelHeader, ModelHeaderReader, Size
 from ..format.header import read_header as parse_header
 from .registry import AUTO, MODELS, Entry
 
@@ -33,6 +34,15 @@ def read_header(prefix: bytes) -> Header[ModelHeader]:
 def read_outline(file: IO[bytes]) -> Outline:
     """Read header and chunks of a file without its payload (`format.file.read_outline`)."""
     return file_format.read_outline(file, read_header)
+
+
+def preview_size(chunks: Sequence[Chunk]) -> Size | None:
+    """Width and height of the smaller version of the whole image that is among a file's chunks; None without one."""
+    data = first_chunk(chunks, CHUNK_PREVIEW)
+    try:
+        return None if data is None else read_header(data[:HEADER_MAX_BYTES]).size
+    except FormatError:  # met again, and reported, when it is used
+        return None
 
 
 def read_file(data: bytes) -> File[ModelHeader]:

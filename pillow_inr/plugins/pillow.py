@@ -23,6 +23,7 @@ from ..imaging.region import check_box, check_size
 from ..models import reader
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL._imaging import PixelAccess
 
     from ..imaging.samples import Samples
@@ -55,6 +56,10 @@ class InrImageFile(ImageFile.ImageFile):
     _data: bytes | None = None
     """The whole file once it has been read, a few kilobytes, from which any region can be rendered."""
     _model: "StoredModel | None" = None
+    _preview_size: Size | None = None
+    """Of a smaller version that the file has; it serves thumbnails without the image's tiles."""
+    _thumbnail_side = math.inf
+    """Longer side of the thumbnail that is being made; infinite otherwise."""
     _loaded = False
 
     def _open(self) -> None:
@@ -70,6 +75,7 @@ class InrImageFile(ImageFile.ImageFile):
             # Not SyntaxError, whose message Pillow would drop. No other format starts with our signature.
             raise UnidentifiedImageError(str(error)) from error
         self._header = header
+        self._preview_size = reader.preview_size(chunks)
         self._size = header.size
         self._mode = mode_of(header)
         self.info.update(info)
@@ -99,12 +105,44 @@ class InrImageFile(ImageFile.ImageFile):
         """
         if self._loaded or self._header is None or size is None:
             return None
+        if self._preview_size is not None and self._thumbnail_side <= max(self._preview_size):
+            size = self._preview_size  # Pillow asks for twice the thumbnail's size
         columns, rows = self._header.size
         scale = min(size[0] / columns, size[1] / rows)
         if not 0 < scale < 1:
             return None
         self._size = max(1, math.ceil(columns * scale - 1e-9)), max(1, math.ceil(rows * scale - 1e-9))
         return self.mode, (0, 0, float(self._size[0]), float(self._size[1]))
+
+    def thumbnail(
+        self,
+        size: tuple[float, float],
+        resample: Image.Resampling = Image.Resampling.BICUBIC,
+        reducing_gap: float | None = 2.0,
+    ) -> None:
+        """Make this image a thumbnail, as `Image.thumbnail`; a large file's preview serves if it is large enough."""
+        # The longer side that it will have at most.
+        columns, rows = self.size
+        self._thumbnail_side = max(columns, rows) * min(size[0] / columns, size[1] / rows)
+        try:
+            super().thumbnail(size, resample, reducing_gap)
+        finally:
+            self._thumbnail_side = math.inf
+
+    def resize(
+        self,
+        size: "tuple[int, int] | list[int] | NDArray[Any]",
+        resample: int | None = None,
+        box: tuple[float, float, float, float] | None = None,
+        reducing_gap: float | None = None,
+    ) -> Image.Image:
+        """A resized copy, as `Image.resize`; from the preview of a large file if that has at least as many pixels."""
+        preview = self._preview_size
+        if preview is None or self._loaded or box is not None or resample == Image.Resampling.NEAREST:
+            return super().resize(size, resample, box, reducing_gap)
+        if size[0] > preview[0] or size[1] > preview[1]:
+            return super().resize(size, resample, box, reducing_gap)
+        return self.render(preview).resize(size, resample, None, reducing_gap)
 
     def load(self) -> "PixelAccess | None":
         """Decode all pixels; only the first call does so."""

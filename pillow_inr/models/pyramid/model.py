@@ -153,8 +153,11 @@ class StoredPyramid:
         data = first_chunk(self.chunks, CHUNK_PREVIEW)
         if data is None:
             return None
-        header = parse_header(data, _pyramids_only)
-        file = file_format.unpack(data, header)
+        try:
+            header = parse_header(data, _pyramids_only)
+            file = file_format.unpack(data, header)
+        except FormatError as error:
+            raise FormatError(f"chunks: the preview cannot be read: {error}") from error
         same = (header.pixel_format, header.samples) == (self.header.pixel_format, self.header.samples)
         if not same or file.chunks or header.model.tile != TILE_NONE:
             raise _no_preview()

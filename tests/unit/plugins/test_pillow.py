@@ -8,7 +8,7 @@ import pickle
 import tempfile
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pillow_inr.plugins import pillow, registration
 from tests.support import container
 from tests.support.checks import QUICK, SAMPLES, VECTORS, gradient, header, psnr
 from tests.support.fits import no_fit  # noqa: F401
+from tests.support.pyramids import draw_file, with_preview
 
 pytestmark = pytest.mark.decoding
 
@@ -439,3 +440,80 @@ def test_regions_of_one_image_decode_a_tile_once(monkeypatch: pytest.MonkeyPatch
         for left in (0, 3, 6):
             image.render(box=(left, 0, left + 4, 4))  # type: ignore[attr-defined]
         assert len(decoded) == 1
+
+
+@pytest.fixture
+def with_a_preview(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
+    """A file whose tiles must not be decoded, with a preview of 60x54 pixels."""
+    from pillow_inr.models.pyramid import decoding
+
+    original = decoding.decode
+
+    def decode(*given: Any) -> Any:
+        assert given[-1] == (60, 54), "a tile was decoded"
+        return original(*given)
+
+    monkeypatch.setattr(decoding, "decode", decode)
+    yield with_preview(draw_file((300, 270), tile=8), draw_file((60, 54), seed=7))
+
+
+@pytest.mark.parametrize("size", [(60, 60), (60, 54), (64, 54), (30, 30), (7, 300), (1, 1)])
+@pytest.mark.parametrize("gap", [2.0, 1.5, None])
+def test_thumbnails_come_from_the_preview(with_a_preview: bytes, size: tuple[int, int], gap: float | None) -> None:
+    with Image.open(io.BytesIO(with_a_preview)) as image:
+        plain = Image.new("RGB", image.size)
+        image.thumbnail(size, reducing_gap=gap)
+        plain.thumbnail(size, reducing_gap=gap)
+        assert image.size == plain.size
+        assert np.asarray(image).any()
+
+
+@pytest.mark.parametrize("size", [(60, 54), (32, 32), (1, 54)])
+def test_resized_copies_come_from_the_preview(with_a_preview: bytes, size: tuple[int, int]) -> None:
+    with Image.open(io.BytesIO(with_a_preview)) as image:
+        assert image.resize(size).size == size
+        assert image.resize(size, Image.Resampling.BOX, reducing_gap=2.0).size == size
+        assert image.size == (300, 270)
+        with pytest.raises(AssertionError, match="tile"):
+            image.resize(size, Image.Resampling.NEAREST)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda image: image.thumbnail((61, 61)),
+        lambda image: image.resize((61, 20)),
+        lambda image: image.resize((20, 20), box=(0, 0, 100, 100)),
+        lambda image: image.draft(None, (90, 90)) and image.load(),
+        lambda image: image.load(),
+    ],
+)
+def test_what_needs_more_decodes_tiles(with_a_preview: bytes, use: Callable[[Image.Image], object]) -> None:
+    with Image.open(io.BytesIO(with_a_preview)) as image, pytest.raises(AssertionError, match="tile"):
+        use(image)
+
+
+def test_without_a_preview_thumbnails_and_copies_are_pillows() -> None:
+    data = draw_file((300, 270), tile=8)
+    with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(data)) as other:
+        other.load()
+        np.testing.assert_array_equal(np.asarray(image.resize((20, 30))), np.asarray(other.resize((20, 30))))
+        assert image.size == (300, 270)
+    with Image.open(io.BytesIO(data)) as image:
+        image.thumbnail((30, 30))
+        assert image.size == (30, 27)
+
+
+def test_a_loaded_image_is_resized_from_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = with_preview(draw_file((300, 270), tile=8), draw_file((60, 54), seed=7))
+    with Image.open(io.BytesIO(data)) as image:
+        image.paste((1, 2, 3), (0, 0, 300, 270))
+        assert image.resize((2, 2)).getpixel((0, 0)) == (1, 2, 3)
+        image.thumbnail((20, 20))
+        assert image.getpixel((3, 3)) == (1, 2, 3)
+
+
+def test_a_damaged_preview_is_met_when_it_is_used() -> None:
+    data = with_preview(draw_file((300, 270), tile=8), b"no file")
+    with Image.open(io.BytesIO(data)) as image, pytest.raises(OSError, match="the preview cannot be read"):
+        image.thumbnail((20, 20))
