@@ -53,6 +53,13 @@ class StoredModel(DecodedModel, Protocol):
         Over the whole image; a model for which that is too dear may take every n-th row and column of a large one.
         """
 
+    def preview(self) -> "StoredModel | None":
+        """A smaller and coarser version of the whole image that the file has for thumbnails; None if it has none.
+
+        Raises:
+            FormatError: it is damaged.
+        """
+
     def to_keras(self) -> Any:
         """The model as a Keras model from positions to colours; raises ValueError if it is no function of position."""
 

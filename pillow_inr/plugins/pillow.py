@@ -137,17 +137,17 @@ class InrImageFile(ImageFile.ImageFile):
         reducing_gap: float | None = None,
     ) -> Image.Image:
         """A resized copy, as `Image.resize`; from the preview of a large file if that has at least as many pixels."""
-        preview = self._preview_size
-        if preview is None or self._loaded or box is not None or resample == Image.Resampling.NEAREST:
+        header, preview = self._header, self._preview_size
+        usable = header is not None and not self._loaded and box is None and resample != Image.Resampling.NEAREST
+        if preview is None or not usable or size[0] > preview[0] or size[1] > preview[1]:
             return super().resize(size, resample, box, reducing_gap)
-        if size[0] > preview[0] or size[1] > preview[1]:
-            return super().resize(size, resample, box, reducing_gap)
-        return self.render(preview).resize(size, resample, None, reducing_gap)
+        return self._picture(self._evaluate(preview, None, True), preview).resize(size, resample, None, reducing_gap)
 
     def load(self) -> "PixelAccess | None":
         """Decode all pixels; only the first call does so."""
         if self._header is not None and not self._loaded:
-            samples = self._evaluate(self.size, None)
+            previewed = self._preview_size is not None and self.size[0] <= self._preview_size[0]
+            samples = self._evaluate(self.size, None, previewed)
             try:
                 self.load_prepare()
                 self.frombytes(memoryview(as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
@@ -179,16 +179,20 @@ class InrImageFile(ImageFile.ImageFile):
         region = check_box(box, self._header.size)
         size = check_size(size, region)
         check_pixels(size, self._header.channels)
-        samples = self._evaluate(size, region)
-        mode = mode_of(self._header)
-        rendered = Image.frombytes(mode, size, memoryview(as_mode(samples, mode, self._header)))  # type: ignore[arg-type]
-        rendered.info = self.info.copy()  # without its profile the picture would have other colours
-        return rendered
+        return self._picture(self._evaluate(size, region), size)
 
-    def _evaluate(self, size: Size, box: Box | None) -> "Samples":
+    def _picture(self, samples: "Samples", size: Size) -> Image.Image:
+        """A new image of this one's mode and `info`."""
+        assert self._header is not None
+        mode = mode_of(self._header)
+        picture = Image.frombytes(mode, size, memoryview(as_mode(samples, mode, self._header)))  # type: ignore[arg-type]
+        picture.info = self.info.copy()  # without its profile the picture would have other colours
+        return picture
+
+    def _evaluate(self, size: Size, box: Box | None, previewed: bool = False) -> "Samples":
         try:
             model = self._model or self._opened(size)
-            return reader.evaluate(model, size, box)
+            return reader.evaluate((model.preview() if previewed else None) or model, size, box)
         except FormatError as error:
             raise OSError(str(error)) from error
 

@@ -39,8 +39,7 @@ class StoredPyramid:
 
     A pyramid is not a function of position: it has values at the image's pixels only. It is evaluated there, no further
     than a region needs, and other resolutions are made of these values. Reduced, each pixel is the mean over the area
-    that it covers; enlarged, the image's pixels are interpolated (cubic convolution), which adds no detail. A preview
-    in the file serves the resolutions that it has, without the tiles.
+    that it covers; enlarged, the image's pixels are interpolated (cubic convolution), which adds no detail.
     """
 
     header: Header[PyramidHeader]
@@ -52,9 +51,6 @@ class StoredPyramid:
         """Evaluate a region at a resolution, as `StoredModel.pixels`."""
         x0, y0, x1, y1 = check_box(box, self.header.size)
         width, height = check_size(size, (x0, y0, x1, y1))
-        small = self._preview_pixels((width, height), (x0, y0, x1, y1))
-        if small is not None:
-            return small
         across = Resampling(self.header.size[0], x0, x1, width)
         down = Resampling(self.header.size[1], y0, y1, height)
         needed = Region(*down.needed(0, height), *across.needed(0, width))
@@ -131,20 +127,7 @@ class StoredPyramid:
         assert self.transparency is not None
         return self.transparency.mask(slice(part.top, part.bottom), slice(part.left, part.right))
 
-    def _preview_pixels(self, size: Size, box: Box) -> Samples | None:
-        """What `pixels` is asked for, if the preview has as many pixels in the box; else None."""
-        preview = self._preview()
-        if preview is None:
-            return None
-        scales = [small / whole for small, whole in zip(preview.header.size, self.header.size, strict=True)] * 2
-        left, upper, right, lower = (
-            min(edge * scale, end) for edge, scale, end in zip(box, scales, preview.header.size * 2, strict=True)
-        )
-        if size[0] > right - left or size[1] > lower - upper:
-            return None
-        return preview.pixels(size, (left, upper, right, lower))
-
-    def _preview(self) -> "StoredPyramid | None":
+    def preview(self) -> "StoredPyramid | None":
         """The file within the file that shows the whole image smaller (docs/format.md section 9.8).
 
         Raises:

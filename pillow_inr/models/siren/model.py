@@ -96,6 +96,9 @@ class StoredSiren:
         shown = source.shown(slice(None, None, every), slice(None, None, every))
         return metrics.mse(shown, decoded, source.scale.to_normalized)
 
+    def preview(self) -> None:
+        """None: any resolution is evaluated as quickly."""
+
     def to_keras(self) -> "ImageModel":
         """The network as a Keras model from positions to colours.
 

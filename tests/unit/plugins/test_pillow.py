@@ -513,7 +513,13 @@ def test_a_loaded_image_is_resized_from_its_pixels(monkeypatch: pytest.MonkeyPat
         assert image.getpixel((3, 3)) == (1, 2, 3)
 
 
-def test_a_damaged_preview_is_met_when_it_is_used() -> None:
-    data = with_preview(draw_file((300, 270), tile=8), b"no file")
-    with Image.open(io.BytesIO(data)) as image, pytest.raises(OSError, match="the preview cannot be read"):
+def test_damaged_previews() -> None:
+    """One that cannot be told is passed over, as a reader may do; one that is used must be whole."""
+    tiled, small = draw_file((300, 270), tile=8), draw_file((60, 54), seed=7)
+    with Image.open(io.BytesIO(with_preview(tiled, b"no file"))) as image:
         image.thumbnail((20, 20))
+        assert image.size == (20, 18)
+    with Image.open(io.BytesIO(with_preview(tiled, small[:-1]))) as image:
+        with pytest.raises(OSError, match="the preview cannot be read"):
+            image.thumbnail((20, 20))
+        assert image.resize((100, 90)).size == (100, 90)

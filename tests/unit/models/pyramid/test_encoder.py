@@ -173,15 +173,16 @@ def test_large_images_carry_a_preview(fake: FakeFit, small_tiles: None, monkeypa
     assert header.model.tile and [chunk.kind for chunk in chunks].count(container.CHUNK_PREVIEW) == 1
     (preview,) = (chunk.data for chunk in chunks if chunk.kind == container.CHUNK_PREVIEW)
     small = pillow_inr.decode(preview)
-    assert small.shape == (128, 256, 3)
-    np.testing.assert_array_equal(pillow_inr.decode(data, size=(256, 128)), small)
-    assert (fake.calls[0]["shape"], fake.calls[0]["steps"]) == ((128, 256, 3), 200)
+    assert small.shape == (256, 512, 3)
+    first, *others = fake.calls
+    assert (first["shape"], first["steps"]) == ((256, 512, 3), 200)
+    assert {first["rd_lambda"] / call["rd_lambda"] for call in others} == {4.0}
     with Image.open(io.BytesIO(data)) as opened, Image.open(io.BytesIO(preview)) as shown:
         opened.thumbnail((64, 64))
         shown.load()
         shown.thumbnail((64, 64))
         np.testing.assert_array_equal(np.asarray(opened), np.asarray(shown))
-    assert {call["steps"] for call in fake.calls[1:]} == {1000}
+    assert {call["steps"] for call in others} == {1000}
 
 
 def test_a_reduced_picture_is_made_of_means() -> None:

@@ -1,0 +1,48 @@
+// A target for libFuzzer: the bytes choose a pyramid and are its stream. See fuzz.py.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "kernel.c"
+
+enum { CHOICES = 5, SIDE_MAX_FUZZED = 18, CHANNELS_FUZZED = 5, BUDGET = 1 << 20, WEIGHTS_MAX = 1 << 14 };
+
+// Base weights for three channels as the package stores them, a set of each preset; other channels have zeros.
+static i16 base_weights[PRESET_COUNT][WEIGHTS_MAX];
+
+int LLVMFuzzerInitialize(int *count, char ***arguments) {
+    (void)count;
+    (void)arguments;
+    for (i32 preset = 0; preset < PRESET_COUNT; preset++) {
+        char name[32];
+        snprintf(name, sizeof name, "INR_BASE_WEIGHTS_%d", preset);
+        const char *path = getenv(name);
+        FILE *file = path ? fopen(path, "rb") : 0;
+        if (!file || !fread(base_weights[preset], sizeof(i16), WEIGHTS_MAX, file)) {
+            fprintf(stderr, "%s must name the package's base weights\n", name);
+            exit(2);
+        }
+        fclose(file);
+    }
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size) {
+    if (size < CHOICES) return 0;
+    i32 preset = data[0] % PRESET_COUNT, channels = 1 + data[1] % CHANNELS_FUZZED;
+    i32 width = 1 + data[2] % SIDE_MAX_FUZZED, height = 1 + data[3] % SIDE_MAX_FUZZED, choice = data[4];
+    u32 stream_bytes = (u32)(size - CHOICES) & ~3u;
+    if (begin(preset, channels, width, height, stream_bytes)) return 0;
+    const View *memory = view();
+    if (stream_bytes) memcpy(memory->stream, data + CHOICES, stream_bytes);
+    memset(memory->tensors, 0, sizeof(i32) * memory->tensor_count);
+    if (channels == 3)
+        for (u32 i = 0; i < memory->tensor_count; i++) memory->tensors[i] = base_weights[preset][i];
+    i32 status = decode_tensors(BUDGET, choice & 1);
+    if (!status) status = decode_grids(0);
+    if (!status) status = finish();
+    // What is left of some damaged pyramids is evaluated, too: no symbols and no weights may lead beyond their memory.
+    if (status && choice >> 4) return 0;
+    i32 top = choice & 4 ? height / 2 : 0, right = choice & 8 ? (width + 1) / 2 : width;
+    synthesize(top, height, 0, right, choice >> 1 & 1);
+    return 0;
+}
