@@ -44,7 +44,7 @@ PSNR_GAIN = 1.5
 BYTES_GAIN = -0.18
 # Factor by which lambda rises from trial to trial while no file is small enough.
 EMERGENCY_FACTOR = 16.0
-# Images of more pixels, whose tiles take a second to decode, carry a preview with this longer side, fitted in at most so
+# Larger images, whose tiles take a second to decode, carry a preview with this longer side, fitted in at most so
 # many optimizer steps and with so many times the image's lambda: it takes 3 % of a file's bytes, 6 % with the image's.
 PREVIEW_FROM = 1 << 22
 PREVIEW_SIDE = 512
