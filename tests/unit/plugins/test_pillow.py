@@ -519,7 +519,8 @@ def test_damaged_previews() -> None:
     with Image.open(io.BytesIO(with_preview(tiled, b"no file"))) as image:
         image.thumbnail((20, 20))
         assert image.size == (20, 18)
-    with Image.open(io.BytesIO(with_preview(tiled, small[:-1]))) as image:
-        with pytest.raises(OSError, match="the preview cannot be read"):
-            image.thumbnail((20, 20))
+    damaged = with_preview(tiled, small[:-1])
+    with Image.open(io.BytesIO(damaged)) as image, pytest.raises(OSError, match="the preview cannot be read"):
+        image.thumbnail((20, 20))
+    with Image.open(io.BytesIO(damaged)) as image:
         assert image.resize((100, 90)).size == (100, 90)
