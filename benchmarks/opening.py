@@ -1,50 +1,104 @@
-"""Median times of import, open and load of an .inr file, and whether TensorFlow or Keras were imported.
+"""Wall and CPU time of opening .inr files, beside a JPEG of each: first in a process, later, thumbnails, two threads.
 
-The first open and load of a process import the plugin and NumPy.
+    python benchmarks/opening.py kodim15.inr photo.inr icon.inr
+
+CPU is that of the process, user and system, all threads; medians. The first decode of a process includes Python's start
+and all imports, Pillow's and NumPy's too, but the compiled kernel is in the user's cache folder by then.
 """
 
 import argparse
+import io
 import statistics
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import machine, median_seconds
+from common import machine, table
+from PIL import Image
+
+import pillow_inr  # noqa: F401
+from pillow_inr.kernel.module import kernel
+
+FIRST = "import sys; from PIL import Image; import pillow_inr; Image.open(sys.argv[1]).load()"
+FIRST += "; import resource; u = resource.getrusage(0); print(u.ru_utime + u.ru_stime)"
+PROCESSES = 9
+FILES = 16
+JPEG_QUALITY = 75
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path)
-    path = parser.parse_args().file
-    print(machine())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--repeats", type=int, default=9)
+    arguments = parser.parse_args()
+    print(machine(), "- the kernel decodes" if kernel() else "- NumPy decodes")
+    rows = [row for path in arguments.files for row in _rows(path, arguments.repeats)]
+    print(table(["file", "what", "wall ms", "CPU ms"], rows))
+    assert "tensorflow" not in sys.modules
 
-    code = (
-        "import time; a = time.perf_counter(); import PIL.Image; b = time.perf_counter(); import pillow_inr; "
-        "c = time.perf_counter(); im = PIL.Image.open(sys.argv[1]); d = time.perf_counter(); im.load(); "
-        "e = time.perf_counter(); print(b - a, c - b, d - c, e - d)"
-    )
-    command = [sys.executable, "-c", f"import sys; {code}", str(path)]
-    runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() for _ in range(15)]
-    pillow, ours, first_open, first_load = (1000 * statistics.median(float(run[i]) for run in runs) for i in range(4))
-    print(f"import PIL.Image {pillow:.1f} ms, import pillow_inr on top {ours:.1f} ms")
-    print(f"first Image.open of a process {first_open:.1f} ms, first load {first_load:.0f} ms")
 
-    from PIL import Image
+def _rows(path: Path, repeats: int) -> list[list[str]]:
+    data = path.read_bytes()
+    jpeg = io.BytesIO()
+    with Image.open(path) as image:
+        size = image.size
+        image.convert("RGB").save(jpeg, "JPEG", quality=JPEG_QUALITY)
+    name = f"{path.name}, {size[0]}x{size[1]}, {len(data):,} bytes"
+    rows = [[name, "first in a process", *_first(path)]]
+    uses: dict[str, Callable[[], object]] = {
+        "open": lambda: Image.open(io.BytesIO(data)),
+        "open and load": lambda: Image.open(io.BytesIO(data)).load(),
+        "thumbnail 256": lambda: Image.open(io.BytesIO(data)).thumbnail((256, 256)),
+        "thumbnail 512": lambda: Image.open(io.BytesIO(data)).thumbnail((512, 512)),
+        f"JPEG of quality {JPEG_QUALITY}": lambda: Image.open(jpeg).load(),
+    }
+    rows += [["", what, *_timed(use, repeats)] for what, use in uses.items()]
+    one, two = (_threads(data, count) for count in (1, 2))
+    return [*rows, ["", f"{FILES} loads, two threads against one", f"{one / two:.2f} times", ""]]
 
-    import pillow_inr  # noqa: F401
 
-    def opened() -> None:
-        with Image.open(path):
-            pass
+def _first(path: Path) -> tuple[str, str]:
+    walls, cpus = [], []
+    for _ in range(PROCESSES + 1):
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", FIRST, str(path)], capture_output=True, text=True, check=True)
+        walls.append(time.perf_counter() - began)
+        cpus.append(float(done.stdout))
+    # The very first one may have compiled the kernel.
+    return _text(statistics.median(walls[1:])), _text(statistics.median(cpus[1:]))
 
-    def loaded() -> None:
-        with Image.open(path) as image:
-            image.load()
 
-    loaded()  # the first load imports NumPy and constriction
-    print(f"Image.open {1000 * median_seconds(opened, 200):.3f} ms")
-    print(f"Image.open + load {median_seconds(loaded, 9):.3f} s")
-    print("tensorflow loaded:", "tensorflow" in sys.modules, "- keras loaded:", "keras" in sys.modules)
+def _timed(use: Callable[[], object], repeats: int) -> tuple[str, str]:
+    use()
+    walls, cpus = [], []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        use()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return _text(statistics.median(walls)), _text(statistics.median(cpus))
+
+
+def _threads(data: bytes, threads: int) -> float:
+    """Seconds for loading several files in so many threads, each of which decodes alone."""
+    from pillow_inr.runtime import threads as pillow_inr_threads
+
+    pillow_inr_threads.limit_cores(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            began = time.perf_counter()
+            list(pool.map(lambda _: Image.open(io.BytesIO(data)).load(), range(FILES)))
+            return time.perf_counter() - began
+    finally:
+        pillow_inr_threads.limit_cores(1 << 10)
+
+
+def _text(seconds: float) -> str:
+    milliseconds = 1000 * seconds
+    return f"{milliseconds:.0f}" if milliseconds >= 20 else f"{milliseconds:.2f}"
 
 
 if __name__ == "__main__":
