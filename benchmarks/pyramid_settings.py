@@ -86,7 +86,8 @@ class _Watched(fit._Run):
 
     def _choose_symbols(self, steps: int) -> list[NDArray[np.float32]]:
         symbols = super()._choose_symbols(steps)
-        self.before = self.loss(*self.trainer.quality(symbols, self.image, self.weights))
+        given = symbols, self.image, self.weights
+        self.before = self.loss(self.trainer.squared_error(*given), self.trainer.bits(*given))
         return symbols
 
 

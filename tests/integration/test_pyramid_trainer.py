@@ -27,8 +27,13 @@ def test_the_graph_is_the_function_that_decoders_compute(channels: int, shared: 
     decoded = np.clip(pyramid_synthesis.synthesize(tensors, grids, SIZE, channels, preset), 0, 1)
     trainer = Trainer(preset, SMALL_CHANNELS, CPU, SMALL_TILE) if shared else Trainer(preset, channels, CPU)
     symbols = [grid.astype(np.float32) for grid in grids]
-    squared_error, bits = trainer.quality(symbols, trainer.image(decoded), weights)
+    image = trainer.image(decoded)
+    squared_error, bits = trainer.squared_error(symbols, image, weights), trainer.bits(symbols, image, weights)
     assert squared_error < 1e-6 * decoded.size
+    parts = [np.array([tile], np.int32) for tile in range(len(image.places))]
+    assert sum(trainer.bits(symbols, image, weights, part) for part in parts) == pytest.approx(bits)
+    errors = [trainer.squared_error(symbols, image, weights, part) for part in parts]
+    assert sum(errors) == pytest.approx(squared_error)
     costs = trainer.costs(symbols, trainer.image(decoded), weights)
     assert (costs.squared_errors.sum(), sum(map(np.sum, costs.bits))) == pytest.approx((squared_error, bits), rel=1e-3)
     assert [part.shape for part in costs.bits] == grid_sizes(SIZE)

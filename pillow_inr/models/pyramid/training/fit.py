@@ -24,11 +24,13 @@ from ..latent_coding import WeightResidual, weight_residual_bits
 from . import initial_latents, schedule
 from .soap import Soap, Tensors
 from .symbol_choice import choose_symbols, round_to_nearest
-from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, Trainer, shared_trainer
+from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, Tiles, Trainer, shared_trainer
 from .weight_quantization import quantize_weights
 
 # Trials of other symbols than the nearest, for each step before; one takes half of a step's time.
 TRIALS_PER_STEP = 0.05
+# Tiles of an image on which quantization steps of the networks are tried: some 70 passes over them.
+ROUNDING_TILES = 12
 # Norm that the gradient of all network weights together is cut down to.
 NETWORK_CLIP = 0.1
 # Smallest scale of a tensor's weight residuals, in the rate that training assumes for them.
@@ -234,18 +236,28 @@ class _Run:
         if not (self.finite and all(np.isfinite(values).all() for values in numbers)):
             return None
 
-        def cost(weights: Tensors) -> float:
-            squared_error, bits = self.trainer.quality(symbols, self.image, weights)
-            return float(squared_error + self.lambda_per_bit * bits)
+        tiles = _spread_out(len(self.image.places))
+        scale = float(len(self.image.places) / len(tiles))
+
+        def cost(weights: Tensors, of_context: bool) -> float:
+            if of_context:
+                found = self.lambda_per_bit * self.trainer.bits(symbols, self.image, weights, tiles)
+            else:
+                found = self.trainer.squared_error(symbols, self.image, weights, tiles)
+            return float(scale * found)
 
         weight_residuals = quantize_weights(
             self.preset, self.weights, self.base, self.lambda_per_bit, cost, self.network_factors
         )
         rounded = structure.as_floats(self.preset, latent_coding.apply(self.base, weight_residuals))
-        squared_error, bits = self.trainer.quality(symbols, self.image, rounded)
         return Fitted(
             weight_residuals,
             [grid.astype(np.int32) for grid in symbols],
-            psnr_db(squared_error / self.samples),
-            bits + sum(map(weight_residual_bits, weight_residuals.values())),
+            psnr_db(self.trainer.squared_error(symbols, self.image, rounded) / self.samples),
+            self.trainer.bits(symbols, self.image, rounded) + sum(map(weight_residual_bits, weight_residuals.values())),
         )
+
+
+def _spread_out(tiles: int) -> Tiles:
+    """Numbers of the tiles on which the networks' quantization steps are chosen, among so many."""
+    return np.unique(np.linspace(0, tiles - 1, ROUNDING_TILES).round().astype(np.int32))

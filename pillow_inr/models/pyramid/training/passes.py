@@ -104,7 +104,8 @@ class Passes:
         # and warns when that is often.
         compiled = partial(tf.function, autograph=False, jit_compile=True)
         self._tile_gradients = compiled(partial(Passes._gradients_of_tile, self))
-        self._tile_costs = compiled(partial(Passes._costs_of_tile, self))
+        self._tile_errors = compiled(partial(Passes._errors_of_tile, self))
+        self._tile_bits = compiled(partial(Passes._bits_of_tile, self))
 
     def functions(self) -> dict[str, Function]:
         """The functions of a `Program`."""
@@ -118,10 +119,12 @@ class Passes:
         # No function has control flow of Python that depends on tensors.
         plain = tf.autograph.experimental.do_not_convert
         pool = tf.TensorSpec([self.pool])
+        chosen = tf.TensorSpec([None], tf.int32)
         return {
             "advance": Function(plain(self._advance), (latents, image, self.weights, step, pool)),
             "gradients": Function(plain(self._gradients), (grids, image, self.weights, scalar)),
-            "costs": Function(plain(self._costs), (grids, image, self.weights)),
+            "squared_errors": Function(plain(self._squared_errors), (grids, image, self.weights, chosen)),
+            "bits": Function(plain(self._bits), (grids, image, self.weights, chosen)),
         }
 
     def _advance(
@@ -155,38 +158,57 @@ class Passes:
         _, *found = self._over_tiles(gradients, grids, image, self.results)
         return _summed(*found)
 
-    def _costs(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Squared error of each pixel of what is decoded from symbols, and bits of each symbol, tile by tile."""
+    def _squared_errors(
+        self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], chosen: tf.Tensor
+    ) -> tf.Tensor:
+        """Squared error of each pixel of what is decoded from symbols, for the chosen tiles."""
 
-        def costs(tile: _Tile) -> Any:
-            return self._tile_costs(tile, weights)
+        def errors(tile: _Tile) -> Any:
+            return self._tile_errors(tile, weights)
+
+        return self._over_tiles(errors, grids, image, tf.TensorSpec([self.tile**2]), chosen=chosen)
+
+    def _bits(self, grids: Grids, image: Image, weights: dict[str, tf.Tensor], chosen: tf.Tensor) -> list[tf.Tensor]:
+        """Bits of each symbol of the chosen tiles, grid by grid."""
+
+        def bits(tile: _Tile) -> Any:
+            return self._tile_bits(tile, weights)
 
         cells = [(self.tile >> level) ** 2 for level in range(LEVELS)]
-        squared_errors, bits = self._over_tiles(
-            costs, grids, image, (tf.TensorSpec([self.tile**2]), tf.TensorSpec([sum(cells)]))
-        )
-        return squared_errors, tf.split(bits, cells, 1)
+        found = self._over_tiles(bits, grids, image, tf.TensorSpec([sum(cells)]), chosen=chosen)
+        split: list[tf.Tensor] = tf.split(found, cells, 1)
+        return split
 
     def _over_tiles(
-        self, function: Callable[..., Any], grids: Grids, image: Image, results: Any, *others: tf.Tensor
+        self,
+        function: Callable[..., Any],
+        grids: Grids,
+        image: Image,
+        results: Any,
+        *others: tf.Tensor,
+        chosen: tf.Tensor | None = None,
     ) -> Any:
         """Results of a function on each tile, stacked; it runs on as many tiles at once as there are cores.
 
         Args:
             results: shapes and types of its results on one tile.
             others: further arguments, each with an element for each tile.
+            chosen: indices of the tiles; by default all.
         """
         patches = [
             cut(grid, self.tile >> level, self.margin, self._tiles(image.size)) for level, grid in enumerate(grids)
         ]
+        elements = image.values, image.places, patches, *others
+        if chosen is not None:
+            elements = tf.nest.map_structure(lambda tensor: tf.gather(tensor, chosen), elements)
 
-        def one(elements: Any) -> Any:
-            values, place, patches, *more = elements
+        def one(tile_elements: Any) -> Any:
+            values, place, patches, *more = tile_elements
             return function(_Tile(values, place, image.size, patches), *more)
 
         return tf.map_fn(
             one,
-            (image.values, image.places, patches, *others),
+            elements,
             parallel_iterations=cores(),
             fn_output_signature=results,
         )
@@ -207,24 +229,26 @@ class Passes:
                 noisy_soft_round(patch, temperature, tf.reshape(normal, patch.shape))
                 for patch, normal in zip(tile.patches, noises, strict=True)
             ]
-            bits = tf.reduce_sum(self._bits(tile, patches, weights))
+            bits = tf.reduce_sum(self._symbol_bits(tile, patches, weights))
             # Values are not clamped: clamped pixels would have no gradient.
-            squared_error = tf.reduce_sum(self._squared_errors(tile, synthesize(self.preset, weights, patches)))
+            squared_error = tf.reduce_sum(self._pixel_errors(tile, synthesize(self.preset, weights, patches)))
             loss = squared_error + lambda_per_bit * bits
         return *tape.gradient(loss, (tile.patches, weights)), squared_error, bits
 
-    def _costs_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        decoded = tf.clip_by_value(synthesize(self.preset, weights, tile.patches), 0.0, 1.0)
-        return self._squared_errors(tile, decoded), self._bits(tile, tile.patches, weights)
+    def _errors_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tf.Tensor:
+        return self._pixel_errors(tile, tf.clip_by_value(synthesize(self.preset, weights, tile.patches), 0.0, 1.0))
 
-    def _bits(self, tile: _Tile, patches: list[tf.Tensor], weights: dict[str, tf.Tensor]) -> tf.Tensor:
+    def _bits_of_tile(self, tile: _Tile, weights: dict[str, tf.Tensor]) -> tf.Tensor:
+        return self._symbol_bits(tile, tile.patches, weights)
+
+    def _symbol_bits(self, tile: _Tile, patches: list[tf.Tensor], weights: dict[str, tf.Tensor]) -> tf.Tensor:
         """Bits of each symbol of all grids, shape (cells,); 0 for cells that the image does not have."""
         within = [inside(self.tile, tile.place, tile.size, level, self.margin) for level in range(LEVELS)]
         zeros_beyond = [patch * mask for patch, mask in zip(patches, within, strict=True)]
         counted = [tf.reshape(inside(self.tile, tile.place, tile.size, level, 0), [-1]) for level in range(LEVELS)]
         return symbol_bits(self.preset, weights, zeros_beyond) * tf.concat(counted, 0)
 
-    def _squared_errors(self, tile: _Tile, decoded: tf.Tensor) -> tf.Tensor:
+    def _pixel_errors(self, tile: _Tile, decoded: tf.Tensor) -> tf.Tensor:
         """Squared error of each pixel, shape (pixels,), summed over its samples.
 
         Samples that the image does not have, or whose value is NaN, count 0.

@@ -20,7 +20,18 @@ from .graph import TILE
 from .passes import NOISE_OFFSETS, Grids, Image, Latents, Passes, Step, noise_count
 from .soap import Tensors
 
-__all__ = ["NOISE_OFFSETS", "Costs", "Grids", "Image", "Latents", "Outcome", "Step", "Trainer", "shared_trainer"]
+__all__ = [
+    "NOISE_OFFSETS",
+    "Costs",
+    "Grids",
+    "Image",
+    "Latents",
+    "Outcome",
+    "Step",
+    "Tiles",
+    "Trainer",
+    "shared_trainer",
+]
 
 # What a trainer's graphs and compiled code take, measured.
 MEGABYTES = 190
@@ -29,6 +40,10 @@ MEGABYTES = 190
 SMALL_SIDE = 128
 SMALL_TILE = 64
 SMALL_CHANNELS = 4
+
+
+Tiles = NDArray[np.int32]
+"""Numbers of some of an image's tiles, shape (tiles,)."""
 
 
 class Outcome(NamedTuple):
@@ -94,14 +109,20 @@ class Trainer:
         found = self.program.run("gradients", grids, image, self._padded(weights), np.float32(lambda_per_bit))
         return _outcome(found, weights)
 
-    def quality(self, grids: Grids, image: Image, weights: Tensors) -> tuple[float, float]:
-        """Squared error, summed over samples, of the decoded image clipped to 0..1; and the bits of the symbols."""
-        squared_errors, bits = self.program.run("costs", grids, image, self._padded(weights))
-        return float(squared_errors.sum(dtype=np.float64)), float(sum(part.sum(dtype=np.float64) for part in bits))
+    def squared_error(self, grids: Grids, image: Image, weights: Tensors, tiles: Tiles | None = None) -> float:
+        """Squared error, summed over samples, of the decoded image clipped to 0..1, or of some of its tiles."""
+        found = self._run_on("squared_errors", grids, image, weights, tiles)
+        return float(found.sum(dtype=np.float64))
+
+    def bits(self, grids: Grids, image: Image, weights: Tensors, tiles: Tiles | None = None) -> float:
+        """Bits of all symbols, or of those of some tiles."""
+        found = self._run_on("bits", grids, image, weights, tiles)
+        return float(sum(part.sum(dtype=np.float64) for part in found))
 
     def costs(self, grids: Grids, image: Image, weights: Tensors) -> Costs:
         """What each pixel of the decoded image, clipped to 0..1, and each symbol add to the loss."""
-        squared_errors, bits = self.program.run("costs", grids, image, self._padded(weights))
+        squared_errors = self._run_on("squared_errors", grids, image, weights, None)
+        bits = self._run_on("bits", grids, image, weights, None)
         height, width = image.size
         tiles = -(-int(height) // self.tile), -(-int(width) // self.tile)
 
@@ -114,6 +135,10 @@ class Trainer:
             joined(squared_errors, (int(height), int(width))),
             [joined(part, grid.shape) for part, grid in zip(bits, grids, strict=True)],
         )
+
+    def _run_on(self, name: str, grids: Grids, image: Image, weights: Tensors, tiles: Tiles | None) -> Any:
+        chosen = np.arange(len(image.places), dtype=np.int32) if tiles is None else tiles
+        return self.program.run(name, grids, image, self._padded(weights), chosen)
 
     def _padded(self, weights: Tensors) -> Tensors:
         return {name: _padded(weights[name], shape) for name, shape in self.shapes.items()}

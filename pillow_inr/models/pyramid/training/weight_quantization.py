@@ -14,8 +14,9 @@ from .. import structure
 from ..latent_coding import WeightResidual, weight_residual_bits
 from .soap import Tensors
 
-Cost = Callable[[Tensors], float]
-"""Weights as float32 -> squared error of the image + lambda times the bits of its symbols."""
+Cost = Callable[[Tensors, bool], float]
+"""What weights cost, float32, that differ from others in the context network (True) or in the synthesis network: lambda
+times the bits of the symbols, or the squared error of the image. Neither depends on the other network."""
 
 # Binary logarithms of the first quantization steps.
 CONTEXT_STEP = -6
@@ -56,7 +57,7 @@ def quantize_weights(
 
         def total(weight_residual: WeightResidual, name: str = name) -> float:
             changed = {**rounded, **rounded_to(name, weight_residual)}
-            return cost(changed) + lambda_per_bit * weight_residual_bits(weight_residual)
+            return cost(changed, structure.is_context(name)) + lambda_per_bit * weight_residual_bits(weight_residual)
 
         weight_residuals[name] = _best(wanted[name], weight_residuals[name], total)
         rounded.update(rounded_to(name, weight_residuals[name]))

@@ -20,14 +20,14 @@ def distance(wanted: Tensors, weight: float, weights: Tensors) -> float:
 
 def test_base_weights_need_no_residuals() -> None:
     wanted = floats()
-    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1.0, lambda weights: distance(wanted, 1e9, weights))
+    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1.0, lambda weights, _: distance(wanted, 1e9, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
 def test_residuals_that_do_not_pay_are_dropped() -> None:
     wanted = floats()
     wanted["s1"] = wanted["s1"] + np.float32(0.01)
-    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1.0, lambda weights: distance(wanted, 1e-6, weights))
+    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1.0, lambda weights, _: distance(wanted, 1e-6, weights))
     assert not any(weight_residual.symbols.any() for weight_residual in weight_residuals.values())
 
 
@@ -38,7 +38,7 @@ def test_costlier_errors_get_finer_steps() -> None:
     exponents, bits = [], []
     for weight in (1e4, 1e6, 1e8):
         weight_residuals = quantize_weights(
-            PRESET, wanted, BASE, 1.0, lambda weights, weight=weight: distance(wanted, weight, weights)
+            PRESET, wanted, BASE, 1.0, lambda weights, _, weight=weight: distance(wanted, weight, weights)
         )
         exponents.append(weight_residuals["s1"].exponent)
         bits.append(weight_residual_bits(weight_residuals["s1"]))
@@ -52,5 +52,5 @@ def test_costlier_errors_get_finer_steps() -> None:
 def test_weights_beyond_the_format_come_back_within_it() -> None:
     wanted = floats()
     wanted["a1"] = wanted["a1"] + np.float32(1e6)
-    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1e-9, lambda weights: distance(wanted, 1.0, weights))
+    weight_residuals = quantize_weights(PRESET, wanted, BASE, 1e-9, lambda weights, _: distance(wanted, 1.0, weights))
     latent_coding.apply(BASE, weight_residuals)  # checks the limits
