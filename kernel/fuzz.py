@@ -16,11 +16,6 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent
 MODELS = SOURCE.parent / "pillow_inr" / "models" / "pyramid"
-# Not in the target: its main would stand in the way of other drivers.
-MAIN = "int LLVMFuzzerRunDriver(int *, char ***, int (*)(const unsigned char *, unsigned long));"
-MAIN += "int LLVMFuzzerInitialize(int *, char ***); int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long);"
-MAIN += "int main(int n, char **a) {"
-MAIN += " LLVMFuzzerInitialize(&n, &a); return LLVMFuzzerRunDriver(&n, &a, LLVMFuzzerTestOneInput); }"
 
 
 def main() -> None:
@@ -41,12 +36,11 @@ def main() -> None:
 def build(output: Path) -> Path:
     """Compile the target; returns the program."""
     runtime = Path(str(metadata.distribution("atheris").locate_file("asan_with_fuzzer.so"))).resolve()
-    (output / "main.c").write_text(MAIN)
     compiler = [sys.executable, "-m", "ziglang", "cc", "-O2", "-g", "-std=gnu11", "-march=x86_64_v2", "-fPIC"]
     instrumented = ["-Xclang", "-fsanitize=address", "-fsanitize=fuzzer-no-link,undefined", "-fno-sanitize-recover=all"]
     target, program = output / "target.o", output / "fuzz"
     subprocess.run([*compiler, *instrumented, "-c", SOURCE / "fuzz.c", "-o", target], check=True)
-    subprocess.run([*compiler, "-c", output / "main.c", "-o", output / "main.o"], check=True)
+    subprocess.run([*compiler, "-c", SOURCE / "fuzz_main.c", "-o", output / "main.o"], check=True)
     # GCC links, because zig would bring a runtime of its own.
     link: list[str | Path] = [
         "gcc",

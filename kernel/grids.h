@@ -2,7 +2,8 @@
 #ifndef INR_GRIDS_H
 #define INR_GRIDS_H
 
-#include "context_model.h"
+#include "context_narrow.h"
+#include "context_wide.h"
 
 enum {
     // Zeros around a grid, for contexts outside it; and two grids of zeros behind the coarsest.
@@ -58,8 +59,7 @@ enum {
     TERM_BYTES = sizeof(double) * OUTPUTS > sizeof(vi) * OUTPUT_VECTORS ? sizeof(double) * OUTPUTS
                                                                         : sizeof(vi) * OUTPUT_VECTORS,
 };
-_Static_assert(TERM_BYTES % sizeof(double) == 0, "terms are aligned");
-enum { TERM_STRIDE = (TERM_BYTES + VECTOR_BYTES - 1) / VECTOR_BYTES * VECTOR_BYTES };
+_Static_assert(TERM_BYTES % sizeof(vi) == 0, "terms are aligned");
 
 INLINE void swap(Terms *terms) {
     u8 *current = terms->before;
@@ -67,9 +67,9 @@ INLINE void swap(Terms *terms) {
     terms->current = current;
 }
 INLINE void *term(const Terms *terms, i32 row) {
-    return (row & 1 ? terms->before : terms->current) + (i64)(row >> 1) * TERM_STRIDE;
+    return (row & 1 ? terms->before : terms->current) + (i64)(row >> 1) * TERM_BYTES;
 }
-INLINE void *new_term(const Terms *terms, i32 row) { return terms->current + (i64)row * TERM_STRIDE; }
+INLINE void *new_term(const Terms *terms, i32 row) { return terms->current + (i64)row * TERM_BYTES; }
 
 typedef struct {
     Prediction *predictions;  // of the symbols of a wavefront, by row
@@ -78,8 +78,8 @@ typedef struct {
 } Scratch;
 
 static int make_terms(Terms *terms, i32 rows) {
-    terms->current = allocate((u64)rows * TERM_STRIDE);
-    terms->before = allocate((u64)rows * TERM_STRIDE);
+    terms->current = allocate((u64)rows * TERM_BYTES);
+    terms->before = allocate((u64)rows * TERM_BYTES);
     return terms->current && terms->before ? OK : NO_MEMORY;
 }
 
@@ -91,6 +91,22 @@ static int make_scratch(Scratch *scratch, const Grid *grids) {
     return make_terms(&scratch->next, grids[1].rows) || make_terms(&scratch->far, grids[2].rows) ? NO_MEMORY : OK;
 }
 
+typedef struct {
+    Narrow narrow;
+    Wide wide;
+    i32 is_narrow, has_all_contexts;
+} ContextModel;
+
+static void make_context_model(ContextModel *model, const Tensors *tensors, const Preset *preset, i32 force_wide) {
+    i32 cross = cross_of(preset);
+    model->has_all_contexts = preset->has_all_contexts;
+    model->is_narrow = !force_wide && is_narrow_exact(tensors, OWN + cross);
+    if (model->is_narrow)
+        make_narrow(&model->narrow, tensors, cross);
+    else
+        make_wide(&model->wide, tensors, cross);
+}
+
 // Terms of wavefront t of the second coarser grid.
 INLINE void prepare_far(const ContextModel *model, i32 narrow, const Grid *grids, i32 level, i32 t, Terms *terms) {
     const Grid *far = &grids[level + 2];
@@ -100,25 +116,30 @@ INLINE void prepare_far(const ContextModel *model, i32 narrow, const Grid *grids
         i32 x = t - 2 * y;
         const i16 *cell = cell_of(far, y, x);
         i16 beyond[4] = {0};
-        if (model->has_square_far) {
+        if (model->has_all_contexts) {
             for (i32 i = 0; i < 4 && level + 3 + i < LEVELS; i++)
                 beyond[i] = *cell_of(&grids[level + 3 + i], y >> (i + 1), x >> (i + 1));
         } else {
             beyond[0] = *cell;
         }
-        if (narrow) far_narrow(model, level, cell, far->pitch, beyond, new_term(terms, y));
-        else far_wide(model, level, cell, far->pitch, beyond, new_term(terms, y));
+        if (narrow)
+            far_narrow(&model->narrow, level, cell, far->pitch, beyond, new_term(terms, y));
+        else
+            far_wide(&model->wide, level, cell, far->pitch, beyond, new_term(terms, y));
     }
 }
 
 // Terms of wavefront t of the next coarser grid.
-INLINE void prepare_next(const ContextModel *model, i32 narrow, const Grid *next, i32 t, Terms *terms, const Terms *far) {
+INLINE void
+prepare_next(const ContextModel *model, i32 narrow, const Grid *next, i32 t, Terms *terms, const Terms *far) {
     swap(terms);
     i32 end = last_row_of(t, next->rows);
     for (i32 y = first_row_of(t, next->columns); y < end; y++) {
         const i16 *cell = cell_of(next, y, t - 2 * y);
-        if (narrow) next_narrow(model, cell, next->pitch, term(far, y), new_term(terms, y));
-        else next_wide(model, cell, next->pitch, term(far, y), new_term(terms, y));
+        if (narrow)
+            next_narrow(&model->narrow, cell, next->pitch, term(far, y), new_term(terms, y));
+        else
+            next_wide(&model->wide, cell, next->pitch, term(far, y), new_term(terms, y));
     }
 }
 
@@ -129,9 +150,10 @@ INLINE int take_wavefront(Coder *coder, const Grid *grid, const Scratch *scratch
         u64 place = quantile(coder);
         if (place >= WHOLE) return BAD_STREAM;
         const u32 *row = tables.rows[scratch->predictions[y].row];
-        // How many ends lie at or below the place: no branch.
+        // How many bins begin at or before the place: no branch.
         vi count = {0};
-        UNROLL for (i32 v = 0; v < (BINS + LANES) / LANES; v++) count -= ((const vi *)row)[v] <= (i32)place;
+        UNROLL
+        for (i32 v = 0; v < (BINS + LANES) / LANES; v++) count -= ((const vi *)row)[v] <= (i32)place;
         i32 bin = sum_of(count) - 1;
         advance(coder, row[bin], row[bin + 1]);
         i32 symbol = scratch->predictions[y].mean + bin - REACH, escapes = (bin == 0) | (bin == BINS - 1);
@@ -167,7 +189,7 @@ INLINE int take_grid(Coder *coder, ContextModel *model, i32 narrow, const Grid *
         for (i32 y = first; y < end; y++) {
             const i16 *symbol = cell_of(grid, y, t - 2 * y);
             const void *next = term(&scratch->next, y);
-            scratch->predictions[y] = narrow ? predict_narrow(&model->narrow, symbol, grid->pitch, next)
+            scratch->predictions[y] = narrow ? predict_narrow(&model->narrow, symbol, next)
                                              : predict_wide(&model->wide, symbol, grid->pitch, next);
         }
         int status = take_wavefront(coder, grid, scratch, t, first, end);

@@ -22,17 +22,8 @@ typedef uint64_t u64;
 
 #if defined(__wasm__)
 #define EXPORT(name) __attribute__((export_name(#name))) name
-#elif defined(_WIN32)
-#define EXPORT(name) __attribute__((dllexport)) name
 #else
 #define EXPORT(name) name
-#endif
-
-// An instance of WebAssembly has all for itself; natively each thread has its own.
-#if defined(__wasm__)
-#define OWN_STATE static
-#else
-#define OWN_STATE static _Thread_local
 #endif
 
 // What a call may answer. The host turns it into an error of its own.
@@ -87,8 +78,8 @@ static void *allocate(u64 bytes) {
 
 // Each block is one of malloc's, so that AddressSanitizer sees every access beyond its end.
 enum { BLOCKS_MAX = 64 };
-OWN_STATE void *blocks[BLOCKS_MAX];
-OWN_STATE int block_count;
+static void *blocks[BLOCKS_MAX];
+static int block_count;
 
 typedef int Mark;
 INLINE Mark mark(void) { return block_count; }

@@ -9,8 +9,8 @@ enum { PROBABILITY_BITS = 24, WHOLE = 1 << PROBABILITY_BITS };
 
 typedef struct {
     const u8 *bytes;
-    u32 words;   // of the stream
-    u32 next;    // number of the word to be read next; words beyond the end are 0
+    u32 words;  // of the stream
+    u32 next;   // number of the word to be read next; words beyond the end are 0
     u64 lower, range, point;
     u64 budget;  // symbols, or work that takes as long, that may still be asked for
     i32 escapes_are_paid;
@@ -57,8 +57,10 @@ static i32 take(Coder *coder, const u32 *cumulated, u32 count) {
     u32 low = 0, high = count;
     while (high - low > 1) {
         u32 middle = (low + high) >> 1;
-        if (cumulated[middle] <= place) low = middle;
-        else high = middle;
+        if (cumulated[middle] <= place)
+            low = middle;
+        else
+            high = middle;
     }
     advance(coder, cumulated[low], cumulated[low + 1]);
     return (i32)low;
@@ -92,7 +94,7 @@ typedef struct {
     u64 side[SIDE_MAX];
     i32 are_made;
 } Tables;
-OWN_STATE Tables tables;
+static Tables tables;
 
 // Section 4.2: cumulative frequencies from counts, each partial sum given.
 INLINE u32 cumulated_at(u32 index, u64 partial_sum, double factor) {

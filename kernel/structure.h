@@ -6,42 +6,42 @@
 
 enum {
     LEVELS = 7,
-    OWN = 12,            // contexts of a symbol in its own grid
-    CROSS_MAX = 22,      // in coarser ones
-    UNITS = 24,          // of a layer of the context model
-    OUTPUTS = UNITS + 2, // of its first layer, with the direct way to the two outputs behind the units
-    HIDDEN = 48,         // units of the synthesis network
-    RESIDUALS = 2,       // residual convolutions
-    KERNELS_MAX = 4,
+    OWN = 12,             // contexts of a symbol in its own grid
+    CROSS = 10,           // in the two coarser ones
+    ALL_CROSS = 22,       // in all coarser ones
+    UNITS = 24,           // of a layer of the context model
+    OUTPUTS = UNITS + 2,  // of its first layer, with the direct way to the two outputs behind the units
+    HIDDEN = 48,          // units of the synthesis network
+    RESIDUALS = 2,        // residual convolutions
+    KERNELS = 4,
     KERNEL_SIDE = 5,
-    SMOOTHING_MAX = 3,
-    FEATURES_MAX = LEVELS + KERNELS_MAX,
+    SMOOTHING = 3,
     CHANNELS_MAX = 64,
-    SIDE_LIMIT = 4096,   // of a pyramid in pixels
+    SIDE_LIMIT = 4096,  // of a pyramid in pixels
     SYMBOL_MAX = 4095,
 };
 
 typedef struct {
-    i32 cross;           // contexts in coarser grids
-    i32 smoothing;       // taps on each side of the filter of each grid
-    i32 kernels;         // 5x5 kernels of the finest grid
-    i32 synthesis_bits;  // behind the binary point of the synthesis network's integers
+    i32 has_all_contexts;  // 3x3 of the second coarser grid and one of each beyond; otherwise one of the second
+    i32 has_smoothing;     // a filter of each grid with SMOOTHING taps on each side
+    i32 has_kernels;       // KERNELS 5x5 kernels of the finest grid
+    i32 synthesis_bits;    // behind the binary point of the synthesis network's integers
 } Preset;
 
 static const Preset PRESETS[] = {
-    {.cross = 10, .smoothing = 0, .kernels = 0, .synthesis_bits = 14},
-    {.cross = 22, .smoothing = 3, .kernels = 4, .synthesis_bits = 18},
+    {.synthesis_bits = 14},
+    {.has_all_contexts = 1, .has_smoothing = 1, .has_kernels = 1, .synthesis_bits = 18},
 };
 enum { PRESET_COUNT = sizeof(PRESETS) / sizeof(*PRESETS) };
 
 // In the order of the stream.
 enum Tensor { A1, A1B, A2, A2B, A3, A3B, AS, UP, PF, KF, S1, S1B, S2, S2B, SS, R0, R0B, R1, R1B, TENSORS };
 
-INLINE i32 features_of(const Preset *preset) { return LEVELS + preset->kernels; }
+INLINE i32 cross_of(const Preset *preset) { return preset->has_all_contexts ? ALL_CROSS : CROSS; }
+INLINE i32 features_of(const Preset *preset) { return LEVELS + (preset->has_kernels ? KERNELS : 0); }
 
 static u32 tensor_size(const Preset *preset, i32 channels, enum Tensor tensor) {
-    i32 inputs = OWN + preset->cross, features = features_of(preset);
-    i32 smoothing = preset->smoothing ? LEVELS * (preset->smoothing + 1) : 0;
+    i32 inputs = OWN + cross_of(preset), features = features_of(preset);
     const i32 sizes[TENSORS] = {
         [A1] = UNITS * inputs,
         [A1B] = UNITS,
@@ -51,8 +51,8 @@ static u32 tensor_size(const Preset *preset, i32 channels, enum Tensor tensor) {
         [A3B] = 2 * LEVELS,
         [AS] = 2 * inputs,
         [UP] = (LEVELS - 1) * 4,
-        [PF] = smoothing,
-        [KF] = preset->kernels * KERNEL_SIDE * KERNEL_SIDE,
+        [PF] = preset->has_smoothing ? LEVELS * (SMOOTHING + 1) : 0,
+        [KF] = preset->has_kernels ? KERNELS * KERNEL_SIDE * KERNEL_SIDE : 0,
         [S1] = HIDDEN * features,
         [S1B] = HIDDEN,
         [S2] = channels * HIDDEN,
@@ -67,10 +67,10 @@ static u32 tensor_size(const Preset *preset, i32 channels, enum Tensor tensor) {
 }
 
 typedef struct {
-    i32 *values;          // integers of all tensors, one behind another
-    i32 *of[TENSORS];     // where each begins
+    i32 *values;       // integers of all tensors, one behind another
+    i32 *of[TENSORS];  // where each begins
     u32 sizes[TENSORS];
-    u32 count;            // of all integers
+    u32 count;  // of all integers
 } Tensors;
 
 static void lay_out(Tensors *tensors, const Preset *preset, i32 channels) {

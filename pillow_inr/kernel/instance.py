@@ -21,11 +21,11 @@ from .module import Kernel, kernel
 # A tile of 4096x4096 pixels takes some 200 MB.
 MEMORY_MAX = 1 << 30
 """Bytes of an instance's memory."""
-# Idle instances above this size are given up: memory of an instance does not shrink.
-_KEPT_BYTES = 32 << 20
+# Idle instances above this size are given up: memory of an instance does not shrink. So at most 256 MB stay held.
+_KEPT_BYTES = 16 << 20
 _KEPT = 16
-# Larger tiles are decoded grid by grid, so that Ctrl-C acts within a second.
-_AT_ONCE_PIXELS = 1 << 19
+_BUDGET_MAX = (1 << 63) - 1
+# Of grids; the kernel lies below the model, which has the same number.
 _LEVELS = 7
 
 
@@ -74,14 +74,13 @@ class Instance:
     """
 
     def __init__(self, compiled: Kernel) -> None:
+        self._channels = self._stream_bytes = 0
         self._store = wasmtime.Store(compiled.engine)
         self._store.set_limits(memory_size=MEMORY_MAX)
         exports = wasmtime.Instance(self._store, compiled.module, []).exports(self._store)
         self._functions: dict[str, Any] = dict(exports.items())
         self._memory: wasmtime.Memory = self._functions.pop("memory")
         self._view_start = self._call("view")
-        self._pixels = 0
-        self._stream_bytes = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -93,18 +92,26 @@ class Instance:
     ) -> None:
         """Take a pyramid of this width and height: its stream and its base weights, or the tensors of a decoded one.
 
+        Args:
+            preset: sizes of the networks.
+            channels: samples per pixel.
+            size: width and height in pixels.
+            stream: as in the file; empty if it is not to be decoded.
+            tensors: integers of all tensors, one behind another.
         Raises:
             LimitError: it takes more than MEMORY_MAX.
+            ValueError: an argument is outside its range, or there are too many tensors or too few.
         """
-        self._pixels, self._stream_bytes = size[0] * size[1], len(stream)
+        self._channels, self._stream_bytes = channels, len(stream)
         self._check("begin", preset, channels, *size, len(stream))
         memory = self._bytes()
         view = self._view(memory)
-        assert len(tensors) == view.tensor_count
+        if len(tensors) != view.tensor_count:
+            raise ValueError(f"kernel: {len(tensors)} integers of tensors, expected {view.tensor_count}")
         memory[view.stream : view.stream + len(stream)] = np.frombuffer(stream, np.uint8)
         _numbers(memory, view.tensors, len(tensors), np.dtype(np.int32))[:] = tensors
 
-    def decode(self, budget: int, force_wide: bool = False) -> None:
+    def decode(self, budget: float, force_wide: bool = False) -> None:
         """Decode its stream.
 
         Args:
@@ -114,10 +121,7 @@ class Instance:
             FormatError: no encoder writes such a stream.
             LimitError: it has more symbols.
         """
-        self._check("decode_tensors", budget, int(force_wide))
-        for level in reversed(range(_LEVELS if self._pixels > _AT_ONCE_PIXELS else 1)):
-            self._check("decode_grids", level)
-        self._check("finish")
+        self._check("decode", int(min(budget, _BUDGET_MAX)), int(force_wide))
 
     def tensors(self) -> NDArray[np.int32]:
         """A copy of the integers of all tensors."""
@@ -137,9 +141,7 @@ class Instance:
             found.append(np.lib.stride_tricks.as_strided(cells, shape, (2 * pitch, 2)))
         return found
 
-    def synthesize(
-        self, region: Sequence[int], channels: int, dtype: type[np.uint8] | type[np.float32]
-    ) -> NDArray[Any]:
+    def synthesize(self, region: Sequence[int], dtype: type[np.uint8] | type[np.float32]) -> NDArray[Any]:
         """Samples of a region, top, bottom, left, right; uint8 in 0..255 or float32 in 0..1, in the instance's memory.
 
         Returns:
@@ -150,7 +152,7 @@ class Instance:
         top, bottom, left, right = map(int, region)
         self._check("synthesize", top, bottom, left, right, int(dtype is np.uint8))
         memory = self._bytes()
-        shape = (bottom - top, right - left, channels)
+        shape = (bottom - top, right - left, self._channels)
         return _numbers(memory, self._view(memory).samples, math.prod(shape), np.dtype(dtype)).reshape(shape)
 
     def is_narrow(self) -> bool:
@@ -201,15 +203,21 @@ _lock = Lock()
 
 @contextmanager
 def borrowed() -> Iterator[Instance]:
-    """An instance for this thread; give it back in the state in which you like."""
+    """Borrow an idle instance, or make one. It may hold anything; after an exception it is dropped.
+
+    Raises:
+        LimitError: there is no memory for another one.
+    """
     with _lock:
         instance = _idle.pop() if _idle else None
     if instance is None:
         compiled = kernel()
         assert compiled is not None
-        instance = Instance(compiled)
+        try:
+            instance = Instance(compiled)
+        except wasmtime.WasmtimeError as error:  # each reserves some gigabytes of addresses
+            raise LimitError(f"there is no memory for decoding: {error}") from error
     yield instance
-    # Not after an error: a trap may leave anything behind.
     if instance.memory_bytes <= _KEPT_BYTES:
         with _lock:
             if len(_idle) < _KEPT:

@@ -1,6 +1,6 @@
-"""The kernel as wasmtime runs it: compiled once for this machine, and a store and an instance for each thread.
+"""The kernel, compiled for this machine once and kept in the user's cache folder.
 
-Code from strangers' files cannot get out of an instance: it has its own memory, and no way to call anything.
+Streams from strangers are decoded in its sandbox: it has its own memory, and no way to call anything.
 """
 
 import atexit
@@ -29,31 +29,43 @@ class Kernel(NamedTuple):
 _lock = Lock()
 
 
+@cache
 def kernel() -> Kernel | None:
     """The compiled kernel; None where wasmtime is not installed or does not run."""
     with _lock:
-        return _kernel()
+        return load_kernel()
 
 
-@cache
-def _kernel() -> Kernel | None:
+def load_kernel() -> Kernel | None:
+    """Compile the kernel, or take what was compiled before; the first time in a process."""
     try:
         import wasmtime
     except (ImportError, OSError, RuntimeError):  # not installed, or no library of it for this machine
         return None
-    engine = wasmtime.Engine()
+    try:
+        engine = wasmtime.Engine()
+        compiled = _compiled(engine)
+        wasmtime.Instance(wasmtime.Store(engine), compiled, [])
+    except wasmtime.WasmtimeError:  # no memory that may be run, or too few addresses (`ulimit -v`)
+        return None
+    return Kernel(engine, compiled)
+
+
+def _compiled(engine: "wasmtime.Engine") -> "wasmtime.Module":
+    import wasmtime
+
     code = _KERNEL.read_bytes()
     path = _cache_path(code)
-    compiled = module_cache.load(path) if path else None
-    if compiled is not None:
+    stored = module_cache.load(path) if path else None
+    if stored is not None:
         try:
-            return Kernel(engine, wasmtime.Module.deserialize(engine, compiled))
+            return wasmtime.Module.deserialize(engine, stored)
         except wasmtime.WasmtimeError:  # of another processor or release
             pass
     module = wasmtime.Module(engine, code)
     if path:
         module_cache.store(path, bytes(module.serialize()))
-    return Kernel(engine, module)
+    return module
 
 
 def _cache_path(code: bytes) -> Path | None:
@@ -68,8 +80,13 @@ def _cache_path(code: bytes) -> Path | None:
     return folder / f"kernel-{zlib.crc32(code):08x}-{zlib.crc32(machine):08x}.bin"
 
 
+def _renew_lock() -> None:
+    """A forked process has none of the threads that may hold the lock."""
+    global _lock
+    _lock = Lock()
+
+
 # wasmtime's own objects complain when they are released after their modules.
-atexit.register(_kernel.cache_clear)
+atexit.register(kernel.cache_clear)
 if hasattr(os, "register_at_fork"):
-    # A forked process has none of the threads that may hold the lock.
-    os.register_at_fork(after_in_child=lambda: globals().update(_lock=Lock()))
+    os.register_at_fork(after_in_child=_renew_lock)

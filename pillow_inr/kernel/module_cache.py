@@ -27,7 +27,9 @@ def folder() -> Path | None:
     else:
         places = [os.environ.get("XDG_CACHE_HOME", ""), "~/.cache"]
     for place in places:
-        path = Path(place).expanduser()
+        with contextlib.suppress(RuntimeError):  # a user without a home
+            place = str(Path(place).expanduser())
+        path = Path(place)
         if path.is_absolute():  # also what the XDG specification asks for
             return path / "pillow_inr"
     return None

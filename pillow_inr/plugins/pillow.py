@@ -58,8 +58,6 @@ class InrImageFile(ImageFile.ImageFile):
     _model: "StoredModel | None" = None
     _preview_size: Size | None = None
     """Of a smaller version that the file has; it serves thumbnails without the image's tiles."""
-    _thumbnail_side = math.inf
-    """Longer side of the thumbnail that is being made; infinite otherwise."""
     _loaded = False
 
     def _open(self) -> None:
@@ -105,8 +103,6 @@ class InrImageFile(ImageFile.ImageFile):
         """
         if self._loaded or self._header is None or size is None:
             return None
-        if self._preview_size is not None and self._thumbnail_side <= max(self._preview_size):
-            size = self._preview_size  # Pillow asks for twice the thumbnail's size
         columns, rows = self._header.size
         scale = min(size[0] / columns, size[1] / rows)
         if not 0 < scale < 1:
@@ -121,13 +117,22 @@ class InrImageFile(ImageFile.ImageFile):
         reducing_gap: float | None = 2.0,
     ) -> None:
         """Make this image a thumbnail, as `Image.thumbnail`; a large file's preview serves if it is large enough."""
-        # The longer side that it will have at most.
         columns, rows = self.size
-        self._thumbnail_side = max(columns, rows) * min(size[0] / columns, size[1] / rows)
-        try:
+        shrink = min(size[0] / columns, size[1] / rows)
+        if not self._preview_serves((int(columns * shrink), int(rows * shrink))):
             super().thumbnail(size, resample, reducing_gap)
-        finally:
-            self._thumbnail_side = math.inf
+            return
+        # Without a gap Pillow calls `resize`, instead of asking `draft` for twice the thumbnail's size.
+        super().thumbnail(size, resample, None)
+        if self.size != (columns, rows):
+            self._forget_file()
+
+    def _preview_serves(self, size: tuple[float, float]) -> bool:
+        """Whether a version of the whole image of this size, smaller than the image, may be made from the preview."""
+        preview = self._preview_size
+        if preview is None or self._loaded or self._header is None or size == self._header.size:
+            return False
+        return size[0] <= preview[0] and size[1] <= preview[1]
 
     def resize(
         self,
@@ -137,27 +142,31 @@ class InrImageFile(ImageFile.ImageFile):
         reducing_gap: float | None = None,
     ) -> Image.Image:
         """A resized copy, as `Image.resize`; from the preview of a large file if that has at least as many pixels."""
-        header, preview = self._header, self._preview_size
-        usable = header is not None and not self._loaded and box is None and resample != Image.Resampling.NEAREST
-        if preview is None or not usable or size[0] > preview[0] or size[1] > preview[1]:
+        preview = self._preview_size
+        if preview is None or box is not None or resample == Image.Resampling.NEAREST:
+            return super().resize(size, resample, box, reducing_gap)
+        if not self._preview_serves((size[0], size[1])):
             return super().resize(size, resample, box, reducing_gap)
         return self._picture(self._evaluate(preview, None, True), preview).resize(size, resample, None, reducing_gap)
 
     def load(self) -> "PixelAccess | None":
         """Decode all pixels; only the first call does so."""
         if self._header is not None and not self._loaded:
-            previewed = self._preview_size is not None and self.size[0] <= self._preview_size[0]
-            samples = self._evaluate(self.size, None, previewed)
+            samples = self._evaluate(self.size, None, self._preview_serves(self.size))
             try:
                 self.load_prepare()
                 self.frombytes(memoryview(as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
             except MemoryError as error:
                 raise OSError("there is not enough memory to load the image") from error
-            self._loaded, self._model = True, None  # decoded tiles take up to 90 MB
-            file, self.fp = self.fp, None
-            if self._exclusive_fp and file is not None:
-                file.close()
+            self._forget_file()
         return super().load()
+
+    def _forget_file(self) -> None:
+        """Keep the pixels alone, which are there now."""
+        self._loaded, self._model = True, None  # decoded tiles take up to 90 MB
+        file, self.fp = self.fp, None
+        if self._exclusive_fp and file is not None:
+            file.close()
 
     def render(self, size: Size | None = None, box: Box | None = None) -> Image.Image:
         """Decode a region of the image at any resolution. This image is neither loaded nor changed.

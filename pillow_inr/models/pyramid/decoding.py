@@ -13,18 +13,27 @@ from numpy.typing import NDArray
 from ...entropy.symbol_budget import symbol_budget
 from ...kernel.module import kernel
 from . import structure
-from .header import BASE_WEIGHTS_COUNTS
 from .region import Region
 from .structure import Pyramid
 
+# Rows of a grid above and below those of a region that its samples may depend on, and more.
+_MARGIN = 16
+# Of flat base weights: those of the few files that a program opens at a time.
+_KEPT = 16
 
-def runs_on_threads() -> bool:
+
+def gains_by_threads() -> bool:
     """Whether several threads decode faster than one."""
     return kernel() is not None
 
 
 def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple[int, int]) -> Pyramid:
-    """Decode a tile's stream, as `latent_coding.decode`. The kernel's grids are int16, those of NumPy int32."""
+    """Decode a tile's stream, as `latent_coding.decode`. The kernel's grids are int16, those of NumPy int32.
+
+    Raises:
+        FormatError: no encoder writes such a stream.
+        LimitError: it stands for more symbols than its length allows, or there is no memory.
+    """
     if kernel() is None:
         from . import latent_coding
 
@@ -52,6 +61,8 @@ def synthesize(
         as_bytes: uint8 in 0..255, rounded, in place of float32 in 0..1.
     Returns:
         Shape (rows, columns, channels), a new array.
+    Raises:
+        LimitError: there is no memory for it.
     """
     if kernel() is None:
         return _synthesized_by_numpy(pyramid, size, channels, preset, region, as_bytes)
@@ -59,10 +70,12 @@ def synthesize(
 
     with instance.borrowed() as decoder:
         decoder.begin(preset, channels, size, b"", _flat(pyramid.tensors))
-        for place, grid in zip(decoder.grids(structure.grid_sizes(size)), pyramid.grids, strict=True):
+        for level, place in enumerate(decoder.grids(structure.grid_sizes(size))):
+            grid = pyramid.grids[level]
             if grid.strides[0]:  # else all zeros, as the place is
-                place[:] = grid
-        return decoder.synthesize(region, channels, np.uint8 if as_bytes else np.float32).copy()
+                rows = slice(max(0, (region.top >> level) - _MARGIN), (region.bottom >> level) + _MARGIN)
+                place[rows] = grid[rows]
+        return decoder.synthesize(region, np.uint8 if as_bytes else np.float32).copy()
 
 
 def _synthesized_by_numpy(
@@ -86,6 +99,6 @@ def _flat(tensors: structure.Tensors) -> NDArray[np.int32]:
     return np.concatenate([values.ravel() for values in tensors.values()]).astype(np.int32)
 
 
-@lru_cache(maxsize=sum(BASE_WEIGHTS_COUNTS))
+@lru_cache(maxsize=_KEPT)
 def _flat_base_weights(preset: int, base_index: int, channels: int) -> NDArray[np.int32]:
     return _flat(structure.base_weights(preset, base_index, channels))

@@ -19,8 +19,10 @@ from .region import Region
 from .structure import Pyramid
 
 _ENTRY_BYTES = 4
-# Samples that are made at a time, by one thread; fewer are not worth a second thread.
+# Most samples of a part, which one thread holds; and most parts of a tile, if that makes them larger.
 _PART_SAMPLES = 3 << 17
+_PARTS_MAX = 16
+# Fewer samples are not shared: starting threads takes longer.
 _SHARED_SAMPLES = 1 << 17
 
 _Item = TypeVar("_Item")
@@ -130,9 +132,7 @@ class Tiles:
         Raises:
             FormatError: a tile's stream does not fit the entropy models.
         """
-        for tiles in self._batches(region):
-            self._decode_tiles(tiles)
-            break
+        self._decode_tiles(next(self._batches(region), []))
 
     def _batches(self, region: Region) -> Iterator[list[Tile]]:
         """The tiles of a region, as many at a time as the cache holds."""
@@ -142,15 +142,22 @@ class Tiles:
         for first in range(0, len(tiles), room):
             yield tiles[first : first + room]
 
-    def parts(self, region: Region) -> list[Part]:
-        """Parts of a region of the image, each within a tile, which together are its complete tiles' pixels."""
-        return [part for tile in self.overlapping(region) for part in self._parts_of(tile, region)]
+    def parts(self, region: Region, shared: int = 1) -> list[Part]:
+        """Parts of a region of the image, each within a tile, which together are its complete tiles' pixels.
 
-    def _parts_of(self, tile: Tile, region: Region) -> list[Part]:
+        Args:
+            region: pixels of the image.
+            shared: by how many threads the parts of a tile are shared.
+        """
+        return [part for tile in self.overlapping(region) for part in self._parts_of(tile, region, shared)]
+
+    def _parts_of(self, tile: Tile, region: Region, shared: int) -> list[Part]:
         place = tile.region
         top, bottom = max(region.top, place.top), min(region.bottom, place.bottom)
         left, right = max(region.left, place.left), min(region.right, place.right)
-        rows = _rows_of_part(bottom - top, self.header.channels * (right - left))
+        # The kernel makes room for all of a tile with each part of it.
+        most = max(_PART_SAMPLES, self.header.channels * math.prod(tile.size) // _PARTS_MAX)
+        rows = _rows_of_part(bottom - top, self.header.channels * (right - left), most, shared)
         return [Part(tile, Region(row, min(row + rows, bottom), left, right)) for row in range(top, bottom, rows)]
 
     def for_each_part(self, region: Region, work: Callable[[Part], None]) -> None:
@@ -162,7 +169,7 @@ class Tiles:
         for tiles in self._batches(region):
             # Else all threads would wait for the one that decodes the tile of their parts.
             self._decode_tiles(tiles)
-            share([part for tile in tiles for part in self._parts_of(tile, region)], work)
+            share([part for tile in tiles for part in self._parts_of(tile, region, threads.cores())], work)
 
     def values(self, part: Part, *, as_bytes: bool = False) -> NDArray[Any]:
         """Samples of a part: float32 in 0..1, or uint8 in 0..255; shape (rows, columns, channels).
@@ -193,17 +200,17 @@ def share(items: Sequence[_Item], work: Callable[[_Item], None]) -> None:
         for item in taken:
             work(item)
 
-    if decoding.runs_on_threads():
+    if decoding.gains_by_threads():
         threads.share(items, each)
     else:
         each(iter(items))
 
 
-def _rows_of_part(rows: int, row_samples: int) -> int:
-    """Rows of each part when rows are divided so that all threads get as much, and none holds too much."""
-    parts = -(-rows * row_samples // _PART_SAMPLES)
+def _rows_of_part(rows: int, row_samples: int, most: int, shared: int) -> int:
+    """Rows of a part, so that each has at most so many samples, and large regions have a multiple of `shared` parts."""
+    parts = -(-rows * row_samples // most)
     if rows * row_samples >= _SHARED_SAMPLES:
-        parts = -(-parts // threads.cores()) * threads.cores()
+        parts = -(-parts // shared) * shared
     return max(1, -(-rows // parts))
 
 

@@ -52,6 +52,7 @@ def test_symbols_and_samples_are_those_of_numpy(size: tuple[int, int], channels:
     stream = draw_stream(np.random.default_rng(3), size, channels, preset=preset)
     expected = latent_coding.decode(stream, preset, 0, channels, size)
     check_equal(decoding.decode(stream, preset, 0, channels, size), expected)
+    assert instance._idle[-1].is_narrow()
     check_equal(decoded_wide(stream, preset, channels, size), expected)
     whole = Region(0, size[1], 0, size[0])
     samples = synthesis.synthesize(*expected, size, channels, preset).clip(0, 1)
@@ -117,17 +118,17 @@ def test_damaged_streams_get_the_same_answer(data: st.DataObject, preset: int) -
 
 @pytest.mark.parametrize("preset", [0, 1])
 def test_the_budget_counts_what_numpy_counts(preset: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The least budget that is enough is the same for both, with and without escapes."""
+    """The least budget that is enough is the same for both, without escapes and with them, whose table counts, too."""
     size = (11, 7)
-    for spread in (1.0, 300.0):
+    for spread in (0.3, 300.0):
         stream = draw_stream(np.random.default_rng(1), size, spread=spread, preset=preset)
         counted = len(stream) - 36
-        least = 1
+        refused = 1
         for step in reversed(range(20)):
-            monkeypatch.setattr(limits, "SYMBOLS_PER_BYTE", (least + (1 << step)) / counted)
+            monkeypatch.setattr(limits, "SYMBOLS_PER_BYTE", (refused + (1 << step)) / counted)
             if _answer(latent_coding.decode, stream, preset, 0, 3, size) is None:
-                least += 1 << step
-        for budget, enough in ((least, False), (least + 1, True)):
+                refused += 1 << step
+        for budget, enough in ((refused, False), (refused + 1, True)):
             with instance.borrowed() as decoder:
                 decoder.begin(preset, 3, size, stream, decoding._flat_base_weights(preset, 0, 3))
                 if enough:
@@ -155,8 +156,6 @@ def test_a_pyramid_of_nothing_takes_no_memory() -> None:
         ("begin", (0, 3, 0, 8, 0)),
         ("begin", (0, 3, 8, 4097, 0)),
         ("begin", (0, 3, 8, 8, 3)),
-        ("decode_grids", (0,)),
-        ("finish", ()),
         ("synthesize", (0, 9, 0, 8, 0)),
         ("synthesize", (-1, 8, 0, 8, 0)),
         ("synthesize", (0, 8, 5, 5, 0)),
@@ -168,12 +167,6 @@ def test_calls_that_make_no_sense_are_refused(name: str, arguments: tuple[int, .
         decoder.begin(0, 3, (8, 8), b"", decoding._flat_base_weights(0, 0, 3))
         with pytest.raises(ValueError, match=name):
             decoder._check(name, *arguments)
-
-
-def test_large_tiles_are_decoded_grid_by_grid(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instance, "_AT_ONCE_PIXELS", 10)
-    stream = draw_stream(np.random.default_rng(3), (20, 20), preset=1)
-    check_equal(decoding.decode(stream, 1, 0, 3, (20, 20)), latent_coding.decode(stream, 1, 0, 3, (20, 20)))
 
 
 @pytest.mark.parametrize(("field", "value"), [("grids", 2**31), ("pitches", 2**20), ("pitches", 3), ("pitches", -1)])
@@ -204,7 +197,7 @@ def test_large_instances_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(instance._idle) == kept
 
 
-def test_threads_decode_at_once() -> None:
+def test_threads_do_not_disturb_each_other() -> None:
     streams = [draw_stream(np.random.default_rng(seed), (60, 50), preset=seed & 1) for seed in range(4)]
     expected = [latent_coding.decode(stream, seed & 1, 0, 3, (60, 50)) for seed, stream in enumerate(streams)]
     failed = []
@@ -222,6 +215,66 @@ def test_threads_decode_at_once() -> None:
     for thread in threads:
         thread.join()
     assert not failed
+
+
+def test_a_pyramid_is_decoded_once() -> None:
+    stream = draw_stream(np.random.default_rng(3), (8, 8))
+    with instance.borrowed() as decoder:
+        decoder.begin(0, 3, (8, 8), stream, decoding._flat_base_weights(0, 0, 3))
+        decoder.decode(1 << 20)
+        with pytest.raises(ValueError, match="decode"):
+            decoder.decode(1 << 20)
+        with pytest.raises(ValueError, match="expected"):
+            decoder.begin(0, 3, (8, 8), stream, decoding._flat_base_weights(0, 0, 4))
+
+
+@pytest.mark.parametrize("budget", [1e5, float("inf"), 1 << 70])
+def test_any_budget_may_be_set(budget: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SYMBOLS_PER_BYTE", budget)
+    decoding.decode(draw_stream(np.random.default_rng(3), (8, 8)), 0, 0, 3, (8, 8))
+
+
+def test_a_trap_and_missing_memory_are_errors_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trap(*given: object) -> None:
+        raise wasmtime.Trap("unreachable")
+
+    def fail(*given: object) -> None:
+        raise wasmtime.WasmtimeError("mmap failed")
+
+    with instance.borrowed() as decoder:
+        monkeypatch.setitem(decoder._functions, "decode", trap)
+        with pytest.raises(FormatError, match="the kernel stopped"):
+            decoder.decode(1)
+        monkeypatch.undo()
+    monkeypatch.setattr(instance, "_idle", [])
+    monkeypatch.setattr(instance, "Instance", fail)
+    with pytest.raises(LimitError, match="no memory"), instance.borrowed():
+        pass
+
+
+def test_parts_of_large_tiles_are_those_of_the_whole() -> None:
+    """A part is given the rows of the grids around it only."""
+    size = (20, 700)
+    rng = np.random.default_rng(8)
+    tensors = latent_coding.apply(structure.base_weights(1, 0, 3), draw_weight_residuals(rng, 3, preset=1))
+    pyramid = Pyramid(tensors, draw_grids(rng, size))
+    whole = decoding.synthesize(pyramid, size, 3, 1, Region(0, 700, 0, 20))
+    for top, bottom in ((0, 1), (63, 64), (64, 128), (333, 400), (639, 641), (699, 700)):
+        part = decoding.synthesize(pyramid, size, 3, 1, Region(top, bottom, 0, 20))
+        assert np.array_equal(part, whole[top:bottom]), top
+
+
+def _members(path: str, begin: str) -> list[str]:
+    """Names in a C enumeration or structure."""
+    text = (SOURCE / path).read_text()
+    body = re.sub(r"//.*", "", text[text.index(begin) + len(begin) :].split("}")[0])
+    return re.findall(r"(\w+)(?:\[\w+\])?\s*[,;]", body)
+
+
+@pytest.mark.skipif(not SOURCE.exists(), reason="the source of the kernel is in the repository only")
+def test_its_numbers_are_those_of_the_package() -> None:
+    assert _members("platform.h", "enum Status {") == [status.name for status in instance.Status]
+    assert _members("kernel.c", "typedef struct {") == [name for name, _ in instance._View._fields_]
 
 
 def _constants(name: str) -> list[int]:

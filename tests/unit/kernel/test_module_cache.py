@@ -2,6 +2,7 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,15 @@ def test_the_folder_is_the_users(
         monkeypatch.setenv(name, value)
     found = module_cache.folder()
     assert (None if found is None else found.as_posix()) == expected
+
+
+def test_a_user_without_a_home_has_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", no_home)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert module_cache.folder() is None
 
 
 @posix
@@ -96,11 +106,11 @@ def test_the_kernel_compiles_without_a_cache(found: bytes | None, monkeypatch: p
     stored: list[bytes] = []
     monkeypatch.setattr(module_cache, "load", lambda path: found)
     monkeypatch.setattr(module_cache, "store", lambda path, code: stored.append(code))
-    made = module._kernel.__wrapped__()
+    made = module.load_kernel()
     assert made is not None
     assert len(stored) == 1
     monkeypatch.setattr(module_cache, "load", lambda path: stored[0])
-    assert module._kernel.__wrapped__() is not None
+    assert module.load_kernel() is not None
     assert len(stored) == 1
 
 
@@ -108,9 +118,21 @@ def test_without_a_folder_nothing_is_stored(monkeypatch: pytest.MonkeyPatch) -> 
     pytest.importorskip("wasmtime")
     monkeypatch.setattr(module_cache, "folder", lambda: None)
     monkeypatch.setattr(module_cache, "store", lambda path, code: pytest.fail("stored"))
-    assert module._kernel.__wrapped__() is not None
+    assert module.load_kernel() is not None
 
 
 def test_without_wasmtime_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "wasmtime", None)
-    assert module._kernel.__wrapped__() is None
+    monkeypatch.setitem(sys.modules, "wasmtime", None)
+    assert module.load_kernel() is None
+
+
+def test_where_wasmtime_does_not_run_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    wasmtime = pytest.importorskip("wasmtime")
+
+    def fail(*given: object) -> None:
+        raise wasmtime.WasmtimeError("mmap failed to reserve 0x104000000 bytes")
+
+    for name in ("Engine", "Instance"):
+        with monkeypatch.context() as patch:
+            patch.setattr(wasmtime, name, fail)
+            assert module.load_kernel() is None

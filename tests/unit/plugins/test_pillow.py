@@ -460,12 +460,31 @@ def with_a_preview(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
 @pytest.mark.parametrize("size", [(60, 60), (60, 54), (64, 54), (30, 30), (7, 300), (1, 1)])
 @pytest.mark.parametrize("gap", [2.0, 1.5, None])
 def test_thumbnails_come_from_the_preview(with_a_preview: bytes, size: tuple[int, int], gap: float | None) -> None:
+    preview = Image.open(io.BytesIO(draw_file((60, 54), seed=7)))
+    preview.load()
     with Image.open(io.BytesIO(with_a_preview)) as image:
         plain = Image.new("RGB", image.size)
-        image.thumbnail(size, reducing_gap=gap)
-        plain.thumbnail(size, reducing_gap=gap)
+        image.thumbnail(size, Image.Resampling.LANCZOS, gap)
+        plain.thumbnail(size)
         assert image.size == plain.size
-        assert np.asarray(image).any()
+        expected = preview.resize(image.size, Image.Resampling.LANCZOS)
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+        image.load()
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+
+
+def test_what_is_as_large_as_the_image_is_the_image() -> None:
+    """A preview may be as wide as the image."""
+    data = draw_file((300, 20), tile=8)
+    with Image.open(io.BytesIO(data)) as image, Image.open(io.BytesIO(with_preview(data, draw_file((300, 5))))) as both:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(both))
+    narrow = with_preview(draw_file((8, 700), tile=8), draw_file((1, 50)))
+    with Image.open(io.BytesIO(narrow)) as image:
+        assert image.draft(None, (4, 150)) is not None
+        assert image.size == (2, 150)
+        without = Image.open(io.BytesIO(draw_file((8, 700), tile=8)))
+        without.draft(None, (4, 150))
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(without))
 
 
 @pytest.mark.parametrize("size", [(60, 54), (32, 32), (1, 54)])

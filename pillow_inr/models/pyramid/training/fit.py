@@ -24,12 +24,13 @@ from ..latent_coding import WeightResidual, weight_residual_bits
 from . import initial_latents, schedule
 from .soap import Soap, Tensors
 from .symbol_choice import choose_symbols, round_to_nearest
-from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, Tiles, Trainer, shared_trainer
+from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, TileNumbers, Trainer, shared_trainer
 from .weight_quantization import quantize_weights
 
 # Trials of other symbols than the nearest, for each step before; one takes half of a step's time.
 TRIALS_PER_STEP = 0.05
-# Tiles of an image on which quantization steps of the networks are tried: some 70 passes over them.
+# Tiles of an image on which the networks' quantization steps are tried, in some 70 passes over them: all of an image of
+# 768x512 took a quarter of a short fit's time (docs/experiments.md section 21).
 ROUNDING_TILES = 12
 # Norm that the gradient of all network weights together is cut down to.
 NETWORK_CLIP = 0.1
@@ -236,18 +237,18 @@ class _Run:
         if not (self.finite and all(np.isfinite(values).all() for values in numbers)):
             return None
 
-        tiles = _spread_out(len(self.image.places))
-        scale = float(len(self.image.places) / len(tiles))
+        tiles = _rounding_tiles(len(self.image.places))
+        # The last tiles of a row or column are partly empty.
+        scale = self.pixels / self.trainer.pixels(self.image, tiles)
 
-        def cost(weights: Tensors, of_context: bool) -> float:
-            if of_context:
-                found = self.lambda_per_bit * self.trainer.bits(symbols, self.image, weights, tiles)
-            else:
-                found = self.trainer.squared_error(symbols, self.image, weights, tiles)
-            return float(scale * found)
+        def distortion(weights: Tensors) -> float:
+            return scale * self.trainer.squared_error(symbols, self.image, weights, tiles)
+
+        def rate_cost(weights: Tensors) -> float:
+            return float(scale * self.lambda_per_bit * self.trainer.bits(symbols, self.image, weights, tiles))
 
         weight_residuals = quantize_weights(
-            self.preset, self.weights, self.base, self.lambda_per_bit, cost, self.network_factors
+            self.preset, self.weights, self.base, self.lambda_per_bit, distortion, rate_cost, self.network_factors
         )
         rounded = structure.as_floats(self.preset, latent_coding.apply(self.base, weight_residuals))
         return Fitted(
@@ -258,6 +259,6 @@ class _Run:
         )
 
 
-def _spread_out(tiles: int) -> Tiles:
-    """Numbers of the tiles on which the networks' quantization steps are chosen, among so many."""
-    return np.unique(np.linspace(0, tiles - 1, ROUNDING_TILES).round().astype(np.int32))
+def _rounding_tiles(count: int) -> TileNumbers:
+    """Numbers of ROUNDING_TILES of an image's tiles, spread evenly over them; all if there are fewer."""
+    return np.unique(np.linspace(0, count - 1, ROUNDING_TILES).round().astype(np.int32))

@@ -28,7 +28,7 @@ __all__ = [
     "Latents",
     "Outcome",
     "Step",
-    "Tiles",
+    "TileNumbers",
     "Trainer",
     "shared_trainer",
 ]
@@ -42,8 +42,8 @@ SMALL_TILE = 64
 SMALL_CHANNELS = 4
 
 
-Tiles = NDArray[np.int32]
-"""Numbers of some of an image's tiles, shape (tiles,)."""
+TileNumbers = NDArray[np.int32]
+"""Of some of an image's tiles, shape (tiles,)."""
 
 
 class Outcome(NamedTuple):
@@ -109,12 +109,16 @@ class Trainer:
         found = self.program.run("gradients", grids, image, self._padded(weights), np.float32(lambda_per_bit))
         return _outcome(found, weights)
 
-    def squared_error(self, grids: Grids, image: Image, weights: Tensors, tiles: Tiles | None = None) -> float:
+    def squared_error(self, grids: Grids, image: Image, weights: Tensors, tiles: TileNumbers | None = None) -> float:
         """Squared error, summed over samples, of the decoded image clipped to 0..1, or of some of its tiles."""
         found = self._run_on("squared_errors", grids, image, weights, tiles)
         return float(found.sum(dtype=np.float64))
 
-    def bits(self, grids: Grids, image: Image, weights: Tensors, tiles: Tiles | None = None) -> float:
+    def pixels(self, image: Image, tiles: TileNumbers) -> int:
+        """How many of an image's pixels lie in some of its tiles."""
+        return int(np.clip(image.size - image.places[tiles], 0, self.tile).prod(axis=1).sum())
+
+    def bits(self, grids: Grids, image: Image, weights: Tensors, tiles: TileNumbers | None = None) -> float:
         """Bits of all symbols, or of those of some tiles."""
         found = self._run_on("bits", grids, image, weights, tiles)
         return float(sum(part.sum(dtype=np.float64) for part in found))
@@ -136,7 +140,7 @@ class Trainer:
             [joined(part, grid.shape) for part, grid in zip(bits, grids, strict=True)],
         )
 
-    def _run_on(self, name: str, grids: Grids, image: Image, weights: Tensors, tiles: Tiles | None) -> Any:
+    def _run_on(self, name: str, grids: Grids, image: Image, weights: Tensors, tiles: TileNumbers | None) -> Any:
         chosen = np.arange(len(image.places), dtype=np.int32) if tiles is None else tiles
         return self.program.run(name, grids, image, self._padded(weights), chosen)
 

@@ -14,9 +14,8 @@ from .. import structure
 from ..latent_coding import WeightResidual, weight_residual_bits
 from .soap import Tensors
 
-Cost = Callable[[Tensors, bool], float]
-"""What weights cost, float32, that differ from others in the context network (True) or in the synthesis network: lambda
-times the bits of the symbols, or the squared error of the image. Neither depends on the other network."""
+Cost = Callable[[Tensors], float]
+"""Of networks with these weights, float32."""
 
 # Binary logarithms of the first quantization steps.
 CONTEXT_STEP = -6
@@ -31,7 +30,8 @@ def quantize_weights(
     weights: Tensors,
     base: structure.Tensors,
     lambda_per_bit: float,
-    cost: Cost,
+    distortion: Cost,
+    rate_cost: Cost,
     factors: Mapping[str, float] | None = None,
 ) -> dict[str, WeightResidual]:
     """Choose each tensor's quantization step, one tensor after another; coarsest is to store no weight residuals.
@@ -41,8 +41,12 @@ def quantize_weights(
         weights: as trained, float32; shapes as `structure.shapes` lists them.
         base: the base weights, as `structure.base_weights` gives them.
         lambda_per_bit: squared error that a bit is worth.
-        cost: measures weights; called about five times for each tensor.
+        distortion: squared error of the image, which depends on the synthesis network alone; called about four times
+            for each of its tensors.
+        rate_cost: lambda times the bits of the symbols, which depend on the context network alone; as often.
         factors: what the first quantization step of some tensors is multiplied by.
+    Returns:
+        Of every tensor.
     """
     wanted = {name: _integers(preset, name, weights[name]) - base[name] for name in base}
     weight_residuals = {
@@ -57,7 +61,8 @@ def quantize_weights(
 
         def total(weight_residual: WeightResidual, name: str = name) -> float:
             changed = {**rounded, **rounded_to(name, weight_residual)}
-            return cost(changed, structure.is_context(name)) + lambda_per_bit * weight_residual_bits(weight_residual)
+            cost = rate_cost if structure.is_context(name) else distortion
+            return cost(changed) + lambda_per_bit * weight_residual_bits(weight_residual)
 
         weight_residuals[name] = _best(wanted[name], weight_residuals[name], total)
         rounded.update(rounded_to(name, weight_residuals[name]))
