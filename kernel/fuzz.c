@@ -6,7 +6,7 @@
 
 enum { CHOICES = 5, SIDE_MAX_FUZZED = 18, CHANNELS_FUZZED = 5, BUDGET = 1 << 20, WEIGHTS_MAX = 1 << 14 };
 
-// Base weights for three channels as the package stores them, a set of each preset; other channels have zeros.
+// Sets of base weights for three channels, as the package stores them; for others they are merely numbers of that size.
 static i16 base_weights[PRESET_COUNT][WEIGHTS_MAX];
 
 int LLVMFuzzerInitialize(int *count, char ***arguments) {
@@ -34,12 +34,12 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size) {
     if (begin(preset, channels, width, height, stream_bytes)) return 0;
     const View *memory = view();
     if (stream_bytes) memcpy(memory->stream, data + CHOICES, stream_bytes);
-    memset(memory->tensors, 0, sizeof(i32) * memory->tensor_count);
-    if (channels == 3)
-        for (u32 i = 0; i < memory->tensor_count; i++) memory->tensors[i] = base_weights[preset][i];
+    for (u32 i = 0; i < memory->tensor_count; i++) memory->tensors[i] = base_weights[preset][i % WEIGHTS_MAX];
     // What is left of some damaged pyramids is evaluated, too: no symbols and no weights may lead beyond their memory.
-    if (decode(BUDGET, choice & 1) && choice >> 4) return 0;
+    i32 status = decode(BUDGET, choice & 1);
+    while (status == MORE) status = resume();
+    if (status && choice >> 5) return 0;
     i32 top = choice & 4 ? height / 2 : 0, right = choice & 8 ? (width + 1) / 2 : width;
-    synthesize(top, height, 0, right, choice >> 1 & 1);
+    synthesize(top, height, choice & 16 ? right / 2 : 0, right, choice >> 1 & 1);
     return 0;
 }

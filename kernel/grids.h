@@ -12,6 +12,8 @@ enum {
     GRIDS = LEVELS + 2,
     // The fixed work of a wavefront counts as this many symbols, as in the package.
     WAVEFRONT_SYMBOLS = 75,
+    // A call decodes so many symbols and returns: 0.2 seconds, or a second in float64.
+    CALL_SYMBOLS = 1 << 21,
 };
 
 typedef struct {
@@ -178,11 +180,17 @@ INLINE int take_wavefront(Coder *coder, const Grid *grid, const Scratch *scratch
     return OK;
 }
 
-INLINE int take_grid(Coder *coder, ContextModel *model, i32 narrow, const Grid *grids, i32 level, Scratch *scratch) {
+// Goes on from a wavefront, which is 0 again when the grid is complete; MORE after CALL_SYMBOLS.
+INLINE int take_grid(
+    Coder *coder, ContextModel *model, i32 narrow, const Grid *grids, i32 level, Scratch *scratch, i32 *wavefront
+) {
     const Grid *grid = &grids[level];
+    i32 left = CALL_SYMBOLS;
     for (i32 pair = 0; pair < OWN_PAIRS; pair++)
         model->narrow.distances[pair] = PAIRS[pair][0] * grid->pitch + PAIRS[pair][1];
-    for (i32 t = 0; t <= grid->columns + 2 * grid->rows - 3; t++) {
+    for (i32 t = *wavefront; t <= grid->columns + 2 * grid->rows - 3; t++) {
+        *wavefront = t;
+        if (left <= 0) return MORE;
         if (!(t & 3)) prepare_far(model, narrow, grids, level, t >> 2, &scratch->far);
         if (!(t & 1)) prepare_next(model, narrow, &grids[level + 1], t >> 1, &scratch->next, &scratch->far);
         i32 first = first_row_of(t, grid->columns), end = last_row_of(t, grid->rows);
@@ -194,18 +202,22 @@ INLINE int take_grid(Coder *coder, ContextModel *model, i32 narrow, const Grid *
         }
         int status = take_wavefront(coder, grid, scratch, t, first, end);
         if (status) return status;
+        left -= 1 + most(0, end - first);
     }
+    *wavefront = 0;
     return OK;
 }
 
-NOINLINE int take_grid_narrow(Coder *coder, ContextModel *model, const Grid *grids, i32 level, Scratch *scratch) {
+NOINLINE int
+take_grid_narrow(Coder *coder, ContextModel *model, const Grid *grids, i32 level, Scratch *scratch, i32 *wavefront) {
     Coder own = *coder;  // in registers
-    int status = take_grid(&own, model, 1, grids, level, scratch);
+    int status = take_grid(&own, model, 1, grids, level, scratch, wavefront);
     *coder = own;
     return status;
 }
-NOINLINE int take_grid_wide(Coder *coder, ContextModel *model, const Grid *grids, i32 level, Scratch *scratch) {
-    return take_grid(coder, model, 0, grids, level, scratch);
+NOINLINE int
+take_grid_wide(Coder *coder, ContextModel *model, const Grid *grids, i32 level, Scratch *scratch, i32 *wavefront) {
+    return take_grid(coder, model, 0, grids, level, scratch, wavefront);
 }
 
 #endif

@@ -4,7 +4,7 @@
 // One pyramid at a time:
 //     begin(preset, channels, width, height, stream bytes)
 //     the host writes the stream and the integers of the base weights to where `view()` says
-//     decode(budget, force_wide)
+//     decode(budget, force_wide), then resume() as long as they answer MORE
 //     synthesize(top, bottom, left, right, as_bytes), as often as it likes
 // In place of the second and third line the host may write tensors and symbols of a decoded pyramid. After a `decode`
 // that fails it is not to be decoded again. All calls but `view` return a Status.
@@ -30,8 +30,11 @@ typedef struct {
     Grid grids[GRIDS];
     ContextModel model;
     Scratch scratch;
-    i32 was_decoded;
-    Mark end;  // memory up to here belongs to the pyramid, what lies behind to the last synthesis
+    enum { BEGUN, DECODING, STOPPED } stage;
+    Coder coder;
+    i32 coded[LEVELS];
+    i32 level, wavefront;  // to be decoded next
+    Mark end;              // memory up to here belongs to the pyramid, what lies behind to the last synthesis
 } Pyramid;
 static Pyramid pyramid;
 
@@ -55,7 +58,7 @@ i32 EXPORT(begin)(i32 preset, i32 channels, i32 width, i32 height, u32 stream_by
     pyramid.channels = channels;
     pyramid.width = width;
     pyramid.height = height;
-    pyramid.was_decoded = 0;
+    pyramid.stage = BEGUN;
     pyramid.end = mark();
     pyramid.preset = &PRESETS[preset];
     return OK;
@@ -63,37 +66,51 @@ i32 EXPORT(begin)(i32 preset, i32 channels, i32 width, i32 height, u32 stream_by
 
 const View *EXPORT(view)(void) { return &shown; }
 
-static i32 decode_grids(Coder *coder) {
-    i32 coded[LEVELS];
+static i32 take_flags(Coder *coder) {
     if (charge(coder, LEVELS)) return OVER_BUDGET;
     for (i32 level = LEVELS - 1; level >= 0; level--) {
-        coded[level] = take(coder, tables.two, 2);
-        if (coded[level] < 0) return BAD_STREAM;
-        if (coded[level] && charge(coder, grid_charge(&pyramid.grids[level]))) return OVER_BUDGET;
+        pyramid.coded[level] = take(coder, tables.two, 2);
+        if (pyramid.coded[level] < 0) return BAD_STREAM;
+        if (pyramid.coded[level] && charge(coder, grid_charge(&pyramid.grids[level]))) return OVER_BUDGET;
     }
+    return OK;
+}
+
+static i32 take_grids(void) {
     ContextModel *model = &pyramid.model;
-    for (i32 level = LEVELS - 1; level >= 0; level--) {
-        if (!coded[level]) continue;
-        i32 status =
-            (model->is_narrow ? take_grid_narrow
-                              : take_grid_wide)(coder, model, pyramid.grids, level, &pyramid.scratch);
+    for (; pyramid.level >= 0; pyramid.level--) {
+        if (!pyramid.coded[pyramid.level]) continue;
+        i32 status = (model->is_narrow ? take_grid_narrow : take_grid_wide)(
+            &pyramid.coder, model, pyramid.grids, pyramid.level, &pyramid.scratch, &pyramid.wavefront
+        );
         if (status) return status;
     }
-    return is_exhausted(coder) ? OK : LEFT_OVER;
+    return is_exhausted(&pyramid.coder) ? OK : LEFT_OVER;
 }
 
 // Adds the coded differences to the base weights and takes the symbols. budget: symbols that may be asked for.
 // force_wide: compute in float64 even if that is not necessary, for tests.
 i32 EXPORT(decode)(u64 budget, i32 force_wide) {
-    if (!pyramid.preset || pyramid.was_decoded) return BAD_CALL;
-    pyramid.was_decoded = 1;
-    Coder coder;
-    coder_start(&coder, shown.stream, pyramid.stream_words, budget);
-    i32 status = take_tensors(&coder, &pyramid.tensors);
+    if (!pyramid.preset || pyramid.stage != BEGUN) return BAD_CALL;
+    pyramid.stage = STOPPED;
+    coder_start(&pyramid.coder, shown.stream, pyramid.stream_words, budget);
+    i32 status = take_tensors(&pyramid.coder, &pyramid.tensors);
     if (status) return status;
     make_context_model(&pyramid.model, &pyramid.tensors, pyramid.preset, force_wide);
     shown.is_narrow = pyramid.model.is_narrow;
-    return decode_grids(&coder);
+    status = take_flags(&pyramid.coder);
+    if (status) return status;
+    pyramid.level = LEVELS - 1;
+    pyramid.wavefront = 0;
+    pyramid.stage = DECODING;
+    return MORE;
+}
+
+i32 EXPORT(resume)(void) {
+    if (!pyramid.preset || pyramid.stage != DECODING) return BAD_CALL;
+    i32 status = take_grids();
+    if (status != MORE) pyramid.stage = STOPPED;
+    return status;
 }
 
 i32 EXPORT(synthesize)(i32 top, i32 bottom, i32 left, i32 right, i32 as_bytes) {

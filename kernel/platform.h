@@ -37,6 +37,7 @@ enum Status {
     OVER_BUDGET,  // more symbols than the host allows
     NO_MEMORY,    // the host allows no more
     BAD_CALL,     // an argument outside its range, or a call out of turn
+    MORE,         // not done yet: call `resume`
 };
 
 INLINE i32 least(i32 a, i32 b) { return a < b ? a : b; }

@@ -55,6 +55,7 @@ class Status(IntEnum):
     OVER_BUDGET = 6
     NO_MEMORY = 7
     BAD_CALL = 8
+    MORE = 9
 
 
 _DAMAGE = {
@@ -121,7 +122,9 @@ class Instance:
             FormatError: no encoder writes such a stream.
             LimitError: it has more symbols.
         """
-        self._check("decode", int(min(budget, _BUDGET_MAX)), int(force_wide))
+        status = self._check("decode", int(min(budget, _BUDGET_MAX)), int(force_wide))
+        while status == Status.MORE:  # between calls, Python sees to Ctrl-C
+            status = self._check("resume")
 
     def tensors(self) -> NDArray[np.int32]:
         """A copy of the integers of all tensors."""
@@ -159,10 +162,11 @@ class Instance:
         """Whether the last stream was decoded with products of 16-bit numbers."""
         return bool(self._view(self._bytes()).is_narrow)
 
-    def _check(self, name: str, *arguments: int) -> None:
+    def _check(self, name: str, *arguments: int) -> Status:
+        """A call; returns OK or MORE."""
         status = Status(self._call(name, *arguments))
-        if status == Status.OK:
-            return
+        if status in (Status.OK, Status.MORE):
+            return status
         if status in _DAMAGE:
             raise FormatError(f"payload: {_DAMAGE[status]}")
         if status == Status.OVER_BUDGET:
@@ -180,7 +184,10 @@ class Instance:
 
     def _bytes(self) -> NDArray[np.uint8]:
         """The memory, which moves when it grows: not to be kept beyond the next call."""
-        return np.ctypeslib.as_array(self._memory.data_ptr(self._store), (self.memory_bytes,))
+        # Not `np.ctypeslib.as_array`, which keeps a type for each size for good.
+        start = ctypes.addressof(self._memory.data_ptr(self._store).contents)
+        memory = memoryview((ctypes.c_uint8 * self.memory_bytes).from_address(start))
+        return np.frombuffer(memory, np.uint8)
 
     def _view(self, memory: NDArray[np.uint8]) -> _View:
         return _View.from_buffer(memory.data, self._view_start)

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..runtime import threads
 from . import module_cache
 
 if TYPE_CHECKING:
@@ -43,11 +44,16 @@ def load_kernel() -> Kernel | None:
     except (ImportError, OSError, RuntimeError):  # not installed, or no library of it for this machine
         return None
     try:
-        engine = wasmtime.Engine()
+        config = wasmtime.Config()
+        config.parallel_compilation = False  # its threads would not be there in a forked process, which would wait
+        engine = wasmtime.Engine(config)
         compiled = _compiled(engine)
-        wasmtime.Instance(wasmtime.Store(engine), compiled, [])
+        # Each thread needs one, and each takes some gigabytes of addresses, not of memory.
+        stores = [wasmtime.Store(engine) for _ in range(min(threads.cores(), threads.THREADS_MAX))]
+        held = [wasmtime.Instance(store, compiled, []) for store in stores]
     except wasmtime.WasmtimeError:  # no memory that may be run, or too few addresses (`ulimit -v`)
         return None
+    del held
     return Kernel(engine, compiled)
 
 
@@ -75,7 +81,10 @@ def _cache_path(code: bytes) -> Path | None:
     import wasmtime
 
     # Not its version: to find that out takes longer than to decode a picture. wasmtime itself refuses another's code.
-    wasmtime_status = Path(wasmtime.__file__).stat()
+    try:
+        wasmtime_status = Path(wasmtime.__file__).stat()
+    except OSError:  # in a frozen program
+        return None
     machine = b"%d %d " % (wasmtime_status.st_mtime_ns, wasmtime_status.st_size) + module_cache.processor()
     return folder / f"kernel-{zlib.crc32(code):08x}-{zlib.crc32(machine):08x}.bin"
 

@@ -36,13 +36,14 @@ def read_outline(file: IO[bytes]) -> Outline:
     return file_format.read_outline(file, read_header)
 
 
-def preview_size(chunks: Sequence[Chunk]) -> Size | None:
-    """Width and height of the smaller version of the whole image that is among a file's chunks; None without one."""
+def preview_size(header: Header[ModelHeader], chunks: Sequence[Chunk]) -> Size | None:
+    """Width and height of a version of the whole image, nowhere larger, among a file's chunks; None without one."""
     data = first_chunk(chunks, CHUNK_PREVIEW)
     try:
-        return None if data is None else read_header(data[:HEADER_MAX_BYTES]).size
-    except FormatError:  # met again, and reported, when it is used
+        size = None if data is None else read_header(data[:HEADER_MAX_BYTES]).size
+    except FormatError:
         return None
+    return size if size is not None and size[0] <= header.size[0] and size[1] <= header.size[1] else None
 
 
 def read_file(data: bytes) -> File[ModelHeader]:

@@ -73,7 +73,7 @@ class InrImageFile(ImageFile.ImageFile):
             # Not SyntaxError, whose message Pillow would drop. No other format starts with our signature.
             raise UnidentifiedImageError(str(error)) from error
         self._header = header
-        self._preview_size = reader.preview_size(chunks)
+        self._preview_size = reader.preview_size(header, chunks)
         self._size = header.size
         self._mode = mode_of(header)
         self.info.update(info)
@@ -145,14 +145,17 @@ class InrImageFile(ImageFile.ImageFile):
         preview = self._preview_size
         if preview is None or box is not None or resample == Image.Resampling.NEAREST:
             return super().resize(size, resample, box, reducing_gap)
-        if not self._preview_serves((size[0], size[1])):
+        samples = self._preview_samples(preview) if self._preview_serves((size[0], size[1])) else None
+        if samples is None:
             return super().resize(size, resample, box, reducing_gap)
-        return self._picture(self._evaluate(preview, None, True), preview).resize(size, resample, None, reducing_gap)
+        return self._picture(samples, preview).resize(size, resample, None, reducing_gap)
 
     def load(self) -> "PixelAccess | None":
         """Decode all pixels; only the first call does so."""
         if self._header is not None and not self._loaded:
-            samples = self._evaluate(self.size, None, self._preview_serves(self.size))
+            samples = self._preview_samples(self.size) if self._preview_serves(self.size) else None
+            if samples is None:
+                samples = self._evaluate(self.size, None)
             try:
                 self.load_prepare()
                 self.frombytes(memoryview(as_mode(samples, self.mode, self._header)))  # type: ignore[arg-type]
@@ -198,10 +201,17 @@ class InrImageFile(ImageFile.ImageFile):
         picture.info = self.info.copy()  # without its profile the picture would have other colours
         return picture
 
-    def _evaluate(self, size: Size, box: Box | None, previewed: bool = False) -> "Samples":
+    def _evaluate(self, size: Size, box: Box | None) -> "Samples":
         try:
-            model = self._model or self._opened(size)
-            return reader.evaluate((model.preview() if previewed else None) or model, size, box)
+            return reader.evaluate(self._model or self._opened(size), size, box)
+        except FormatError as error:
+            raise OSError(str(error)) from error
+
+    def _preview_samples(self, size: Size) -> "Samples | None":
+        """The preview at a size; None if the model has none, whatever the chunks say."""
+        try:
+            preview = (self._model or self._opened(size)).preview()
+            return None if preview is None else reader.evaluate(preview, size, None)
         except FormatError as error:
             raise OSError(str(error)) from error
 

@@ -48,5 +48,8 @@ def share(blocks: Sequence[_Block], work: Callable[[Iterator[_Block]], None]) ->
             wait(tasks, return_when=FIRST_EXCEPTION)
         finally:
             queue.clear()  # after Ctrl-C or an error: the threads end after their current blocks
-        for task in tasks:
-            task.result()
+        try:
+            while tasks:
+                tasks.pop(0).result()
+        finally:
+            tasks.clear()  # an error holds this frame, and would be held by its task: a circle

@@ -1,6 +1,7 @@
 """What evaluating a pyramid takes, from numbers in its header. Standard library only."""
 
 from ...cost import Cost, fixed_bytes, result_bytes
+from ...runtime.threads import THREADS_MAX, cores
 
 Size = tuple[int, int]
 
@@ -12,6 +13,8 @@ TILE_WORK = 10**8
 # Bytes of a pixel while its grids are decoded; bytes of a tile's networks.
 _DECODING_BYTES = 20
 _TENSORS_BYTES = 1 << 16
+# Bytes of a pixel in each thread that makes samples of a tile.
+_THREAD_BYTES = 4
 CACHED_BYTES = 6
 """Bytes of a pixel for as long as its grids are cached."""
 CACHE_BYTES = 90 << 20
@@ -50,7 +53,8 @@ def evaluation_cost(
     wavefronts = 2 * (columns * tile_rows + 2 * rows * tile_columns)
     largest = min(tile_side, image[0]) * min(tile_side, image[1])
     cached = min(CACHED_BYTES * pixels + _TENSORS_BYTES * tiles, max(CACHE_BYTES, CACHED_BYTES * largest))
-    fixed = fixed_bytes(payload_bytes, channels) + _PART_BYTES + _DECODING_BYTES * largest
+    threads = min(cores(), THREADS_MAX)
+    fixed = fixed_bytes(payload_bytes, channels) + _PART_BYTES + (_DECODING_BYTES + threads * _THREAD_BYTES) * largest
     return Cost(
         work_per_pixel * pixels + WAVEFRONT_WORK * wavefronts + TILE_WORK * tiles,
         fixed + cached + result_bytes(size, channels, dtype),

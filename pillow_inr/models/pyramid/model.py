@@ -1,6 +1,6 @@
 """A pyramid in a file: opens it, evaluates any region at any resolution, tells where its bits are.
 
-NumPy and constriction only.
+NumPy, and wasmtime or constriction.
 """
 
 from collections.abc import Callable

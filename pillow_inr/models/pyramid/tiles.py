@@ -1,6 +1,7 @@
 """Payload of a pyramid file -> normalized samples of any region of its image. A tile is decoded when it is needed."""
 
 import math
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
@@ -83,6 +84,7 @@ class Tiles:
         self._cache: OrderedDict[int, Pyramid] = OrderedDict()
         self._cached_bytes = 0
         self._busy: dict[int, Lock] = {}
+        self._process = os.getpid()
         self._lock = Lock()
 
     def overlapping(self, region: Region) -> Iterator[Tile]:
@@ -110,6 +112,8 @@ class Tiles:
         Raises:
             FormatError: its stream does not fit the entropy models.
         """
+        if self._process != os.getpid():  # forked: another thread may have held the locks
+            self._lock, self._busy, self._process = Lock(), {}, os.getpid()
         with self._lock:
             busy = self._busy.setdefault(tile.number, Lock())
         with busy:  # another thread may be decoding it

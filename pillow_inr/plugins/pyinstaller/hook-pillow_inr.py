@@ -6,7 +6,7 @@ from pillow_inr.models.registry import MODELS
 
 datas = collect_data_files("pillow_inr")
 # The kernel runs in wasmtime, which opens its library by its path.
-binaries = collect_dynamic_libs("wasmtime")
+binaries = collect_dynamic_libs("wasmtime", search_patterns=["*wasmtime*.so", "*wasmtime*.dylib", "*wasmtime*.dll"])
 # Modules that are imported by a name in a string.
 hiddenimports = [f"{model.package}.{module}" for model in MODELS for module in ("header", "model", "encoder")]
 hiddenimports += ["pillow_inr.models.selection", "pillow_inr.plugins.imageio_plugin"]

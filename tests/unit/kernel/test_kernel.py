@@ -224,8 +224,29 @@ def test_a_pyramid_is_decoded_once() -> None:
         decoder.decode(1 << 20)
         with pytest.raises(ValueError, match="decode"):
             decoder.decode(1 << 20)
+        with pytest.raises(ValueError, match="resume"):
+            decoder._check("resume")
         with pytest.raises(ValueError, match="expected"):
             decoder.begin(0, 3, (8, 8), stream, decoding._flat_base_weights(0, 0, 4))
+
+
+def test_a_large_tile_takes_several_calls() -> None:
+    """So that Ctrl-C acts in between."""
+    size = (1800, 1600)
+    grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
+    for grid in grids:
+        grid[::7, ::5] = 1
+    residuals = {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(1, 3).items()}
+    stream = latent_coding.encode(1, 0, 3, residuals, grids)
+    calls = 0
+    with instance.borrowed() as decoder:
+        decoder.begin(1, 3, size, stream, decoding._flat_base_weights(1, 0, 3))
+        status = decoder._check("decode", 1 << 40, 0)
+        while status == instance.Status.MORE:
+            status, calls = decoder._check("resume"), calls + 1
+        assert calls == 2
+        for grid, found in zip(grids, decoder.grids(structure.grid_sizes(size)), strict=True):
+            assert np.array_equal(grid, found)
 
 
 @pytest.mark.parametrize("budget", [1e5, float("inf"), 1 << 70])

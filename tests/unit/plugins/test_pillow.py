@@ -1,6 +1,7 @@
 """The Pillow plugin against the real Pillow."""
 
 import codecs
+import contextlib
 import copy
 import gzip
 import io
@@ -543,3 +544,26 @@ def test_damaged_previews() -> None:
         image.thumbnail((20, 20))
     with Image.open(io.BytesIO(damaged)) as image:
         assert image.resize((100, 90)).size == (100, 90)
+
+
+@pytest.mark.parametrize("truncated", [False, True])
+def test_a_chunk_cannot_ask_for_more_pixels_than_the_image_has(
+    truncated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by a preview larger than the image, nor by one of a model that has none, nor by one that is cut off."""
+    asked: list[tuple[int, int]] = []
+    original = reader.evaluate
+    monkeypatch.setattr(reader, "evaluate", lambda model, size, box: asked.append(size) or original(model, size, box))
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", truncated)
+    large = draw_file((600, 500))
+    for file in (RGB.read_bytes(), draw_file((37, 23))):
+        for chunk in (large, large[:30], draw_file((8, 8))[:30]):
+            data = with_preview(file, chunk)
+            with Image.open(io.BytesIO(data[:-2] if truncated else data)) as image:
+                size = image.size
+                with contextlib.suppress(OSError):
+                    assert image.resize((4, 4)).size == (4, 4)
+                with contextlib.suppress(OSError):
+                    image.thumbnail((5, 5))
+            assert all(width <= size[0] and height <= size[1] for width, height in asked)
+    assert asked
