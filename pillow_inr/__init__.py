@@ -6,7 +6,7 @@
     Image.open("photo.png").save("photo.inr", width=48, depth=4)
     Image.open("photo.inr").show()
 
-Opening needs NumPy and constriction. Only saving imports TensorFlow.
+Opening needs NumPy, and wasmtime or constriction. Only saving imports TensorFlow.
 """
 
 from typing import TYPE_CHECKING, Any
