@@ -62,7 +62,7 @@ def test_vectors_decode_alike(vector: Vector) -> None:
     _compare(vector.data, vector.pyramid)
     small = plain_pyramid.preview(vector.data, BASE_WEIGHTS)
     if small:
-        ours = open_model(vector.data)._preview()  # type: ignore[union-attr]
+        ours = open_model(vector.data).preview()  # type: ignore[union-attr]
         assert ours is not None
         theirs = np.array(small.pixels).reshape(small.file.height, small.file.width, -1)
         assert np.abs(ours.pixels() - theirs).max() <= 1
