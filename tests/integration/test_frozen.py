@@ -20,6 +20,8 @@ import pillow_inr
 from PIL import Image
 for path in sys.argv[1:]:
     Image.open(path).save(path + ".png")
+from pillow_inr.kernel.module import kernel
+print("kernel" if kernel() else "NumPy")
 """
 FILES = (VECTORS / "rgb.inr", VECTORS / "pyramid" / "grey.inr")
 
@@ -55,7 +57,8 @@ def test_a_frozen_program_opens_both_models(tmp_path: Path) -> None:
     # Windows starts nothing without this one.
     needed = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
     program = elsewhere / ("program.exe" if sys.platform == "win32" else "program")
-    subprocess.run([program, *copies], cwd=tmp_path, env=needed, check=True)
+    done = subprocess.run([program, *copies], cwd=tmp_path, env=needed, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "kernel"
     for path, copy in zip(FILES, copies, strict=True):
         with Image.open(path) as wanted, Image.open(Path(f"{copy}.png")) as shown:
             np.testing.assert_array_equal(np.asarray(shown), np.asarray(wanted))

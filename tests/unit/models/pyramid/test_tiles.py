@@ -249,3 +249,11 @@ def test_any_table_of_tiles_is_read_or_refused(size: tuple[int, int], words: lis
     else:
         streams = [tiles.stream(tile) for tile in tiles.all()]
         assert payload[4 * len(streams) :] == b"".join(streams)
+
+
+def test_a_forked_process_does_not_wait_for_locks_that_nobody_holds(tiled: bytes) -> None:
+    network = _read(tiled).tiles
+    network._lock.acquire()
+    network._busy[0] = network._lock
+    network._process = -1
+    assert network.decode_tile(next(network.all())).grids
