@@ -328,9 +328,12 @@ def test_drawn_mosaics_decode_alike(
 
 
 def _accepted(data: bytes) -> tuple[bool, bool]:
-    """Whether the package accepts a file, and whether the second decoder does."""
+    """Whether the package accepts a file and its preview, and whether the second decoder does."""
     try:
         pillow_inr.decode(data)
+        preview = container.open_model(data).preview()
+        if preview is not None:
+            preview.pixels()
         ours = True
     except FormatError:
         ours = False

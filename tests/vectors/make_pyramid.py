@@ -42,7 +42,9 @@ def main() -> None:
     if preview:
         side = int(preview[0])
         data = with_preview(data, draw_file((side, side), 1, float(spread), **fields))
-        small["preview"] = container.open_model(data).pixels((side, side))
+        preview_model = container.open_model(data).preview()
+        assert preview_model is not None
+        small["preview"] = preview_model.pixels()
     network = container.open_model(data)
     assert isinstance(network, StoredPyramid)
     pyramids = [network.tiles.decode_tile(tile) for tile in network.tiles.all()]
