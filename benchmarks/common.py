@@ -75,6 +75,13 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def wall_and_cpu(function: Callable[[], object]) -> tuple[float, float]:
+    """Wall seconds of one call, and CPU seconds of the process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    function()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
 def median_seconds(function: Callable[[], object], runs: int) -> float:
     return statistics.median(seconds(function) for _ in range(runs))
 

@@ -11,12 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from common import machine
+from common import machine, wall_and_cpu
 
 SIREN = {"width": 64, "depth": 5}
 
@@ -66,14 +64,7 @@ def _child(image: Path, job: dict[str, Any]) -> None:
         with Image.open(image) as opened:
             opened.save(job["path"], **job["options"])
 
-    print(json.dumps([*_timed(work), *_timed(work)]))
-
-
-def _timed(function: Callable[[], object]) -> tuple[float, float]:
-    """Wall and CPU seconds of a call."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    function()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    print(json.dumps([*wall_and_cpu(work), *wall_and_cpu(work)]))
 
 
 if __name__ == "__main__":

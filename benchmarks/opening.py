@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from common import machine, table
+from common import machine, table, wall_and_cpu
 from PIL import Image
 
 import pillow_inr  # noqa: F401
@@ -73,12 +73,7 @@ def _first(path: Path) -> tuple[str, str]:
 
 def _timed(use: Callable[[], object], repeats: int) -> tuple[str, str]:
     use()
-    walls, cpus = [], []
-    for _ in range(repeats):
-        wall, cpu = time.perf_counter(), time.process_time()
-        use()
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
+    walls, cpus = zip(*(wall_and_cpu(use) for _ in range(repeats)), strict=True)
     return _text(statistics.median(walls)), _text(statistics.median(cpus))
 
 

@@ -29,7 +29,6 @@ typedef struct {
     vs second[UNIT_PAIRS][UNIT_VECTORS], third[2][PACKED_VECTORS];
     vi first_bias[LEVELS][OUTPUT_VECTORS], second_bias[UNIT_VECTORS];
     i32 distances[OWN_PAIRS];  // of the pairs from their symbol, in the present grid's memory
-    i32 has_all_contexts;
 } Narrow;
 
 // Whether this way is exact: weights within 16 bits; in the first layer, sums of |weight| times 4,095 below
@@ -88,7 +87,7 @@ static void put_hidden(Narrow *model, const Tensors *tensors) {
 }
 
 static void make_narrow(Narrow *model, const Tensors *tensors, i32 cross) {
-    *model = (Narrow){.has_all_contexts = cross == ALL_CROSS};
+    *model = (Narrow){0};
     for (i32 output = 0; output < OUTPUTS; output++) {
         const i32 *weights = first_row(tensors, output, OWN + cross);
         put_own(model, output, weights);
@@ -118,11 +117,13 @@ INLINE void add_square(vi *sums, const vs (*weights)[OUTPUT_VECTORS], const i16 
 
 // Share of the grids beyond the next one, biases included. far: the cell of the second coarser grid; beyond: one symbol
 // of each grid that gives one.
-INLINE void far_narrow(const Narrow *model, i32 level, const i16 *far, i32 pitch, const i16 *beyond, vi *result) {
+INLINE void far_narrow(
+    const Narrow *model, i32 has_all_contexts, i32 level, const i16 *far, i32 pitch, const i16 *beyond, vi *result
+) {
     vi sums[OUTPUT_VECTORS];
     UNROLL
     for (i32 v = 0; v < OUTPUT_VECTORS; v++) sums[v] = model->first_bias[level][v];
-    if (model->has_all_contexts) add_square(sums, model->far, far, pitch);
+    if (has_all_contexts) add_square(sums, model->far, far, pitch);
     for (i32 pair = 0; pair < FAR_PAIRS - SQUARE_PAIRS; pair++) {
         vs contexts = splat_pair(beyond + 2 * pair);
         UNROLL

@@ -7,11 +7,9 @@
 typedef struct {
     double own[OWN][OUTPUTS], cross[ALL_CROSS][OUTPUTS], second[UNITS][UNITS], third[2][UNITS];
     double first_bias[LEVELS][OUTPUTS], second_bias[UNITS];
-    i32 has_all_contexts;
 } Wide;
 
 static void make_wide(Wide *model, const Tensors *tensors, i32 cross) {
-    model->has_all_contexts = cross == ALL_CROSS;
     for (i32 output = 0; output < OUTPUTS; output++) {
         const i32 *weights = first_row(tensors, output, OWN + cross);
         double unit = output < UNITS ? 1.0 : 4096.0;
@@ -32,10 +30,12 @@ INLINE void add_wide(double *sums, double context, const double *weights) {
     for (i32 output = 0; output < OUTPUTS; output++) sums[output] += context * weights[output];
 }
 
-static void far_wide(const Wide *model, i32 level, const i16 *far, i32 pitch, const i16 *beyond, double *sums) {
+static void far_wide(
+    const Wide *model, i32 has_all_contexts, i32 level, const i16 *far, i32 pitch, const i16 *beyond, double *sums
+) {
     i32 input = 9;
     for (i32 output = 0; output < OUTPUTS; output++) sums[output] = model->first_bias[level][output];
-    if (!model->has_all_contexts) {
+    if (!has_all_contexts) {
         add_wide(sums, beyond[0], model->cross[input]);
         return;
     }

@@ -125,9 +125,9 @@ INLINE void prepare_far(const ContextModel *model, i32 narrow, const Grid *grids
             beyond[0] = *cell;
         }
         if (narrow)
-            far_narrow(&model->narrow, level, cell, far->pitch, beyond, new_term(terms, y));
+            far_narrow(&model->narrow, model->has_all_contexts, level, cell, far->pitch, beyond, new_term(terms, y));
         else
-            far_wide(&model->wide, level, cell, far->pitch, beyond, new_term(terms, y));
+            far_wide(&model->wide, model->has_all_contexts, level, cell, far->pitch, beyond, new_term(terms, y));
     }
 }
 

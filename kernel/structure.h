@@ -67,8 +67,7 @@ static u32 tensor_size(const Preset *preset, i32 channels, enum Tensor tensor) {
 }
 
 typedef struct {
-    i32 *values;       // integers of all tensors, one behind another
-    i32 *of[TENSORS];  // where each begins
+    i32 *of[TENSORS];  // integers of each, one behind another
     u32 sizes[TENSORS];
     u32 count;  // of all integers
 } Tensors;
@@ -82,7 +81,6 @@ static void lay_out(Tensors *tensors, const Preset *preset, i32 channels) {
 }
 
 static void place(Tensors *tensors, i32 *values) {
-    tensors->values = values;
     for (i32 tensor = 0; tensor < TENSORS; tensor++) {
         tensors->of[tensor] = values;
         values += tensors->sizes[tensor];

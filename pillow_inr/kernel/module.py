@@ -30,11 +30,15 @@ class Kernel(NamedTuple):
 _lock = Lock()
 
 
-@cache
 def kernel() -> Kernel | None:
     """The compiled kernel; None where wasmtime is not installed or does not run."""
-    with _lock:
-        return load_kernel()
+    with _lock:  # `cache` alone would compile it in each of several threads that come first
+        return _kept_kernel()
+
+
+@cache
+def _kept_kernel() -> Kernel | None:
+    return load_kernel()
 
 
 def load_kernel() -> Kernel | None:
@@ -96,6 +100,6 @@ def _renew_lock() -> None:
 
 
 # wasmtime's own objects complain when they are released after their modules.
-atexit.register(kernel.cache_clear)
+atexit.register(_kept_kernel.cache_clear)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)

@@ -142,13 +142,12 @@ class InrImageFile(ImageFile.ImageFile):
         reducing_gap: float | None = None,
     ) -> Image.Image:
         """A resized copy, as `Image.resize`; from the preview of a large file if that has at least as many pixels."""
-        preview = self._preview_size
-        if preview is None or box is not None or resample == Image.Resampling.NEAREST:
-            return super().resize(size, resample, box, reducing_gap)
-        samples = self._preview_samples(preview) if self._preview_serves((size[0], size[1])) else None
-        if samples is None:
-            return super().resize(size, resample, box, reducing_gap)
-        return self._picture(samples, preview).resize(size, resample, None, reducing_gap)
+        preview, whole = self._preview_size, box is None and resample != Image.Resampling.NEAREST
+        if preview is not None and whole and self._preview_serves((size[0], size[1])):
+            samples = self._preview_samples(preview)
+            if samples is not None:
+                return self._picture(samples, preview).resize(size, resample, None, reducing_gap)
+        return super().resize(size, resample, box, reducing_gap)
 
     def load(self) -> "PixelAccess | None":
         """Decode all pixels; only the first call does so."""

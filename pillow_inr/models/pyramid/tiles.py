@@ -146,16 +146,12 @@ class Tiles:
         for first in range(0, len(tiles), room):
             yield tiles[first : first + room]
 
-    def parts(self, region: Region, shared: int = 1) -> list[Part]:
-        """Parts of a region of the image, each within a tile, which together are its complete tiles' pixels.
-
-        Args:
-            region: pixels of the image.
-            shared: by how many threads the parts of a tile are shared.
-        """
-        return [part for tile in self.overlapping(region) for part in self._parts_of(tile, region, shared)]
+    def parts(self, region: Region) -> list[Part]:
+        """Parts of a region of the image, each within a tile, which together are its complete tiles' pixels."""
+        return [part for tile in self.overlapping(region) for part in self._parts_of(tile, region, 1)]
 
     def _parts_of(self, tile: Tile, region: Region, shared: int) -> list[Part]:
+        """The parts of a region that lie in a tile, for so many threads to share."""
         place = tile.region
         top, bottom = max(region.top, place.top), min(region.bottom, place.bottom)
         left, right = max(region.left, place.left), min(region.right, place.right)

@@ -3,6 +3,8 @@
 import os
 import stat
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,20 @@ def test_where_wasmtime_does_not_run_there_is_no_kernel(monkeypatch: pytest.Monk
         with monkeypatch.context() as patch:
             patch.setattr(wasmtime, name, fail)
             assert module.load_kernel() is None
+
+
+def test_several_threads_that_come_first_load_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[int] = []
+
+    def load() -> None:
+        loads.append(1)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(module, "load_kernel", load)
+    module._kept_kernel.cache_clear()
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            assert [task.result() for task in [pool.submit(module.kernel) for _ in range(4)]] == [None] * 4
+    finally:
+        module._kept_kernel.cache_clear()
+    assert len(loads) == 1
