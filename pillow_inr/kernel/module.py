@@ -50,6 +50,7 @@ def load_kernel() -> Kernel | None:
     try:
         config = wasmtime.Config()
         config.parallel_compilation = False  # its threads would not be there in a forked process, which would wait
+        config.memory_init_cow = False  # would hold a file descriptor of the host for a few kilobytes of tables
         engine = wasmtime.Engine(config)
         compiled = _compiled(engine)
         # Each thread needs one, and each takes some gigabytes of addresses, not of memory.
