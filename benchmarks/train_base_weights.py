@@ -14,7 +14,7 @@ train_initial_latents.py takes the same folder.
 import argparse
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,8 +60,14 @@ def main() -> None:
             np.savez(paths[rd_lambda], **networks)
     if all(path.exists() for path in paths.values()):
         trained = {rd_lambda: dict(np.load(path)) for rd_lambda, path in paths.items()}
-        packed = b"".join(_packed(_networks_of(trained, rd_lambda)) for rd_lambda in BASE_RD_LAMBDAS)
-        (arguments.output / f"base_weights_{PRESET}.bin").write_bytes(packed)
+        packed = packed_base_weights(trained)
+        others = structure.base_weights_path(PRESET).read_bytes()[len(packed) :]  # those of the analysis network
+        (arguments.output / f"base_weights_{PRESET}.bin").write_bytes(packed + others)
+
+
+def packed_base_weights(trained: Mapping[float, Tensors]) -> bytes:
+    """Base weights as the package stores them, from networks for each lambda of TRAINED_RD_LAMBDAS."""
+    return b"".join(_packed(_networks_of(trained, rd_lambda)) for rd_lambda in BASE_RD_LAMBDAS)
 
 
 def latents_path(folder: Path, rd_lambda: float) -> Path:
@@ -88,7 +94,7 @@ def symbol_factor(rd_lambda: float) -> float:
     return math.sqrt(max(1.0, TRAINED_RD_LAMBDAS[-1] / rd_lambda))
 
 
-def _networks_of(trained: dict[float, Tensors], rd_lambda: float) -> Tensors:
+def _networks_of(trained: Mapping[float, Tensors], rd_lambda: float) -> Tensors:
     """The networks trained for a lambda; below the least, its networks, which compute the same of larger symbols."""
     factor = np.float32(symbol_factor(rd_lambda))
     weights = {name: np.array(values) for name, values in trained[max(rd_lambda, TRAINED_RD_LAMBDAS[-1])].items()}
@@ -164,7 +170,8 @@ def _packed(weights: Tensors) -> bytes:
     """Base weights as stored in the package, int16; synthesis weights must be below 2."""
     weights = dict(weights)
     # Scaling a unit's weights before the rectifier and dividing those behind it changes nothing; this evens them out.
-    before, behind = np.abs(weights["s1"]).max(axis=1), np.abs(weights["s2"]).max(axis=0)
+    before = np.maximum(np.abs(weights["s1"]).max(axis=1), np.abs(weights["s1b"]))
+    behind = np.abs(weights["s2"]).max(axis=0)
     factor = np.sqrt(np.maximum(behind, 1e-6) / np.maximum(before, 1e-6))
     weights["s1"], weights["s1b"] = weights["s1"] * factor[:, None], weights["s1b"] * factor
     weights["s2"] = weights["s2"] / factor

@@ -125,6 +125,11 @@ class SourceImage:
         first = self.samples[0, 0]
         return all((row == first).all() for row in self.samples)
 
+    @cached_property
+    def is_opaque(self) -> bool:
+        """Whether the last channel has its largest value everywhere, as the alpha of an opaque image."""
+        return all((self.scale.to_normalized(row)[..., -1] == 1.0).all() for row in self.samples)
+
     @property
     def scale(self) -> Scale:
         """The map between its samples and normalized ones."""

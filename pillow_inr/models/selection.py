@@ -30,6 +30,8 @@ def encode(job: EncodeJob) -> Encoded:
         flat = encode_single_colour(source)
         if len(flat.data) <= (budget_bytes(options, source.size) or len(flat.data)):
             return flat
+    if pyramid_encoder.is_instant(source, options):
+        return pyramid_encoder.encode(job)
     if _has_race(job):
         return _race(job)
     pyramids = deadline.part(0.5) if source.pixels <= SMALL_PIXELS else deadline

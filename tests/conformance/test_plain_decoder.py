@@ -415,7 +415,7 @@ def test_headers_of_sirens_are_read_or_refused_alike(fields: str, valid: bool) -
         ("01 01 01 01 00 01 06 00 00", True),
         ("01 01 01 01 00 02 00 00 00", False),  # an unknown preset
         ("01 01 01 01 00 00 04 00 00", False),  # an unknown prior
-        ("01 01 01 01 00 01 07 00 00", False),
+        ("01 01 01 01 00 01 0e 00 00", False),
         ("01 01 01 01 00 00 00 01 00", False),  # tiles of 2
         ("01 01 01 01 00 00 00 07 00", False),
         ("01 01 01 01 00 00 00 0d 00", False),

@@ -198,7 +198,7 @@ def _siren_payload(vector: Vector, tensors: list[CodedTensor]) -> bytes:
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:
     """The pyramids of all tiles, without their pixels."""
     file = vector.file
-    base = plain_pyramid.prior(0, file.fields["prior"], file.channels, inventory.BASE_WEIGHTS)
+    base = plain_pyramid.prior(file.fields["preset"], file.fields["prior"], file.channels, inventory.BASE_WEIGHTS)
     network = open_model(vector.data)
     assert isinstance(network, StoredPyramid)
     tiles = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 PART_MAX = 1073741823
-BASE_WEIGHTS_COUNTS = [4, 7]  # of preset 0 and 1
+BASE_WEIGHTS_COUNTS = [4, 14]  # of preset 0 and 1
 
 
 class InvalidError(ValueError):

@@ -22,6 +22,7 @@ class Fitted(NamedTuple):
     grids: list[NDArray[np.int32]]
     psnr_db: float = 30.0
     rate_bits: float = 1000.0
+    networks: object = None
 
 
 class FakeFit:

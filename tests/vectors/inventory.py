@@ -3,6 +3,7 @@
 A class is a value of a field, or several values that one rule treats alike. `test_vectors.py` demands a vector of each.
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ BASE_WEIGHTS = [
     (Path(structure.__file__).parent / name).read_bytes() for name in ("base_weights.bin", "base_weights_1.bin")
 ]
 PATHS = sorted(FOLDER.rglob("*.inr"))
+# Sets of base weights of each preset that are final; those beyond may change (docs/format.md section 9.3).
+FINAL_PRIORS = (4, 7)
 # The second decoder takes 20 seconds for it; three others have tiles.
 SLOW = "pyramid/tiled"
 
@@ -259,13 +262,8 @@ def _generous(vector: Vector) -> bool:
 
 
 def _pyramid() -> Iterator[tuple[str, Check]]:
-    # Preset 1 gets vectors when its base weights are final (docs/format.md section 9.3).
-    for number in range(plain_file.BASE_WEIGHTS_COUNTS[0]):
-        yield f"prior {number}", lambda v, n=number: v.file.fields["prior"] == n
-        yield (
-            f"prior {number} as it is, C = 3",
-            lambda v, n=number: v.file.fields["prior"] == n and v.file.channels == 3,
-        )
+    for preset, priors in enumerate(FINAL_PRIORS):
+        yield from _presets(preset, priors)
     for tile in (0, *range(8, 13)):
         yield f"tile {tile}", lambda v, t=tile: v.file.fields["tile"] == t
     yield "several tiles across", lambda v: v.file.fields["tile"] > 0 and v.file.width > 2 ** v.file.fields["tile"]
@@ -294,6 +292,39 @@ def _pyramid() -> Iterator[tuple[str, Check]]:
     yield "a preview", lambda v: plain_file.preview(v.file) is not None
     yield "a preview of pixel format 4", lambda v: v.file.chunk(8) is not None and len(v.file.samples_fields) > 1
     yield "several previews", lambda v: [kind for kind, _ in v.file.chunks].count(8) > 1
+
+
+def _presets(preset: int, priors: int) -> Iterator[tuple[str, Check]]:
+    """Classes that each preset has."""
+
+    def of(check: Check) -> Check:
+        return lambda v: v.file.fields["preset"] == preset and check(v)
+
+    for number in range(priors):
+        yield f"preset {preset}, prior {number}", of(lambda v, n=number: v.file.fields["prior"] == n)
+        yield (
+            f"preset {preset}, prior {number} as it is, C = 3",
+            of(lambda v, n=number: v.file.fields["prior"] == n and v.file.channels == 3),
+        )
+    for channels in (1, 2, 3, 4, 5):
+        yield f"preset {preset}, {channels} channels", of(lambda v, c=channels: v.file.channels == c)
+    yield f"preset {preset}, tiles", of(lambda v: v.file.fields["tile"] > 0 and v.file.width > 256)
+    yield f"preset {preset}, one pixel", of(lambda v: v.file.width == v.file.height == 1)
+    yield (
+        f"preset {preset}, a grid not coded between others",
+        of(lambda v: any(re.search("CN+C", _coded(t)) for t in _tiles(v))),
+    )
+    yield f"preset {preset}, escapes", of(lambda v: v.uses("onesided", 32, 13))
+    yield (
+        f"preset {preset}, symbols at both ends",
+        of(lambda v: any({-4095, 4095} <= {s for g in t.grids for row in g for s in row} for t in _tiles(v))),
+    )
+    yield f"preset {preset}, all grids coded", of(lambda v: any(all(map(_any, t.grids)) for t in _tiles(v)))
+
+
+def _coded(tile: plain_pyramid.Pyramid) -> str:
+    """A letter for each grid, finest first: C for one that is coded, N for one that is not."""
+    return "".join("C" if _any(grid) else "N" for grid in tile.grids)
 
 
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:

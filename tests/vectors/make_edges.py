@@ -166,9 +166,9 @@ def holes(rows: int, columns: int) -> list[Chunk]:
     return [transparency.to_chunk(disc | (x % 4 == 3) & (y > rows // 2))]
 
 
-def moderate_residuals(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
+def moderate_residuals(rng: np.random.Generator, preset: int, channels: int) -> dict[str, WeightResidual]:
     """Weight residuals that still leave an image: small ones, and none for some tensors."""
-    drawn = draw_weight_residuals(rng, channels)
+    drawn = draw_weight_residuals(rng, channels, preset=preset)
     return {
         name: WeightResidual(residual.exponent, residual.symbols * int(rng.integers(3) > 0))
         if name[0] == "a"
@@ -177,14 +177,15 @@ def moderate_residuals(rng: np.random.Generator, channels: int) -> dict[str, Wei
     }
 
 
-def no_residuals(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
-    return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
+def no_residuals(rng: np.random.Generator, preset: int, channels: int) -> dict[str, WeightResidual]:
+    shapes = structure.shapes(preset, channels)
+    return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in shapes.items()}
 
 
-def limit_residuals(rng: np.random.Generator, channels: int) -> dict[str, WeightResidual]:
+def limit_residuals(rng: np.random.Generator, preset: int, channels: int) -> dict[str, WeightResidual]:
     """Exponents and magnitudes of 15, and integers one below their limits."""
-    weight_residuals = moderate_residuals(rng, channels)
-    base = structure.base_weights(0, 1, channels)
+    weight_residuals = moderate_residuals(rng, preset, channels)
+    base = structure.base_weights(preset, 1, channels)
     weight_residuals["a2"] = WeightResidual(0, np.resize([32767, -32767], base["a2"].shape).astype(np.int32))
     weight_residuals["a1b"] = WeightResidual(15, np.resize([1, -1, 0], base["a1b"].shape).astype(np.int32))
     ends = np.zeros(base["a3b"].shape, np.int32)
@@ -202,7 +203,7 @@ def drawn_pyramid(
     *,
     spread: float = 1.5,
     coded: Sequence[int] = range(7),
-    weight_residuals: Callable[[np.random.Generator, int], dict[str, WeightResidual]] = moderate_residuals,
+    weight_residuals: Callable[[np.random.Generator, int, int], dict[str, WeightResidual]] = moderate_residuals,
     largest: bool = False,
     chunks: Sequence[Chunk] = (),
     **fields: Any,
@@ -218,8 +219,9 @@ def drawn_pyramid(
             grids = [grid * (level in coded) for level, grid in enumerate(draw_grids(rng, tile.size, spread))]
             if largest:
                 grids = [rng.choice(np.array([-4095, 4095, 0], np.int32), grid.shape) for grid in grids]
-            changes = weight_residuals(rng, header.channels)
-            streams.append(latent_coding.encode(0, header.model.base_index, header.channels, changes, grids))
+            preset = header.model.preset
+            changes = weight_residuals(rng, preset, header.channels)
+            streams.append(latent_coding.encode(preset, header.model.base_index, header.channels, changes, grids))
         return pack(header, pack_streams(header.model, streams), chunks)
 
     return draw
@@ -321,6 +323,37 @@ def pyramids() -> dict[str, Draw]:
             (259, 5), tile=8, chunks=holes(5, 259), **samples("uint16", 2, (0.0, 65535.0))
         ),
         "chunks": drawn_pyramid((11, 8), chunks=chunks, **samples("uint8", 1, (5.0, 250.0))),
+        **pyramids_of_preset_1(),
+    }
+
+
+def pyramids_of_preset_1() -> dict[str, Draw]:
+    """Each set of its base weights, as it is and with residuals; and what differs from preset 0: edges, limits."""
+    as_they_are = {
+        f"one_prior_{index}": drawn_pyramid(
+            (11, 9), preset=1, base_index=index, weight_residuals=no_residuals, spread=1.5 * 2.0 ** max(0, index - 3)
+        )
+        for index in range(7)
+    }
+    return {
+        **as_they_are,
+        "one_pixel": drawn_pyramid((1, 1), preset=1),
+        "one_row": drawn_pyramid((135, 1), preset=1, base_index=4, pixel_format=3),
+        "one_column": drawn_pyramid((1, 37), preset=1, base_index=5, pixel_format=1),
+        "one_grey": drawn_pyramid((19, 14), preset=1, base_index=2, pixel_format=0),
+        "one_rgb": drawn_pyramid((16, 9), preset=1, base_index=2),
+        "one_wide": drawn_pyramid((70, 67), preset=1, base_index=2, **samples("float32", 3, (0.0, 1.0))),
+        "one_rgba": drawn_pyramid((9, 8), preset=1, base_index=3, pixel_format=3),
+        "one_bands": drawn_pyramid((6, 5), preset=1, **samples("float32", 5, *((-1.0, float(n)) for n in range(5)))),
+        "one_uint16": drawn_pyramid(
+            (13, 8), preset=1, base_index=6, spread=20.0, **samples("uint16", 0, (0.0, 65535.0))
+        ),
+        "one_some_grids": drawn_pyramid((18, 11), preset=1, base_index=1, coded=(0, 2, 6)),
+        "one_nothing_coded": drawn_pyramid((5, 4), preset=1, weight_residuals=no_residuals, coded=()),
+        "one_escapes": drawn_pyramid((9, 6), preset=1, base_index=3, spread=60.0),
+        "one_largest": drawn_pyramid((5, 7), preset=1, base_index=2, largest=True),
+        "one_limits": drawn_pyramid((6, 5), preset=1, base_index=1, weight_residuals=limit_residuals),
+        "one_tiles": drawn_pyramid((259, 4), preset=1, base_index=2, tile=8, **samples("uint16", 2, (0.0, 65535.0))),
     }
 
 

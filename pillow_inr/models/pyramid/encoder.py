@@ -18,11 +18,20 @@ from ...imaging import metrics
 from ...options import EncodeOptions, budget_bytes
 from ...runtime.tensorflow import needs_keras
 from ..base import EncodeJob
-from . import latent_coding
+from . import instant, latent_coding
 from .header import TILE_NONE
 from .latent_coding import WeightResidual
 from .model import FORMAT
-from .plan import BITS_POWER, RD_LAMBDA_RANGE, PyramidPlan, make_plan, quality_rd_lambda, rd_lambda_for, within
+from .plan import (
+    BITS_POWER,
+    EFFORT_STEPS,
+    RD_LAMBDA_RANGE,
+    PyramidPlan,
+    make_plan,
+    quality_rd_lambda,
+    rd_lambda_for,
+    within,
+)
 from .structure import grid_sizes, shapes
 from .tiles import pack_streams
 
@@ -76,11 +85,21 @@ def fit_and_pack(job: EncodeJob) -> Trial:
         BudgetError, BackendError, FitError: as `models.base.Encoder`.
     """
     found = _fit_and_pack(job)
+    if is_instant(job.source, job.options):
+        # The analysis network knows photographs, not everything.
+        if has_collapsed(job.source, found) or job.source.is_failed_fit(found.file, found.rd_lambda):
+            return fit_and_pack(job._replace(options=replace(job.options, steps=EFFORT_STEPS[0])))
+        return found
     if has_collapsed(job.source, found) and not job.deadline.is_over:
         other = replace(job.options, seed=(job.options.seed + 1) % 2**31)
         again = _fit_and_pack(job._replace(options=other))
         found = max(found, again, key=lambda trial: trial.file.psnr_db)
     return found
+
+
+def is_instant(source: SourceImage, options: EncodeOptions) -> bool:
+    """Whether an image is encoded without a fit."""
+    return options.effort == 0 and options.steps is None and instant.serves(source)
 
 
 def steps(job: EncodeJob) -> int:
@@ -109,7 +128,7 @@ def _fit_and_pack(job: EncodeJob) -> Trial:
     if options.psnr is not None:
         start = within(start)
         trial = _trials(source, options, _preview(source, options, start))
-        return search(trial, _psnr_goal(options.psnr), start, RD_LAMBDA_RANGE, deadline)
+        return search(trial, _psnr_goal(options.psnr, is_instant(source, options)), start, RD_LAMBDA_RANGE, deadline)
     return _trials(source, options, _preview(source, options, start))(start, 1.0, deadline)
 
 
@@ -119,22 +138,26 @@ def _trials(
     """Return the function that makes a trial of lambda, a part of the schedule and a deadline."""
 
     def trial(rd_lambda: float, share: float, deadline: Deadline) -> Trial:
-        plan = make_plan(options, source.size, rd_lambda, share=share)
-        return Trial(
-            source.pack(plan.header, _fit_tiles(source, plan, options, deadline), chunks, FORMAT.open), rd_lambda
-        )
+        plan = _plan(source, options, rd_lambda, share)
+        payload = _payload(source, plan, options, deadline)
+        return Trial(source.pack(plan.header, payload, chunks, FORMAT.open), rd_lambda)
 
     return trial
 
 
-def _psnr_goal(psnr_db: float) -> Goal[Trial]:
+def _plan(source: SourceImage, options: EncodeOptions, rd_lambda: float, share: float = 1.0) -> PyramidPlan:
+    plan = make_plan(options, source.size, rd_lambda, share)
+    return instant.planned(plan) if is_instant(source, options) else plan
+
+
+def _psnr_goal(psnr_db: float, instantly: bool) -> Goal[Trial]:
     return Goal(
         metric=lambda trial: min(trial.file.psnr_db, 200.0),  # a file without any error has an infinite one
         target=psnr_db + PSNR_MARGIN,
         met=lambda trial: trial.file.psnr_db >= psnr_db,
         tolerance=PSNR_TOLERANCE,
         slope=PSNR_SLOPE,
-        gain=PSNR_GAIN,
+        gain=0.0 if instantly else PSNR_GAIN,
         cost=lambda trial: float(len(trial.file.data)) if trial.file.psnr_db >= psnr_db else -trial.file.psnr_db,
     )
 
@@ -156,7 +179,7 @@ def _within_budget(source: SourceImage, options: EncodeOptions, budget: int, dea
         met=lambda trial: len(trial.file.data) <= budget,
         tolerance=BUDGET_TOLERANCE,
         slope=BITS_POWER,
-        gain=BYTES_GAIN,
+        gain=0.0 if is_instant(source, options) else BYTES_GAIN,
         cost=lambda trial: -trial.file.psnr_db if len(trial.file.data) <= budget else float(len(trial.file.data)),
     )
     trial = _trials(source, options, preview)
@@ -186,11 +209,25 @@ def _blank_stream(channels: int, plan: PyramidPlan, box: tuple[int, int, int, in
     return latent_coding.encode(header.preset, header.base_index, channels, residuals, grids)
 
 
-def _fit_tiles(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, deadline: Deadline) -> bytes:
-    """Fit and code the tiles one after another: each fit uses all cores, and the memory is that of one tile."""
-    fit, header = _load_fit(), plan.header
+def _payload(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, deadline: Deadline) -> bytes:
     boxes = _tile_boxes(source, plan)
+    if is_instant(source, options):
+        streams = instant.streams(source, plan, boxes, begun(options.progress))
+    else:
+        streams = _fit_tiles(source, plan, options, deadline, boxes)
+    return pack_streams(plan.header, streams)
+
+
+def _fit_tiles(
+    source: SourceImage, plan: PyramidPlan, options: EncodeOptions, deadline: Deadline, boxes: instant.Boxes
+) -> list[bytes]:
+    """Fit and code the tiles one after another: each fit uses all cores, and the memory is that of one tile.
+
+    Networks start from those of the tile before, which are nearer to what a tile needs than the base weights.
+    """
+    fit, header = _load_fit(), plan.header
     streams: list[bytes] = []
+    networks = None
     left_pixels = source.pixels
     report = begun(options.progress)
     for left, top, right, bottom in boxes:
@@ -203,18 +240,20 @@ def _fit_tiles(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, d
             base_index=header.base_index,
             rd_lambda=plan.rd_lambda,
             steps=plan.steps,
+            networks=networks,
             seed=options.seed,
             deadline=deadline.part(pixels / left_pixels).at,
             device=options.device,
             report=report and partial(_report_of_all, report, len(streams), len(boxes)),
         )
+        networks = fitted.networks
         left_pixels -= pixels
         streams.append(
             latent_coding.encode(
                 header.preset, header.base_index, source.channels, fitted.weight_residuals, fitted.grids
             )
         )
-    return pack_streams(header, streams)
+    return streams
 
 
 def _preview(source: SourceImage, options: EncodeOptions, rd_lambda: float) -> list[Chunk]:
@@ -225,9 +264,9 @@ def _preview(source: SourceImage, options: EncodeOptions, rd_lambda: float) -> l
     # Rounded up, as sizes of drafts are, so that a thumbnail of the preview's width asks for no more rows than it has.
     width, height = (math.ceil(side / shrink - 1e-9) for side in source.size)
     small = source.reduced((width, height))
-    plan = make_plan(options, source.size, within(PREVIEW_RD_LAMBDA * rd_lambda))
+    plan = _plan(source, options, within(PREVIEW_RD_LAMBDA * rd_lambda))
     plan = replace(plan, header=replace(plan.header, tile=TILE_NONE), steps=min(plan.steps, PREVIEW_STEPS))
-    payload = _fit_tiles(small, plan, replace(options, progress=False), Deadline())
+    payload = _payload(small, plan, replace(options, progress=False), Deadline())
     return [Chunk(CHUNK_PREVIEW, file_format.pack(small.header(plan.header, len(payload)), payload))]
 
 

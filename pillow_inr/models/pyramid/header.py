@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CODING_PYRAMID = 0
 # Here, not beside their numbers in `structure`: opening a file tells that loading it takes a newer release.
-BASE_WEIGHTS_COUNTS = (4, 7)
+BASE_WEIGHTS_COUNTS = (4, 14)
 """Sets of base weights in the package's data, for each preset."""
 PRESET_COUNT = len(BASE_WEIGHTS_COUNTS)
 # Sides of tiles are 2^8 to 2^12, so that the memory and time for one tile are bounded.

@@ -236,9 +236,14 @@ def base_weights(preset: int, index: int, channels: int) -> dict[str, NDArray[np
     return _locked(adapted)
 
 
+def base_weights_path(preset: int) -> Path:
+    """The file that holds all sets of base weights of a preset."""
+    return _BASE_WEIGHTS_FILES[preset]
+
+
 @lru_cache(maxsize=sum(BASE_WEIGHTS_COUNTS))
 def _stored(preset: int, index: int) -> dict[str, NDArray[np.int64]]:
-    sets = np.fromfile(_BASE_WEIGHTS_FILES[preset], "<i2").reshape(BASE_WEIGHTS_COUNTS[preset], -1)
+    sets = np.fromfile(base_weights_path(preset), "<i2").reshape(BASE_WEIGHTS_COUNTS[preset], -1)
     finer = PRESETS[preset].synthesis_bits - STORED_BITS
     tensors = named(sets[index].astype(np.int32), preset, _BASE_CHANNELS)
     return _locked({name: values << (0 if is_context(name) else finer) for name, values in tensors.items()})

@@ -57,6 +57,8 @@ class Fitted:
     psnr_db: float
     rate_bits: float
     """Estimated length of grids and weight residuals."""
+    networks: Tensors
+    """The networks before they were rounded: where the fit of a tile beside this one may start from."""
 
 
 def fit(
@@ -67,6 +69,7 @@ def fit(
     base_index: int,
     rd_lambda: float,
     steps: int,
+    networks: Tensors | None = None,
     seed: int = 0,
     hidden: Mask | None = None,
     deadline: float | None = None,
@@ -82,6 +85,7 @@ def fit(
         base_index: number of the base weights that the networks start from and are coded against.
         rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
         steps: optimizer steps, each a pass over the image, >= 1; fewer are made when the deadline comes first.
+        networks: to start from, such as those of a tile nearby; by default the base weights.
         seed: makes the noise repeatable.
         hidden: pixels where anything will do, shape (height, width).
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
@@ -102,7 +106,7 @@ def fit(
         target = trainer.image(values)
         base = structure.base_weights(preset, base_index, channels)
         for learning_rate_factor in LEARNING_RATE_FACTORS:
-            run = _Run(preset, trainer, target, first, base, rd_lambda, seed, learning_rate_factor)
+            run = _Run(preset, trainer, target, first, base, networks, rd_lambda, seed, learning_rate_factor)
             progress = StepSchedule(steps, deadline)
             run.train(progress, report)
             fitted = run.result()
@@ -132,6 +136,7 @@ class _Run:
         image: Image,
         latents: Latents,
         base: dict[str, NDArray[np.int64]],
+        networks: Tensors | None,
         rd_lambda: float,
         seed: int,
         learning_rate_factor: float,
@@ -150,8 +155,8 @@ class _Run:
         self.latent_rates = [learning_rate_factor * rate for rate in schedule.latent_learning_rates(rd_lambda)]
         self.network_factors = schedule.network_factors(rd_lambda)
         self.random = np.random.default_rng(seed)
-        self.start = structure.as_floats(preset, base)
-        self.weights = dict(self.start)
+        self.base_weights = structure.as_floats(preset, base)
+        self.weights = dict(networks or self.base_weights)
         self.latents = latents
         self.symbols: Grids | None = None
         # Loss and weights of the best step on symbols.
@@ -219,7 +224,7 @@ class _Run:
         Under a Laplace distribution of their mean magnitude b these are |d| / (b ln 2) and a constant; b is held fixed,
         and the gradient goes to 0 linearly within SMALLEST_SCALE of d = 0.
         """
-        difference = self.weights[name] - self.start[name]
+        difference = self.weights[name] - self.base_weights[name]
         magnitude = np.abs(difference)
         scale = max(float(magnitude.mean()), SMALLEST_SCALE)
         lambda_over_scale = np.float32(self.lambda_per_bit / (scale * math.log(2.0)))
@@ -256,6 +261,7 @@ class _Run:
             [grid.astype(np.int32) for grid in symbols],
             psnr_db(self.trainer.squared_error(symbols, self.image, rounded) / self.samples),
             self.trainer.bits(symbols, self.image, rounded) + sum(map(weight_residual_bits, weight_residuals.values())),
+            self.weights,
         )
 
 

@@ -4,10 +4,15 @@ Source: Agustsson and Theis 2020, "Universally Quantized Neural Compression", se
 applications, as C3 (Kim et al. 2023) and Cool-chic 5 have it.
 """
 
-import tensorflow as tf
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+"""A tensor of Keras's back end, float32."""
 
 
-def noisy_soft_round(values: tf.Tensor, temperature: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+def noisy_soft_round(values: Tensor, temperature: Tensor, noise: Tensor) -> Tensor:
     """s(s(y) + u) for soft rounding s and noise u.
 
     Args:
@@ -18,7 +23,7 @@ def noisy_soft_round(values: tf.Tensor, temperature: tf.Tensor, noise: tf.Tensor
     return soft_round(soft_round(values, temperature) + noise, temperature)
 
 
-def soft_round(values: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+def soft_round(values: Tensor, temperature: Tensor) -> Tensor:
     """s(y) = floor(y) + 1/2 + tanh(r / T) / (2 tanh(1 / (2 T))), with r = y - floor(y) - 1/2.
 
     For T -> 0 this is rounding to the nearest integer, for T -> infinity the identity. Integers and their midpoints
@@ -28,6 +33,6 @@ def soft_round(values: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
         values: y, any shape, float32.
         temperature: T, scalar, > 0.
     """
-    below = tf.floor(values)
-    bent = tf.tanh((values - below - 0.5) / temperature)
-    return below + 0.5 + 0.5 * bent / tf.tanh(0.5 / temperature)
+    below = ops.floor(values)
+    bent = ops.tanh((values - below - 0.5) / temperature)
+    return below + 0.5 + 0.5 * bent / ops.tanh(0.5 / temperature)

@@ -5,6 +5,7 @@ import pytest
 
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.pyramid.plan import (
+    ANALYSED_BASES,
     BASE_RD_LAMBDAS,
     EFFORT_SECONDS,
     EFFORT_STEPS,
@@ -73,7 +74,7 @@ def test_high_qualities_go_further() -> None:
 
 
 def test_the_nearest_base_weights_are_chosen() -> None:
-    assert len(BASE_RD_LAMBDAS) == BASE_WEIGHTS_COUNTS[PRESET]
+    assert len(BASE_RD_LAMBDAS) + ANALYSED_BASES == BASE_WEIGHTS_COUNTS[PRESET]
     assert [base_index_for(weight) for weight in BASE_RD_LAMBDAS] == list(range(len(BASE_RD_LAMBDAS)))
     assert base_index_for(1.0) == 0
     assert base_index_for(1e-9) == len(BASE_RD_LAMBDAS) - 1

@@ -1,0 +1,208 @@
+"""The analysis network: an image -> the latents of all grids at once, in NumPy.
+
+A U-shaped convolutional network, trained together with the base weights that it serves (benchmarks/train_analysis.py).
+On its way down, each level halves the resolution by means of two by two pixels; on its way up, each level joins its
+own features with the enlarged coarser ones and gives one grid of latents. It belongs to the encoder alone: no decoder
+knows it. Source: amortized inference for an overfitted codec, Blard et al. 2024, "Overfitted image coding at reduced
+complexity".
+"""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...runtime import threads
+from .plan import TRAINED_RD_LAMBDAS
+from .structure import LEVELS
+
+Plane = NDArray[np.float32]
+"""Features, shape (channels, rows, columns)."""
+
+_COLOURS = 3
+# Features of each level, finest first.
+WIDTHS = (12, 16, 24, 24, 24, 24, 24)
+# Levels on the way down with a second, residual convolution.
+DEEP_LEVELS = 4
+# Numbers that describe lambda to each layer.
+CONDITIONS = 3
+_FILE = Path(__file__).with_name("analysis.npy")
+# Numbers in the columns of a product: they and its results stay in a core's cache.
+_STRIP = 1 << 17
+# OpenBLAS computes a product of up to this many multiplications on the calling thread.
+_PRODUCT = 1 << 18
+
+
+class Layer(NamedTuple):
+    """A convolution with zeros around the image, as wide and high as its inputs."""
+
+    name: str
+    side: int
+    """Of its square kernel in cells, 3 or 1."""
+    inputs: int
+    outputs: int
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Its tensors in file order: kernel, bias, and how lambda changes gain and bias."""
+        return {
+            self.name: (self.side**2 * self.inputs, self.outputs),
+            f"{self.name}.bias": (self.outputs,),
+            f"{self.name}.condition": (CONDITIONS, 2 * self.outputs),
+        }
+
+
+class Convolution(NamedTuple):
+    """A layer's numbers for one lambda."""
+
+    kernel: NDArray[np.float32]
+    """Shape (outputs, taps * inputs), taps row by row."""
+    bias: NDArray[np.float32]
+    """Shape (outputs, 1)."""
+    activated: bool
+
+
+def layers() -> Iterator[Layer]:
+    """All convolutions, in file order: down0, deep0, down1, …; then join, up and grid of each level, coarsest first."""
+    for level, width in enumerate(WIDTHS):
+        yield Layer(f"down{level}", 3, WIDTHS[level - 1] if level else _COLOURS, width)
+        if level < DEEP_LEVELS:
+            yield Layer(f"deep{level}", 3, width, width)
+    for level in reversed(range(LEVELS)):
+        if level + 1 < LEVELS:
+            yield Layer(f"join{level}", 1, WIDTHS[level] + WIDTHS[level + 1], WIDTHS[level])
+            yield Layer(f"up{level}", 3, WIDTHS[level], WIDTHS[level])
+        yield Layer(f"grid{level}", 3, WIDTHS[level], 1)
+
+
+def analyse(values: NDArray[np.float32], base_index: int, offset: float = 0.0) -> list[NDArray[np.float32]]:
+    """Estimate the latents of an image.
+
+    Args:
+        values: normalized samples, shape (height, width, channels); other than three colours count as grey.
+        base_index: number of the base weights, which were trained together with the network.
+        offset: how far lambda is from that of the base weights: log(ratio) / log(4), about -0.5..0.5.
+    Returns:
+        For each level, finest first, estimates of its symbols, float32, in the shape of its grid.
+    """
+    trained = min(base_index, len(TRAINED_RD_LAMBDAS) - 1)
+    convolutions = conditioned(trained, offset)
+
+    def convolve(name: str, plane: Plane) -> Plane:
+        return _convolve(plane, convolutions[name])
+
+    plane = _colours(values)
+    down: list[Plane] = []
+    for level in range(LEVELS):
+        plane = convolve(f"down{level}", _halved(plane) if level else plane)
+        if level < DEEP_LEVELS:
+            plane += convolve(f"deep{level}", plane)
+        down.append(plane)
+    latents = [convolve(f"grid{LEVELS - 1}", down.pop())[0]]
+    for level in reversed(range(LEVELS - 1)):
+        own = down.pop()
+        plane = convolve(f"join{level}", np.concatenate([own, _doubled(plane, own.shape)]))
+        plane += convolve(f"up{level}", plane)
+        latents.append(convolve(f"grid{level}", plane)[0])
+    # Base weights beyond those that are trained are the last of these, for symbols twice as large from one to the next.
+    return [latent * np.float32(2 ** (base_index - trained)) for latent in reversed(latents)]
+
+
+def conditions(base_index: int, offset: float) -> NDArray[np.float32]:
+    """What the layers are told of lambda, shape (CONDITIONS,), for `analyse`'s arguments."""
+    centred = base_index - 2.0
+    return np.array([centred, centred**2 / 4, offset], np.float32)
+
+
+def conditioned(base_index: int, offset: float) -> dict[str, Convolution]:
+    """The network for one lambda: its gains and biases are linear in the conditions, and join the kernels.
+
+    With c the conditions, a layer computes (1 + g c) (k * x) + (1 + g c) b + h c.
+    """
+    weights = _weights()
+    result = {}
+    for layer in layers():
+        gain, shift = np.split(conditions(base_index, offset) @ weights[f"{layer.name}.condition"], 2)
+        result[layer.name] = Convolution(
+            np.ascontiguousarray((weights[layer.name] * (1 + gain)).T),
+            (weights[f"{layer.name}.bias"] * (1 + gain) + shift)[:, None],
+            not layer.name.startswith("grid"),
+        )
+    return result
+
+
+@lru_cache(maxsize=1)
+def _weights() -> dict[str, NDArray[np.float32]]:
+    """All tensors, by the names of `Layer.shapes`."""
+    stored = np.load(_FILE).astype(np.float32)
+    shapes = {name: shape for layer in layers() for name, shape in layer.shapes.items()}
+    parts = np.split(stored, np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1])
+    return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+
+
+def _colours(values: NDArray[np.float32]) -> Plane:
+    """Differences from middle grey, shape (3, height, width)."""
+    channels = values.shape[2]
+    colours = values[..., : channels - (channels in (2, 4))]
+    if colours.shape[2] != _COLOURS:
+        colours = np.repeat(colours.mean(axis=2, keepdims=True), _COLOURS, axis=2)
+    return np.ascontiguousarray(np.moveaxis(colours, 2, 0)) - np.float32(0.5)
+
+
+def _convolve(plane: Plane, convolution: Convolution) -> Plane:
+    """A convolution and its activation, strip by strip on all cores.
+
+    A strip's columns and results stay in a core's cache. They are cut into so short products that the BLAS does not
+    share them among threads of its own, which would be in each other's way.
+    """
+    kernel, bias, activated = convolution
+    inputs, rows, columns = plane.shape
+    side = 3 if kernel.shape[1] == 9 * inputs else 1
+    pieces = -(-columns * kernel.size // _PRODUCT)
+    length = -(-columns // pieces)
+    reach = side // 2
+    padded = np.pad(plane, ((0, 0), (reach, reach), (reach, reach + pieces * length - columns)))
+    # Of each piece of a row its taps, shape (rows, pieces, side, side, inputs, length).
+    taps = np.lib.stride_tricks.as_strided(
+        padded,
+        (rows, pieces, side, side, inputs, length),
+        (*padded.strides[1:2], length * 4, *padded.strides[1:], padded.strides[0], 4),
+        writeable=False,
+    )
+    result = np.empty((len(kernel), rows, pieces, length), np.float32)
+    strip = max(1, _STRIP // (kernel.shape[1] * columns))
+
+    def work(tops: Iterator[int]) -> None:
+        for top in tops:
+            part = taps[top : top + strip]
+            values = kernel @ part.reshape(len(part), pieces, -1, length)
+            values += bias
+            result[:, top : top + strip] = np.moveaxis(_hard_silu(values) if activated else values, 2, 0)
+
+    threads.share(range(0, rows, strip), work)
+    return result.reshape(len(kernel), rows, -1)[:, :, :columns]
+
+
+def _hard_silu(values: Plane) -> Plane:
+    """x clip(x / 6 + 1/2, 0, 1) (Howard et al. 2019, "Searching for MobileNetV3", section 5.2)."""
+    gate = values / np.float32(6)
+    gate += np.float32(0.5)
+    values *= np.clip(gate, 0, 1, out=gate)
+    return values
+
+
+def _halved(plane: Plane) -> Plane:
+    """Means of two by two cells; odd sides count their last cells twice."""
+    channels, rows, columns = plane.shape
+    even = np.pad(plane, ((0, 0), (0, rows % 2), (0, columns % 2)), "edge")
+    halved: Plane = even.reshape(channels, (rows + 1) // 2, 2, (columns + 1) // 2, 2).mean(axis=(2, 4))
+    return halved
+
+
+def _doubled(plane: Plane, shape: tuple[int, ...]) -> Plane:
+    """Nearest-neighbour upsampling, cut to shape (channels, rows, columns)."""
+    return plane.repeat(2, axis=1).repeat(2, axis=2)[:, : shape[1], : shape[2]]
