@@ -31,7 +31,7 @@ from PIL import Image
 from train_base_weights import packed_base_weights
 
 from pillow_inr.models.pyramid import analysis, structure
-from pillow_inr.models.pyramid.plan import PRESET, TRAINED_RD_LAMBDAS
+from pillow_inr.models.pyramid.plan import ANALYSED_BASES, PRESET, TRAINED_RD_LAMBDAS
 from pillow_inr.models.pyramid.structure import LEVELS, base_weights_path
 from pillow_inr.models.pyramid.training import graph
 from pillow_inr.models.pyramid.training.soap import Soap, Tensors
@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=2, help=f"crops of a step, a multiple of {GROUPS}")
     parser.add_argument("--minutes", type=float, default=math.inf, help="save and end after this time")
     parser.add_argument("--pack", type=int, metavar="N", help="write N random parts of 384x384 to PHOTOGRAPHS.npy; end")
+    parser.add_argument("--from-shipped", action="store_true", help="begin with the package's networks")
     parser.add_argument("--evaluate", type=Path, nargs="*", default=[], help="images to report on now and then")
     arguments = parser.parse_args()
     print(machine(), keras.backend.backend())
@@ -97,7 +98,7 @@ def main() -> None:
     if arguments.pack:
         np.save(arguments.output / "photographs.npy", _packed(photographs, arguments.pack))
         return
-    state = _resumed(arguments.output)
+    state = _resumed(arguments.output, arguments.from_shipped)
     judged = [np.asarray(rgb_image(path), np.float32)[:SIDE, :SIDE] / 255 for path in arguments.evaluate]
     train(state, photographs, judged, arguments)
 
@@ -301,13 +302,18 @@ def _report(state: State, judged: Sequence[NDArray[np.float32]]) -> str:
     return "; ".join(texts)
 
 
-def _resumed(output: Path) -> State:
+def _resumed(output: Path, from_shipped: bool = False) -> State:
     """The state that a run has left, or that of a training that begins."""
     if (output / "state.pkl").exists():
         kept: dict[str, Any] = pickle.loads((output / "state.pkl").read_bytes())
         state = State(kept["network"], kept["bases"])
         vars(state).update(kept)
         return state
+    indices = range(len(TRAINED_RD_LAMBDAS))
+    first = ANALYSED_BASES if from_shipped else 0
+    bases = [structure.as_floats(PRESET, structure.base_weights(PRESET, first + index, CHANNELS)) for index in indices]
+    if from_shipped:
+        return State(dict(analysis.weights()), bases)
     random = np.random.default_rng(0)
     started = {}
     for layer in analysis.layers():
@@ -316,8 +322,6 @@ def _resumed(output: Path) -> State:
         if not layer.name.startswith("grid"):  # latents begin at zero
             deviation = math.sqrt(2 / (layer.side**2 * layer.inputs))  # He et al. 2015
             started[layer.name] = np.float32(deviation * random.standard_normal(layer.shapes[layer.name]))
-    indices = range(len(TRAINED_RD_LAMBDAS))
-    bases = [structure.as_floats(PRESET, structure.base_weights(PRESET, index, CHANNELS)) for index in indices]
     return State(started, bases)
 
 

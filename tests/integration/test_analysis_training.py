@@ -34,7 +34,7 @@ def photograph() -> Any:
 
 def test_latents_are_those_of_the_package(program: Any) -> None:
     image = photograph()
-    weights = analysis._weights()
+    weights = analysis.weights()
     trained = program.network(weights, image[None], analysis.conditions(1, 0.3))
     for latents, expected in zip(trained, analysis.analyse(image, 1, 0.3), strict=True):
         np.testing.assert_allclose(np.asarray(latents)[0], expected, atol=2e-3)

@@ -123,21 +123,21 @@ def conditioned(base_index: int, offset: float) -> dict[str, Convolution]:
 
     With c the conditions, a layer computes (1 + g c) (k * x) + (1 + g c) b + h c.
     """
-    weights = _weights()
+    tensors = weights()
     result = {}
     for layer in layers():
-        gain, shift = np.split(conditions(base_index, offset) @ weights[f"{layer.name}.condition"], 2)
+        gain, shift = np.split(conditions(base_index, offset) @ tensors[f"{layer.name}.condition"], 2)
         result[layer.name] = Convolution(
-            np.ascontiguousarray((weights[layer.name] * (1 + gain)).T),
-            (weights[f"{layer.name}.bias"] * (1 + gain) + shift)[:, None],
+            np.ascontiguousarray((tensors[layer.name] * (1 + gain)).T),
+            (tensors[f"{layer.name}.bias"] * (1 + gain) + shift)[:, None],
             not layer.name.startswith("grid"),
         )
     return result
 
 
 @lru_cache(maxsize=1)
-def _weights() -> dict[str, NDArray[np.float32]]:
-    """All tensors, by the names of `Layer.shapes`."""
+def weights() -> dict[str, NDArray[np.float32]]:
+    """The package's network: all tensors, by the names of `Layer.shapes`; do not write to them."""
     stored = np.load(_FILE).astype(np.float32)
     shapes = {name: shape for layer in layers() for name, shape in layer.shapes.items()}
     parts = np.split(stored, np.cumsum([math.prod(shape) for shape in shapes.values()])[:-1])

@@ -95,7 +95,7 @@ def test_the_network_has_the_size_that_was_asked_for() -> None:
 
 
 def test_lambda_joins_the_kernels() -> None:
-    weights = analysis._weights()
+    weights = analysis.weights()
     found = conditioned(1, 0.5)["up2"]
     gain, shift = np.split(np.array([-1.0, 0.25, 0.5]) @ weights["up2.condition"], 2)
     np.testing.assert_allclose(found.kernel[3], weights["up2"][:, 3] * (1 + gain[3]), rtol=1e-5)
