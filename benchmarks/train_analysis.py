@@ -39,8 +39,9 @@ from pillow_inr.models.pyramid.training.soft_rounding import noisy_soft_round
 
 CHANNELS = 3
 SIDE = 256
-# Part of the crops that show two thirds of as many pixels, enlarged: large photographs are softer than small ones.
-ENLARGED = 0.25
+# Part of the crops that show fewer pixels, enlarged by up to ENLARGEMENT: large photographs are softer than small ones.
+ENLARGED = 0.5
+ENLARGEMENT = 4.0
 LEARNING_RATE = 8e-3
 BASE_LEARNING_RATE = 4e-3
 WARMUP_STEPS = 40
@@ -266,7 +267,7 @@ def _crop(photographs: Sequence[Photograph], random: np.random.Generator) -> NDA
     areas = np.array([math.prod(photograph.shape[:2]) for photograph in photographs], float)
     photograph = photographs[random.choice(len(photographs), p=areas / areas.sum())]
     enlarged = random.random() < ENLARGED
-    side = SIDE * 2 // 3 if enlarged else SIDE
+    side = round(SIDE / random.uniform(1.0, ENLARGEMENT)) if enlarged else SIDE
     top, left = (int(random.integers(length - side + 1)) for length in photograph.shape[:2])
     crop = photograph[top : top + side, left : left + side]
     if enlarged:
