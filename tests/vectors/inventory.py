@@ -16,9 +16,7 @@ from tests.support import plain_decoder, plain_file, plain_pyramid
 from tests.support.plain_file import File
 
 FOLDER = Path(__file__).parent
-BASE_WEIGHTS = [
-    (Path(structure.__file__).parent / name).read_bytes() for name in ("base_weights.bin", "base_weights_1.bin")
-]
+BASE_WEIGHTS = [structure.base_weights_path(preset).read_bytes() for preset in range(len(structure.PRESETS))]
 PATHS = sorted(FOLDER.rglob("*.inr"))
 # Sets of base weights of each preset that are final; those beyond may change (docs/format.md section 9.3).
 FINAL_PRIORS = (4, 7)

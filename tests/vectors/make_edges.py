@@ -31,11 +31,9 @@ from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
 from tests.support import any_choice, coding0, container, plain_decoder, plain_pyramid
 from tests.support.container import Chunk, SampleFormat
 from tests.support.pyramids import draw_grids, draw_weight_residuals, header_of
+from tests.vectors.inventory import BASE_WEIGHTS
 
 FOLDER = Path(__file__).parent
-BASE_WEIGHTS = [
-    (Path(structure.__file__).parent / name).read_bytes() for name in ("base_weights.bin", "base_weights_1.bin")
-]
 # Least distance of every sample from a tie of rounding.
 MARGIN = 0.004
 FOURIER = {"encoding": container.ENCODING_FOURIER}

@@ -23,7 +23,7 @@ from .structure import LEVELS
 Plane = NDArray[np.float32]
 """Features, shape (channels, rows, columns)."""
 
-_COLOURS = 3
+COLOURS = 3
 # Features of each level, finest first.
 WIDTHS = (12, 16, 24, 24, 24, 24, 24)
 # Levels on the way down with a second, residual convolution.
@@ -69,7 +69,7 @@ class Convolution(NamedTuple):
 def layers() -> Iterator[Layer]:
     """All convolutions, in file order: down0, deep0, down1, …; then join, up and grid of each level, coarsest first."""
     for level, width in enumerate(WIDTHS):
-        yield Layer(f"down{level}", 3, WIDTHS[level - 1] if level else _COLOURS, width)
+        yield Layer(f"down{level}", 3, WIDTHS[level - 1] if level else COLOURS, width)
         if level < DEEP_LEVELS:
             yield Layer(f"deep{level}", 3, width, width)
     for level in reversed(range(LEVELS)):
@@ -95,10 +95,10 @@ def analyse(values: NDArray[np.float32], base_index: int, offset: float = 0.0) -
     def convolve(name: str, plane: Plane) -> Plane:
         return _convolve(plane, convolutions[name])
 
-    plane = _colours(values)
+    plane = colours_of(values)
     down: list[Plane] = []
     for level in range(LEVELS):
-        plane = convolve(f"down{level}", _halved(plane) if level else plane)
+        plane = convolve(f"down{level}", halved(plane) if level else plane)
         if level < DEEP_LEVELS:
             plane += convolve(f"deep{level}", plane)
         down.append(plane)
@@ -144,12 +144,12 @@ def weights() -> dict[str, NDArray[np.float32]]:
     return {name: part.reshape(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
 
-def _colours(values: NDArray[np.float32]) -> Plane:
-    """Differences from middle grey, shape (3, height, width)."""
+def colours_of(values: NDArray[np.float32]) -> Plane:
+    """Differences of an image's colours from middle grey, shape (3, height, width), as `analyse` takes them."""
     channels = values.shape[2]
     colours = values[..., : channels - (channels in (2, 4))]
-    if colours.shape[2] != _COLOURS:
-        colours = np.repeat(colours.mean(axis=2, keepdims=True), _COLOURS, axis=2)
+    if colours.shape[2] != COLOURS:
+        colours = np.repeat(colours.mean(axis=2, keepdims=True), COLOURS, axis=2)
     return np.ascontiguousarray(np.moveaxis(colours, 2, 0)) - np.float32(0.5)
 
 
@@ -195,7 +195,7 @@ def _hard_silu(values: Plane) -> Plane:
     return values
 
 
-def _halved(plane: Plane) -> Plane:
+def halved(plane: Plane) -> Plane:
     """Means of two by two cells; odd sides count their last cells twice."""
     channels, rows, columns = plane.shape
     even = np.pad(plane, ((0, 0), (0, rows % 2), (0, columns % 2)), "edge")

@@ -14,6 +14,7 @@ from ...encoding.source_image import SourceImage
 from ...imaging import metrics
 from ...runtime import threads
 from . import analysis, decoding, latent_coding, structure
+from .analysis import COLOURS
 from .header import PyramidHeader
 from .latent_coding import WeightResidual
 from .plan import ANALYSED_BASES, BASE_RD_LAMBDAS, PyramidPlan
@@ -25,7 +26,6 @@ Boxes = Sequence[tuple[int, int, int, int]]
 
 # lambda is at most this far from that of its base weights, in powers of 4, where the analysis network was trained.
 _OFFSET_MAX = 0.5
-_COLOURS = 3
 # Symbols of residuals have at most so many bits.
 _RESIDUAL_BITS = 15
 
@@ -33,7 +33,7 @@ _RESIDUAL_BITS = 15
 def serves(source: SourceImage) -> bool:
     """Whether the analysis network knows such images: grey or of three colours, without transparency."""
     colours = source.channels - (source.channels in (2, 4))
-    return colours in (1, _COLOURS) and (colours == source.channels or source.is_opaque)
+    return colours in (1, COLOURS) and (colours == source.channels or source.is_opaque)
 
 
 def planned(plan: PyramidPlan) -> PyramidPlan:
@@ -58,11 +58,11 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
     header, channels = plan.header, source.channels
     residuals = weight_residuals(header.preset, header.base_index, channels)
     tensors = latent_coding.apply(structure.base_weights(header.preset, header.base_index, channels), residuals)
-    progress = _Progress(len(boxes), report)
+    progress = None if report is None else _Progress(len(boxes), report)
 
     def coded(values: NDArray[np.float32], pyramid: Pyramid) -> bytes:
         stream = latent_coding.encode(header.preset, header.base_index, channels, residuals, pyramid.grids)
-        if report is not None:
+        if progress is not None:
             progress.add(values, pyramid, header.preset, len(stream))
         return stream
 
@@ -100,10 +100,10 @@ def weight_residuals(preset: int, base_index: int, channels: int) -> dict[str, W
     residuals = {name: WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
     if channels > 2:
         return residuals
-    of_colours = structure.base_weights(preset, base_index, _COLOURS)
+    of_colours = structure.base_weights(preset, base_index, COLOURS)
     for index in range(structure.PRESETS[preset].residual_convolutions):
         name = f"r{index}"
-        taps = of_colours[name].reshape(_COLOURS, 9, _COLOURS).sum(axis=(0, 2)) / _COLOURS
+        taps = of_colours[name].reshape(COLOURS, 9, COLOURS).sum(axis=(0, 2)) / COLOURS
         missing = np.zeros((channels, 9, channels))
         missing[0, :, 0] = taps - base[name].reshape(channels, 9, channels)[0, :, 0]
         exponent = max(0, int(np.abs(missing).max()).bit_length() - _RESIDUAL_BITS)
@@ -115,7 +115,7 @@ def weight_residuals(preset: int, base_index: int, channels: int) -> dict[str, W
 class _Progress:
     """Reports of tiles that several threads have done."""
 
-    def __init__(self, tiles: int, report: Report | None) -> None:
+    def __init__(self, tiles: int, report: Report) -> None:
         self.tiles = tiles
         self.report = report
         self.done = self.pixels = self.bits = 0
@@ -133,5 +133,4 @@ class _Progress:
             self.bits += 8 * stream_bytes
             self.squared_error += squared_error
             mse = self.squared_error / (self.pixels * channels)
-            if self.report is not None:
-                self.report(self.done, self.tiles, metrics.psnr_db(mse), self.bits / self.pixels)
+            self.report(self.done, self.tiles, metrics.psnr_db(mse), self.bits / self.pixels)

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..analysis import COLOURS, colours_of, halved
 from ..structure import LEVELS
 
 # Pixels to each side of a cell that its filter reaches, at the cell's own resolution and at half of it.
 _REACH = 2
 _COARSE_REACH = 1
-_COLOURS = 3
-FEATURES = _COLOURS * ((2 * _REACH + 1) ** 2 + (2 * _COARSE_REACH + 1) ** 2)
+FEATURES = COLOURS * ((2 * _REACH + 1) ** 2 + (2 * _COARSE_REACH + 1) ** 2)
 _FILE = Path(__file__).with_name("initial_latents.npy")
 
 
@@ -45,24 +45,11 @@ def features(values: NDArray[np.float32]) -> Iterator[Iterator[NDArray[np.float3
     Args:
         values: normalized samples, shape (height, width, channels); other than three colours count as grey.
     """
-    channels = values.shape[2]
-    colours = values[..., : channels - (channels in (2, 4))]
-    if colours.shape[2] != _COLOURS:
-        colours = np.repeat(colours.mean(axis=2, keepdims=True), _COLOURS, axis=2)
-    # Latents describe differences from middle grey, not from black.
-    fine = np.ascontiguousarray(np.moveaxis(colours, 2, 0)) - np.float32(0.5)
+    fine = colours_of(values)
     for _ in range(LEVELS):
-        coarse = _halved(fine)
+        coarse = halved(fine)
         yield _planes(fine, coarse)
         fine = coarse
-
-
-def _halved(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of two by two pixels, shape (colours, rows, columns); odd sides count their last pixels twice."""
-    colours, rows, columns = image.shape
-    even = np.pad(image, ((0, 0), (0, rows % 2), (0, columns % 2)), "edge")
-    halved: NDArray[np.float32] = even.reshape(colours, (rows + 1) // 2, 2, (columns + 1) // 2, 2).mean(axis=(2, 4))
-    return halved
 
 
 def _planes(fine: NDArray[np.float32], coarse: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:

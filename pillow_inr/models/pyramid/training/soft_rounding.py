@@ -4,12 +4,9 @@ Source: Agustsson and Theis 2020, "Universally Quantized Neural Compression", se
 applications, as C3 (Kim et al. 2023) and Cool-chic 5 have it.
 """
 
-from typing import Any
-
 from keras import ops
 
-Tensor = Any
-"""A tensor of Keras's back end, float32."""
+from .graph import Tensor
 
 
 def noisy_soft_round(values: Tensor, temperature: Tensor, noise: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The analysis network in NumPy."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,14 +13,21 @@ from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
 from pillow_inr.models.pyramid.analysis import Convolution, analyse, conditioned, layers
 from pillow_inr.models.pyramid.plan import ANALYSED_BASES, BASE_RD_LAMBDAS, PRESET
 from pillow_inr.models.pyramid.structure import LEVELS, grid_sizes
+from pillow_inr.models.pyramid.training import initial_latents
 from tests.support.checks import SAMPLES, psnr
 
+Estimate = Callable[[NDArray[np.float32], int], list[NDArray[np.float32]]]
 RNG = np.random.default_rng(0)
 
 
+# The network, and the linear filters that fits begin with.
+both = pytest.mark.parametrize("estimate", [analyse, initial_latents.analyse], ids=["network", "filters"])
+
+
+@both
 @pytest.mark.parametrize(("width", "height", "channels"), [(1, 1, 3), (7, 130, 1), (33, 20, 4), (16, 9, 7), (5, 6, 2)])
-def test_latents_have_the_grids_shapes(width: int, height: int, channels: int) -> None:
-    latents = analyse(RNG.random((height, width, channels), np.float32), 0)
+def test_latents_have_the_grids_shapes(estimate: Estimate, width: int, height: int, channels: int) -> None:
+    latents = estimate(RNG.random((height, width, channels), np.float32), 0)
     assert [latent.shape for latent in latents] == grid_sizes((width, height))
     assert all(latent.dtype == np.float32 for latent in latents)
 
@@ -36,12 +44,17 @@ def test_of_a_photograph_they_show_what_it_shows(base_index: int) -> None:
     assert psnr(image, np.rint(255 * shown.clip(0, 1))) > least
 
 
-def test_alpha_does_not_count_and_other_channels_are_their_mean() -> None:
+@both
+def test_alpha_does_not_count_and_other_channels_are_their_mean(estimate: Estimate) -> None:
     grey = RNG.random((20, 30, 1), np.float32)
-    alike = analyse(np.repeat(grey, 3, axis=2), 1)
+    alike = estimate(np.repeat(grey, 3, axis=2), 1)
     for image in (grey, np.concatenate([grey, 1 - grey], 2), np.repeat(grey, 5, axis=2)):
-        for found, expected in zip(analyse(image, 1), alike, strict=True):
+        for found, expected in zip(estimate(image, 1), alike, strict=True):
             np.testing.assert_allclose(found, expected, atol=1e-4)
+    colour = RNG.random((20, 30, 3), np.float32)
+    opaque = np.concatenate([colour, np.ones_like(grey)], 2)
+    for found, expected in zip(estimate(opaque, 1), estimate(colour, 1), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_symbols_double_from_one_set_of_base_weights_to_the_next_beyond_those_trained() -> None:

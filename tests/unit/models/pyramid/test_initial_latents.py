@@ -7,19 +7,12 @@ from PIL import Image
 from pillow_inr.models.pyramid import structure
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
 from pillow_inr.models.pyramid.plan import BASE_RD_LAMBDAS, PRESET
-from pillow_inr.models.pyramid.structure import LEVELS, grid_sizes
+from pillow_inr.models.pyramid.structure import LEVELS
 from pillow_inr.models.pyramid.training import initial_latents
 from pillow_inr.models.pyramid.training.initial_latents import FEATURES, analyse, features
 from tests.support.checks import SAMPLES, psnr
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.mark.parametrize(("width", "height", "channels"), [(1, 1, 3), (7, 130, 1), (33, 20, 4), (16, 9, 7), (5, 6, 2)])
-def test_latents_have_the_grids_shapes(width: int, height: int, channels: int) -> None:
-    latents = analyse(RNG.random((height, width, channels), np.float32), 0)
-    assert [latent.shape for latent in latents] == grid_sizes((width, height))
-    assert all(latent.dtype == np.float32 for latent in latents)
 
 
 @pytest.mark.parametrize("base_index", range(len(BASE_RD_LAMBDAS)))
@@ -32,18 +25,6 @@ def test_of_a_photograph_they_show_something_like_it(base_index: int) -> None:
     shown = pyramid_synthesis.synthesize(base, latents, (192, 128), 3, PRESET)  # type: ignore[arg-type]
     flat = np.broadcast_to(image.mean(axis=(0, 1)), image.shape)
     assert psnr(image, np.rint(255 * shown.clip(0, 1))) > psnr(image, flat) + 2
-
-
-def test_alpha_does_not_count_and_other_channels_are_their_mean() -> None:
-    grey = RNG.random((20, 30, 1), np.float32)
-    alike = analyse(np.repeat(grey, 3, axis=2), 1)
-    for image in (grey, np.concatenate([grey, 1 - grey], 2), np.repeat(grey, 5, axis=2)):
-        for one, other in zip(analyse(image, 1), alike, strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-4)
-    colour = RNG.random((20, 30, 3), np.float32)
-    opaque = np.concatenate([colour, np.ones_like(grey)], 2)
-    for one, other in zip(analyse(opaque, 1), analyse(colour, 1), strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_features_are_the_image_around_a_cell() -> None:
