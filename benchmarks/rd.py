@@ -9,9 +9,10 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import rd_report
@@ -28,12 +29,29 @@ from pillow_inr.report.compare import Codec
 OURS = "pillow_inr"
 # An encoder that takes longer than this, in seconds, runs once; a faster one three times, of which the best counts.
 BRIEF = 0.3
-# MS-SSIM halves the image four times, and its window of 11 pixels must fit into the last.
+# MS-SSIM halves the image four times, and its window of 11 pixels must fit into the last. It takes hundreds of bytes a
+# pixel.
 MS_SSIM_SIDE_MIN = 11 * 2**4
+MS_SSIM_PIXELS_MAX = 1 << 21
 
 T = TypeVar("T")
 Key = tuple[str, str, str]
 """Label, setting and image, which identify a row of the CSV."""
+
+
+class Original(NamedTuple):
+    """An image to be coded."""
+
+    path: Path
+    halved: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.path.name}/2" if self.halved else self.path.name
+
+    def read(self) -> Image.Image:
+        image = rgb_image(self.path)
+        return image.reduce(2) if self.halved else image
 
 
 def main() -> None:
@@ -55,7 +73,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--report-only", action="store_true", help="tables and plot of an existing CSV")
     names = [codec.name for codec in CODECS]
+    parser.add_argument("--halved", action="store_true", help="images of half the width and height")
     parser.add_argument("--codecs", nargs="+", choices=[*names, OURS], default=[*names, OURS])
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every Nth setting of the classical codecs")
     ours = parser.add_argument_group(OURS)
     ours.add_argument(
         "--qualities",
@@ -65,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     )
     ours.add_argument("--model", choices=["auto", "siren", "pyramid"], default="auto")
     ours.add_argument("--effort", type=int)
+    ours.add_argument("--steps", type=int)
     ours.add_argument("--time-limit", type=float)
     ours.add_argument(
         "--compiled", action="store_true", help="make two steps first, so that seconds are without compiling"
@@ -90,10 +111,10 @@ def _measure(arguments: argparse.Namespace, path: Path) -> None:
     import tensorflow  # noqa: F401  # before any clock starts
 
     done = {_key(row) for row in rd_report.read_rows(path)} if path.exists() else set()
-    images = image_paths(arguments.folder)
+    images = [Original(path, arguments.halved) for path in image_paths(arguments.folder)]
     for codec in CODECS:
         if codec.name in arguments.codecs:
-            _write(path, _classical_rows(codec, images, done))
+            _write(path, _classical_rows(replace(codec, values=codec.values[:: arguments.every]), images, done))
     if OURS in arguments.codecs:
         _write(path, _our_rows(arguments, images, done))
 
@@ -118,36 +139,38 @@ def _write(path: Path, rows: Iterator[Row]) -> None:
             )
 
 
-def _classical_rows(codec: Codec, images: list[Path], done: set[Key]) -> Iterator[Row]:
-    for path in images:
+def _classical_rows(codec: Codec, images: list[Original], done: set[Key]) -> Iterator[Row]:
+    for original in images:
         for value in codec.values:
-            if (codec.label, codec.setting(value), path.name) not in done:
+            if (codec.label, codec.setting(value), original.name) not in done:
                 encode = partial(compare.save, codec=codec, value=value)
-                yield _row(codec.name, codec.label, codec.setting(value), path, encode, runs=3)
+                yield _row(codec.name, codec.label, codec.setting(value), original, encode, runs=3)
 
 
-def _our_rows(arguments: argparse.Namespace, images: list[Path], done: set[Key]) -> Iterator[Row]:
+def _our_rows(arguments: argparse.Namespace, images: list[Original], done: set[Key]) -> Iterator[Row]:
     """One fit per row. Its seconds include compiling if the shape is new, unless --compiled is given."""
-    given = {"effort": arguments.effort, "time_limit": arguments.time_limit}
+    given = {"effort": arguments.effort, "steps": arguments.steps, "time_limit": arguments.time_limit}
     numbers = {name: value for name, value in given.items() if value is not None}
     label = arguments.label or _default_label(arguments.model, numbers)
-    for path in images:
+    for original in images:
         for quality in arguments.qualities:
             setting = " ".join(f"{name}={value:g}" for name, value in {"quality": quality, **numbers}.items())
-            if (label, setting, path.name) not in done:
+            if (label, setting, original.name) not in done:
                 encode = partial(pillow_inr.encode, quality=quality, model=arguments.model, **numbers)
                 if arguments.compiled:
-                    encode(rgb_image(path), steps=2)
-                yield _row(OURS, label, setting, path, encode, runs=1)
+                    encode(original.read(), steps=2)
+                yield _row(OURS, label, setting, original, encode, runs=1)
 
 
 def _default_label(model: str, numbers: dict[str, float]) -> str:
-    units = {"effort": "effort {:g}", "time_limit": "{:g} s"}
+    units = {"effort": "effort {:g}", "steps": "{:g} steps", "time_limit": "{:g} s"}
     return " ".join([OURS, model, *(units[name].format(value) for name, value in numbers.items())])
 
 
-def _row(codec: str, label: str, setting: str, path: Path, encode: Callable[[Image.Image], bytes], *, runs: int) -> Row:
-    image = rgb_image(path)
+def _row(
+    codec: str, label: str, setting: str, original: Original, encode: Callable[[Image.Image], bytes], *, runs: int
+) -> Row:
+    image = original.read()
     pixels = np.asarray(image)
     before = time.process_time()
     data, encode_seconds, encodes = _timed(lambda: encode(image), runs)
@@ -157,7 +180,7 @@ def _row(codec: str, label: str, setting: str, path: Path, encode: Callable[[Ima
         codec=codec,
         label=label,
         setting=setting,
-        image=path.name,
+        image=original.name,
         width=image.width,
         height=image.height,
         bytes=len(data),
@@ -180,8 +203,8 @@ def _timed(function: Callable[[], T], runs: int) -> tuple[T, float, int]:
 
 
 def _ms_ssim(reference: NDArray[np.uint8], result: NDArray[np.uint8]) -> float:
-    """TensorFlow's multi-scale SSIM of RGB, the mean over channels; NaN if the image is too small."""
-    if min(reference.shape[:2]) < MS_SSIM_SIDE_MIN:
+    """TensorFlow's multi-scale SSIM of RGB, the mean over channels; NaN if the image is too small or too large."""
+    if min(reference.shape[:2]) < MS_SSIM_SIDE_MIN or reference[..., 0].size > MS_SSIM_PIXELS_MAX:
         return float("nan")
     import tensorflow as tf
 

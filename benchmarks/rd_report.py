@@ -27,7 +27,7 @@ ANCHOR_LABELS = {
     "Cool-chic-5.0.1": "Cool-chic 5 (published)",
 }
 ANCHOR_NAMES = list(ANCHOR_LABELS)
-REFERENCE = "jpeg"
+REFERENCES = {"jpeg": "JPEG 4:2:0", "avif": "default AVIF"}
 RATES = (0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 # COIN's mean over Kodak at 0.611 bpp (its results.json).
 COIN_PSNR = 28.408
@@ -53,6 +53,11 @@ class Row(NamedTuple):
     encode_cpu_seconds: float
     """Of all threads."""
     decode_seconds: float
+
+    @property
+    def core_seconds_per_megapixel(self) -> float:
+        """CPU time of an encode."""
+        return self.encode_cpu_seconds / (self.width * self.height / 1e6)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -84,7 +89,7 @@ class Sweep:
     def means(self) -> list[list[str]]:
         """Lines of the table of mean curves, one per setting."""
         formats = (("bpp", ".4f"), ("psnr", ".2f"), ("ms_ssim", ".4f"), ("encode_seconds", ".3f"))
-        formats += (("encode_cpu_seconds", ".1f"),)
+        formats += (("encode_cpu_seconds", ".1f"), ("core_seconds_per_megapixel", ".2f"))
         formats += (("decode_seconds", ".4f"),)
         return [
             [self.label, setting, *(format(self._mean(rows, field), width) for field, width in formats)]
@@ -104,11 +109,16 @@ def report(path: Path, anchor_files: Sequence[Path], anchor_names: Sequence[str]
     print(f"\n{len(images)} images: {', '.join(images)}")
     if anchors:
         print("Published curves are their authors' means over all 24 images of Kodak.")
-    header = ["codec", "setting", "bpp", "PSNR dB", "MS-SSIM", "encode s", "CPU s", "decode s"]
+    header = ["codec", "setting", "bpp", "PSNR dB", "MS-SSIM", "encode s", "CPU s", "core-s/MP", "decode s"]
     print("\nMean over the images\n\n" + table(header, [line for sweep in sweeps for line in sweep.means()]))
     print("\nPSNR of the mean curves in dB at a rate in bpp; the rate for COIN's mean\n\n" + _rate_table(curves))
-    print(f"\nBD-rate against JPEG 4:2:0 in percent, {window[0]:g} to {window[1]:g} dB, Akima; below 0: fewer bytes\n")
-    print(_bd_table(sweeps, anchors, images, window))
+    for codec, name in REFERENCES.items():
+        reference = next((sweep for sweep in sweeps if sweep.codec == codec), None)
+        if reference is not None:
+            print(
+                f"\nBD-rate against {name} in percent, {window[0]:g} to {window[1]:g} dB, Akima; below 0: fewer bytes\n"
+            )
+            print(_bd_table(reference, sweeps, anchors, images, window))
     plot = path.with_suffix(".png")
     _draw(sweeps, anchors, len(images), plot)
     print(f"\n{plot}")
@@ -160,11 +170,12 @@ def _rate_table(curves: Mapping[str, Curve]) -> str:
 
 
 def _bd_table(
-    sweeps: Sequence[Sweep], anchors: Mapping[str, Curve], images: Sequence[str], window: tuple[float, float]
+    reference: Sweep,
+    sweeps: Sequence[Sweep],
+    anchors: Mapping[str, Curve],
+    images: Sequence[str],
+    window: tuple[float, float],
 ) -> str:
-    reference = next((sweep for sweep in sweeps if sweep.codec == REFERENCE), None)
-    if reference is None:
-        return "no JPEG rows to compare with"
     header = ["codec", "mean curves %", "over dB", "mean of images %", "images"]
     lines = []
     for sweep in sweeps:

@@ -15,6 +15,7 @@ from .info import info
 from .learn import learn
 from .report import report
 from .show import compare, view
+from .warm import warm
 
 
 class _Commands(click.Group):
@@ -58,4 +59,5 @@ main.add_command(compare)
 main.add_command(view)
 main.add_command(report)
 main.add_command(learn)
+main.add_command(warm)
 main.add_command(autoload_group)

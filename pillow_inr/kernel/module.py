@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..runtime import threads
+from ..runtime import threads, user_cache
 from . import module_cache
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _compiled(engine: "wasmtime.Engine") -> "wasmtime.Module":
 
 
 def _cache_path(code: bytes) -> Path | None:
-    folder = module_cache.folder()
+    folder = user_cache.folder()
     if folder is None:
         return None
     import wasmtime
@@ -90,7 +90,7 @@ def _cache_path(code: bytes) -> Path | None:
         wasmtime_status = Path(wasmtime.__file__).stat()
     except OSError:  # in a frozen program
         return None
-    machine = b"%d %d " % (wasmtime_status.st_mtime_ns, wasmtime_status.st_size) + module_cache.processor()
+    machine = b"%d %d " % (wasmtime_status.st_mtime_ns, wasmtime_status.st_size) + user_cache.processor()
     return folder / f"kernel-{zlib.crc32(code):08x}-{zlib.crc32(machine):08x}.bin"
 
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import BackendError, FitError
+from . import compiled_code
 
 # How lines of TensorFlow's log begin, digits as 0. Those of level F, before it aborts the process, are not hidden.
 _LOG = (
@@ -58,7 +59,7 @@ def importing() -> Iterator[None]:
 def first_use(first: bool = True) -> Iterator[None]:
     """A context in which TensorFlow may use its devices or its compiler for the first time."""
     if first and _imported_here:
-        with _hidden():
+        with _hidden(), compiled_code.kept():
             yield
     else:
         yield

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pillow_inr.kernel import module, module_cache
+from pillow_inr.runtime import user_cache
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
 CODE = b"machine code"
@@ -25,38 +26,6 @@ def test_what_was_stored_is_loaded(path: Path) -> None:
     module_cache.store(path, CODE)
     assert module_cache.load(path) == CODE
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "expected"),
-    [
-        ("linux", {"XDG_CACHE_HOME": "/var/mine"}, "/var/mine/pillow_inr"),
-        ("linux", {"XDG_CACHE_HOME": "mine"}, "/home/me/.cache/pillow_inr"),
-        ("linux", {}, "/home/me/.cache/pillow_inr"),
-        ("darwin", {}, "/home/me/Library/Caches/pillow_inr"),
-        ("win32", {"LOCALAPPDATA": "/local"}, "/local/pillow_inr"),
-        ("win32", {}, None),
-    ],
-)
-def test_the_folder_is_the_users(
-    platform: str, variables: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.platform", platform)
-    for name in ("XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in {**variables, "HOME": "/home/me"}.items():
-        monkeypatch.setenv(name, value)
-    found = module_cache.folder()
-    assert (None if found is None else found.as_posix()) == expected
-
-
-def test_a_user_without_a_home_has_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_home(path: Path) -> Path:
-        raise RuntimeError("Could not determine home directory.")
-
-    monkeypatch.setattr(Path, "expanduser", no_home)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert module_cache.folder() is None
 
 
 @posix
@@ -118,7 +87,7 @@ def test_the_kernel_compiles_without_a_cache(found: bytes | None, monkeypatch: p
 
 def test_without_a_folder_nothing_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("wasmtime")
-    monkeypatch.setattr(module_cache, "folder", lambda: None)
+    monkeypatch.setattr(user_cache, "folder", lambda: None)
     monkeypatch.setattr(module_cache, "store", lambda path, code: pytest.fail("stored"))
     assert module.load_kernel() is not None
 
