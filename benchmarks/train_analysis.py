@@ -2,11 +2,17 @@
 
 The loss of a crop is log(mean squared error + lambda * bits per pixel) of what the base weights' networks make of the
 analysis network's latents, soft-rounded with noise (Balle et al. 2017, "End-to-end optimized image compression"; Blard
-et al. 2024, "Overfitted image coding at reduced complexity"). Each crop has one lambda, near that of one of the base
-weights; SOAP trains all networks. The learning rate is constant, and falls to 0 in the last part; averages over steps
-are what is kept (Polyak and Juditsky 1992). Do not train on images on which results are reported.
+et al. 2024, "Overfitted image coding at reduced complexity"). Each step has one lambda, near that of one of the base
+weights; SOAP trains all networks. Do not train on images on which results are reported.
+
+The first part has one lambda alone, and lets the finest grids join late. Trained together from the beginning, the
+finest grid takes all of the brightness, the coarse ones stay empty, and low rates are out of reach
+(docs/experiments.md section 22). Its networks, for symbols of other sizes, are what the second part begins with. In
+each part the learning rate is constant, and falls to 0 towards the end; averages over steps are what is kept (Polyak
+and Juditsky 1992).
 
 Everything is written in keras.ops: it runs on TensorFlow, and on JAX on a GPU machine (KERAS_BACKEND=jax, --batch 32).
+On CPUs run it with OPENBLAS_NUM_THREADS=1: threads of NumPy's products would be in the steps' way.
 Photographs are read from folders, or from a file that --pack made of them, for a machine without them. The state is
 saved every few minutes; a run that finds one in its output folder goes on from there, also to a later end.
 """
@@ -15,20 +21,22 @@ import argparse
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import crops
 import keras
 import numpy as np
-from common import image_paths, machine, rgb_image
+from common import machine, rgb_image
+from crops import Photograph
 from keras import ops
 from numpy.typing import NDArray
-from PIL import Image
-from train_base_weights import packed_base_weights
+from train_base_weights import for_larger_symbols, packed_base_weights
 
 from pillow_inr.models.pyramid import analysis, structure
 from pillow_inr.models.pyramid.plan import ANALYSED_BASES, PRESET, TRAINED_RD_LAMBDAS
@@ -38,28 +46,55 @@ from pillow_inr.models.pyramid.training.soap import Soap, Tensors
 from pillow_inr.models.pyramid.training.soft_rounding import noisy_soft_round
 
 CHANNELS = 3
-SIDE = 256
-# Part of the crops that show fewer pixels, enlarged by up to ENLARGEMENT: large photographs are softer than small ones.
-ENLARGED = 0.5
-ENLARGEMENT = 4.0
-LEARNING_RATE = 8e-3
-BASE_LEARNING_RATE = 4e-3
+SIDE = 128
 WARMUP_STEPS = 40
-# Part of the training at a constant learning rate.
+# Part of each part of the training at a constant learning rate.
 STABLE = 0.6
 CLIP = 1.0
 BASE_CLIP = 3.0
-# Temperature of soft rounding at the beginning and at the end, and standard deviation of the noise in symbols.
-TEMPERATURES = (0.35, 0.15)
+# Standard deviation of the noise in symbols.
 DEVIATION = 0.2
 AVERAGE_DECAY = 0.998
-# Crops of a step have this many lambdas.
-GROUPS = 2
+# Steps that are computed at a time, each from the networks as they were before the others; and one that waits.
+WORKERS = 2
+# The first part: its steps, the number of its base weights, and for each grid, finest first, the steps after which it
+# may be anything but 0.
+FIRST_STEPS = 3_900
+FIRST_BASE = 2
+JOINING = (600, 300, 0, 0, 0, 0, 0)
+# Sizes of symbols go with this power of lambda when the first part's networks are spread over the base weights.
+SYMBOL_POWER = -0.42
 SAVE_SECONDS = 240
-PACKED_SIDE = 384
+JUDGED_SIDE = 256
 PRESET_SIZES = structure.PRESETS[PRESET]
 
-Photograph = NDArray[np.uint8]
+
+class Part(NamedTuple):
+    """A part of the training."""
+
+    begin: int
+    """Steps that are made before it."""
+    end: int
+    bases: Sequence[int]
+    """Numbers of the base weights that it trains."""
+    learning_rate: float
+    base_learning_rate: float
+    temperatures: tuple[float, float]
+    """Of soft rounding, at the beginning and at the end."""
+
+    def position(self, step: int) -> float:
+        return (step - self.begin) / (self.end - self.begin)
+
+
+class Settings(NamedTuple):
+    """What a step's loss needs beside networks, crops and noise; arrays of float32."""
+
+    conditions: Any
+    """Of the analysis network, shape (analysis.CONDITIONS,)."""
+    temperature: Any
+    rd_lambda: Any
+    open: Any
+    """For each grid 1, or 0 where its latents are to stay 0, shape (LEVELS,)."""
 
 
 @dataclass
@@ -74,9 +109,14 @@ class State:
     base_optimizers: list[Soap] = field(init=False)
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     steps: int = 0
-    crops: int = 0
+    spread: bool = False
+    """Whether the second part has begun."""
 
     def __post_init__(self) -> None:
+        self.begin_part()
+
+    def begin_part(self) -> None:
+        """Forget what averages and optimizers know."""
         self.average, self.average_bases = dict(self.network), [dict(base) for base in self.bases]
         self.optimizer = Soap(self.network, CLIP)
         self.base_optimizers = [Soap(base, BASE_CLIP) for base in self.bases]
@@ -86,56 +126,92 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photographs", type=Path, nargs="+", help=f"folders of photographs of {SIDE}x{SIDE} or more")
     parser.add_argument("--output", type=Path, default=Path("build/analysis"))
-    parser.add_argument("--crops", type=int, default=30_000, help="crops of the whole training")
-    parser.add_argument("--batch", type=int, default=2, help=f"crops of a step, a multiple of {GROUPS}")
+    parser.add_argument("--steps", type=int, default=60_000, help="of the whole training")
+    parser.add_argument("--batch", type=int, default=1, help="crops of a step")
     parser.add_argument("--minutes", type=float, default=math.inf, help="save and end after this time")
     parser.add_argument("--pack", type=int, metavar="N", help="write N random parts of 384x384 to PHOTOGRAPHS.npy; end")
     parser.add_argument("--from-shipped", action="store_true", help="begin with the package's networks")
     parser.add_argument("--evaluate", type=Path, nargs="*", default=[], help="images to report on now and then")
     arguments = parser.parse_args()
     print(machine(), keras.backend.backend())
-    photographs = _read(arguments.photographs)
+    photographs = crops.read(arguments.photographs)
     arguments.output.mkdir(parents=True, exist_ok=True)
     if arguments.pack:
-        np.save(arguments.output / "photographs.npy", _packed(photographs, arguments.pack))
+        np.save(arguments.output / "photographs.npy", crops.packed(photographs, arguments.pack))
         return
     state = _resumed(arguments.output, arguments.from_shipped)
-    judged = [np.asarray(rgb_image(path), np.float32)[:SIDE, :SIDE] / 255 for path in arguments.evaluate]
+    judged = [np.asarray(rgb_image(path), np.float32)[:JUDGED_SIDE, :JUDGED_SIDE] / 255 for path in arguments.evaluate]
     train(state, photographs, judged, arguments)
 
 
 def train(
     state: State, photographs: Sequence[Photograph], judged: Sequence[Any], arguments: argparse.Namespace
 ) -> None:
-    """Go on with a training until all crops are seen, or its minutes are over."""
-    gradients = _differentiated(_loss)
-    pool = ThreadPoolExecutor(GROUPS)
+    """Go on with a training until all steps are made, or its minutes are over."""
+    deadline = time.perf_counter() + 60 * arguments.minutes
+    if not state.spread:
+        first = Part(0, FIRST_STEPS, [FIRST_BASE], 4e-3, 2e-3, (0.35, 0.15))
+        _train_part(state, first, photographs, judged, arguments, deadline)
+        if state.steps >= FIRST_STEPS:
+            _spread(state)
+    if state.spread:
+        second = Part(FIRST_STEPS, arguments.steps, range(len(TRAINED_RD_LAMBDAS)), 2e-3, 1e-3, (0.25, 0.13))
+        _train_part(state, second, photographs, judged, arguments, deadline)
+    _save(state, arguments.output)
+
+
+def _train_part(
+    state: State,
+    part: Part,
+    photographs: Sequence[Photograph],
+    judged: Sequence[Any],
+    arguments: argparse.Namespace,
+    deadline: float,
+) -> None:
+    """Go on with a part of the training to its end, or until the deadline."""
+    gradients, end = _differentiated(_loss), min(part.end, arguments.steps)
     began = saved = time.perf_counter()
     losses: dict[int, list[float]] = {}
-    while state.crops < arguments.crops and time.perf_counter() - began < 60 * arguments.minutes:
-        position = state.crops / arguments.crops
-        pace = min(1.0, (state.steps + 1) / WARMUP_STEPS, max(0.01, (1 - position) / (1 - STABLE)))
-        temperature = TEMPERATURES[0] + (TEMPERATURES[1] - TEMPERATURES[0]) * position
-        inputs = _inputs(state, photographs, arguments.batch, temperature)
-        groups = list(pool.map(lambda group: (group[0], gradients(*group[1])), inputs))
-        state.optimizer.step(state.network, _mean([found[1] for _, found in groups]), LEARNING_RATE * pace)
-        for index in {index for index, _ in groups}:
-            of_base = _mean([found[2] for other, found in groups if other == index])
-            state.base_optimizers[index].step(state.bases[index], of_base, BASE_LEARNING_RATE * pace)
-            losses.setdefault(index, []).extend(found[0] for other, found in groups if other == index)
-        state.steps += 1
-        state.crops += arguments.batch
-        _average(state)
-        ended = state.crops >= arguments.crops
-        if ended or time.perf_counter() - saved > SAVE_SECONDS:
-            saved = time.perf_counter()
-            _save(state, arguments.output)
-            means = {
-                f"{TRAINED_RD_LAMBDAS[index]:g}": round(float(np.mean(found)), 3) for index, found in losses.items()
-            }
-            print(f"{state.crops} crops, {saved - began:.0f} s, log(loss) {means} {_report(state, judged)}", flush=True)
-            losses = {}
-    _save(state, arguments.output)
+    with ThreadPoolExecutor(WORKERS) as pool:
+
+        def begun() -> Any:
+            index, inputs = _inputs(state, part, photographs, arguments.batch)
+            return pool.submit(lambda: (index, gradients(*inputs)))
+
+        flight = deque(begun() for _ in range(WORKERS + 1))
+        while state.steps < end and time.perf_counter() < deadline:
+            index, (loss, of_network, of_base) = flight.popleft().result()
+            position = part.position(state.steps)
+            pace = min(1.0, (state.optimizer.steps + 1) / WARMUP_STEPS, max(0.01, (1 - position) / (1 - STABLE)))
+            state.optimizer.step(state.network, of_network, part.learning_rate * pace)
+            state.base_optimizers[index].step(state.bases[index], of_base, part.base_learning_rate * pace)
+            losses.setdefault(index, []).append(loss)
+            state.steps += 1
+            _average(state)
+            flight.append(begun())
+            if state.steps >= end or time.perf_counter() - saved > SAVE_SECONDS:
+                saved = time.perf_counter()
+                _save(state, arguments.output)
+                means = {f"{TRAINED_RD_LAMBDAS[at]:g}": round(float(np.mean(found)), 3) for at, found in losses.items()}
+                print(f"{state.steps} steps, {saved - began:.0f} s, log(loss) {means}", flush=True)
+                print(_report(state, part.bases, judged), flush=True)
+                losses = {}
+
+
+def _spread(state: State) -> None:
+    """Let the first part's base weights and its network begin the second part for all lambdas."""
+    base = state.average_bases[FIRST_BASE]
+    sizes = [(rd_lambda / TRAINED_RD_LAMBDAS[FIRST_BASE]) ** SYMBOL_POWER for rd_lambda in TRAINED_RD_LAMBDAS]
+    state.bases = [for_larger_symbols(base, size) for size in sizes]
+    state.network = dict(state.average)
+    for layer in analysis.layers():
+        of_lambda = np.zeros((analysis.CONDITIONS, 2 * layer.outputs), np.float32)
+        if layer.name.startswith("grid"):
+            for index, size in enumerate(sizes):
+                of_lambda += analysis.conditions(index, 0.0)[:, None] * np.float32([size - 1, 0])
+        state.network[f"{layer.name}.condition"] = of_lambda
+    state.spread = True
+    state.begin_part()
 
 
 def network(weights: dict[str, Any], images: Any, conditions: Any) -> list[Any]:
@@ -189,20 +265,19 @@ def _extended(grid: Any, margin: int) -> Any:
     return grid
 
 
-def _loss(weights: dict[str, Any], base: dict[str, Any], images: Any, settings: Any, noise: Sequence[Any]) -> Any:
+def _loss(weights: dict[str, Any], base: dict[str, Any], images: Any, settings: Settings, noise: Sequence[Any]) -> Any:
     """Mean over crops of log(loss).
 
     Args:
-        settings: conditions of the network, temperature, deviation of the noise, lambda.
-        noise: standard normal, in the latents' shapes.
+        noise: normal, with DEVIATION, in the latents' shapes.
     """
-    temperature, deviation, rd_lambda = settings[-3], settings[-2], settings[-1]
-    latents = network(weights, images, settings[:-3])
+    latents = network(weights, images, settings.conditions)
     soft = [
-        noisy_soft_round(grid, temperature, deviation * normal) for grid, normal in zip(latents, noise, strict=True)
+        noisy_soft_round(grid * settings.open[level], settings.temperature, noise[level])
+        for level, grid in enumerate(latents)
     ]
     errors, bits = _costs_of_all(base, soft, images)
-    return ops.mean(ops.log((errors / CHANNELS + rd_lambda * bits) / SIDE**2))
+    return ops.mean(ops.log((errors / CHANNELS + settings.rd_lambda * bits) / SIDE**2))
 
 
 def _costs_of_all(base: dict[str, Any], grids: Sequence[Any], images: Any) -> tuple[Any, Any]:
@@ -212,6 +287,13 @@ def _costs_of_all(base: dict[str, Any], grids: Sequence[Any], images: Any) -> tu
         return mapped
     costs = [_compiled_costs()(base, [grid[at] for grid in grids], images[at]) for at in range(images.shape[0])]
     return ops.stack([error for error, _ in costs]), ops.stack([bits for _, bits in costs])
+
+
+def _use_one_core_a_step() -> None:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 @cache
@@ -247,55 +329,42 @@ def _differentiated(loss: Callable[..., Any]) -> Callable[..., tuple[float, Tens
     return lambda *inputs: as_arrays(*traced(*inputs))
 
 
-def _inputs(
-    state: State, photographs: Sequence[Photograph], batch: int, temperature: float
-) -> Iterator[tuple[int, tuple[Any, ...]]]:
-    """For each group of a step: number of its base weights, and what `_loss` takes."""
+def _inputs(state: State, part: Part, photographs: Sequence[Photograph], batch: int) -> tuple[int, tuple[Any, ...]]:
+    """For a step: number of its base weights, and what `_loss` takes."""
     random = state.random
-    for _ in range(GROUPS):
-        index, offset = int(random.integers(len(TRAINED_RD_LAMBDAS))), float(random.uniform(-0.5, 0.5))
-        images = np.stack([_crop(photographs, random) for _ in range(batch // GROUPS)])
-        rd_lambda = TRAINED_RD_LAMBDAS[index] * 4**offset
-        settings = np.array([*analysis.conditions(index, offset), temperature, DEVIATION, rd_lambda], np.float32)
-        shapes = [(len(images), *shape) for shape in structure.grid_sizes((SIDE, SIDE))]
-        noise = [random.standard_normal(shape, np.float32) for shape in shapes]
-        yield index, (state.network, state.bases[index], images, settings, noise)
-
-
-def _crop(photographs: Sequence[Photograph], random: np.random.Generator) -> NDArray[np.float32]:
-    """A random part of a photograph, each pixel of all of them as likely, shape (SIDE, SIDE, 3), in 0..1."""
-    areas = np.array([math.prod(photograph.shape[:2]) for photograph in photographs], float)
-    photograph = photographs[random.choice(len(photographs), p=areas / areas.sum())]
-    enlarged = random.random() < ENLARGED
-    side = round(SIDE / random.uniform(1.0, ENLARGEMENT)) if enlarged else SIDE
-    top, left = (int(random.integers(length - side + 1)) for length in photograph.shape[:2])
-    crop = photograph[top : top + side, left : left + side]
-    if enlarged:
-        crop = np.asarray(Image.fromarray(crop).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
-    return crop[:, :: random.choice([-1, 1])].astype(np.float32) / 255
-
-
-def _mean(gradients: Sequence[Tensors]) -> Tensors:
-    return {name: np.mean([found[name] for found in gradients], axis=0) for name in gradients[0]}
+    index = part.bases[random.integers(len(part.bases))]
+    offset = float(random.uniform(-0.5, 0.5)) if len(part.bases) > 1 else 0.0
+    images = np.stack([crops.random_crop(photographs, SIDE, random) for _ in range(batch)])
+    early, late = part.temperatures
+    settings = Settings(
+        analysis.conditions(index, offset),
+        np.float32(early + (late - early) * part.position(state.steps)),
+        np.float32(TRAINED_RD_LAMBDAS[index] * 4**offset),
+        np.float32([state.steps >= joining for joining in JOINING]),
+    )
+    shapes = [(batch, *shape) for shape in structure.grid_sizes((SIDE, SIDE))]
+    noise = [np.float32(DEVIATION) * random.standard_normal(shape, np.float32) for shape in shapes]
+    # Steps in flight keep the networks that they were begun with.
+    return index, (dict(state.network), dict(state.bases[index]), images, settings, noise)
 
 
 def _average(state: State) -> None:
-    decay = np.float32(min(AVERAGE_DECAY, (1 + state.steps) / (10 + state.steps)))
+    decay = np.float32(min(AVERAGE_DECAY, state.optimizer.steps / (9 + state.optimizer.steps)))
     pairs = [(state.average, state.network), *zip(state.average_bases, state.bases, strict=True)]
     for average, present in pairs:
         for name, values in present.items():
             average[name] = decay * average[name] + (1 - decay) * values
 
 
-def _report(state: State, judged: Sequence[NDArray[np.float32]]) -> str:
+def _report(state: State, bases: Sequence[int], judged: Sequence[NDArray[np.float32]]) -> str:
     """Means over images of log(loss), PSNR in dB and bits per pixel of rounded latents, for each lambda."""
     texts = []
-    for index, rd_lambda in enumerate(TRAINED_RD_LAMBDAS):
-        found = []
+    for index in bases:
+        found, rd_lambda = [], TRAINED_RD_LAMBDAS[index]
         for image in judged:
             latents = network(state.average, image[None], analysis.conditions(index, 0.0))
             error, bits = crop_costs(state.average_bases[index], [ops.round(grid[0]) for grid in latents], image)
-            mse, bits_per_pixel = float(error) / image.size, float(bits) / SIDE**2
+            mse, bits_per_pixel = float(error) / image.size, CHANNELS * float(bits) / image.size
             found.append((math.log(mse + rd_lambda * bits_per_pixel), -10 * math.log10(mse), bits_per_pixel))
         if found:
             loss, psnr, rate = np.mean(found, axis=0)
@@ -314,7 +383,7 @@ def _resumed(output: Path, from_shipped: bool = False) -> State:
     first = ANALYSED_BASES if from_shipped else 0
     bases = [structure.as_floats(PRESET, structure.base_weights(PRESET, first + index, CHANNELS)) for index in indices]
     if from_shipped:
-        return State(dict(analysis.weights()), bases)
+        return State(dict(analysis.weights()), bases, steps=FIRST_STEPS, spread=True)
     random = np.random.default_rng(0)
     started = {}
     for layer in analysis.layers():
@@ -339,24 +408,6 @@ def _save(state: State, output: Path) -> None:
     (output / f"base_weights_{PRESET}.bin").write_bytes(others + packed)
 
 
-def _read(paths: Sequence[Path]) -> list[Photograph]:
-    """Photographs of folders, or of the files of --pack."""
-    found: list[Photograph] = []
-    for path in paths:
-        found += np.load(path) if path.suffix == ".npy" else [np.asarray(rgb_image(each)) for each in image_paths(path)]
-    return found
-
-
-def _packed(photographs: Sequence[Photograph], count: int) -> Photograph:
-    """Random parts of photographs, shape (count, 384, 384, 3): 100 of them have 44 MB."""
-    random = np.random.default_rng(0)
-    parts = []
-    for index in random.permutation(np.arange(count) % len(photographs)):
-        photograph = photographs[index]
-        top, left = (int(random.integers(length - PACKED_SIDE + 1)) for length in photograph.shape[:2])
-        parts.append(photograph[top : top + PACKED_SIDE, left : left + PACKED_SIDE])
-    return np.stack(parts)
-
-
 if __name__ == "__main__":
+    _use_one_core_a_step()
     main()

@@ -36,6 +36,8 @@ SPRING = 0.05
 # Bound of the gradients, which are those of log(loss), so that each crop counts alike.
 CLIP = 3.0
 KERNEL_DEVIATION = 0.1
+# Largest weight of symbols that the file's 16 bits hold, with room for one step of rounding.
+SKIP_MAX = 1.99
 
 
 def main() -> None:
@@ -94,17 +96,22 @@ def symbol_factor(rd_lambda: float) -> float:
     return math.sqrt(max(1.0, TRAINED_RD_LAMBDAS[-1] / rd_lambda))
 
 
-def _networks_of(trained: Mapping[float, Tensors], rd_lambda: float) -> Tensors:
-    """The networks trained for a lambda; below the least, its networks, which compute the same of larger symbols."""
-    factor = np.float32(symbol_factor(rd_lambda))
-    weights = {name: np.array(values) for name, values in trained[max(rd_lambda, TRAINED_RD_LAMBDAS[-1])].items()}
+def for_larger_symbols(networks: Tensors, factor: float) -> Tensors:
+    """Networks that compute the same of symbols `factor` times as large."""
+    weights = {name: np.array(values) for name, values in networks.items()}
     for name in ("a1", "s1", "ss"):
-        weights[name] /= factor
-    weights["as"][1] /= factor
-    weights["a3"][0] *= factor
-    weights["a3b"][0] *= factor
-    weights["a3b"][1] += np.log(factor)
+        weights[name] /= np.float32(factor)
+    # Of the context model's two outputs, the mean is in symbols, and the scale the logarithm of symbols.
+    weights["as"][1] /= np.float32(factor)
+    weights["a3"][0] *= np.float32(factor)
+    weights["a3b"][0] *= np.float32(factor)
+    weights["a3b"][1] += np.float32(np.log(factor))
     return weights
+
+
+def _networks_of(trained: Mapping[float, Tensors], rd_lambda: float) -> Tensors:
+    """The networks trained for a lambda; below the least, its networks for larger symbols."""
+    return for_larger_symbols(trained[max(rd_lambda, TRAINED_RD_LAMBDAS[-1])], symbol_factor(rd_lambda))
 
 
 def _shipped(rd_lambda: float) -> Tensors:
@@ -135,7 +142,7 @@ def _train(
 ) -> tuple[Tensors, list[NDArray[np.float32]]]:
     """Train networks for one lambda: the mean of a set for each crop; and the crops' latents, level by level."""
     random = np.random.default_rng(2)
-    rates = schedule.latent_learning_rates(rd_lambda)
+    rates = schedule.latent_learning_rates(rd_lambda, schedule.USUAL.latent_learning_rate)
     networks = [dict(start) for _ in crops]
     optimizers = [Soap(start, CLIP, schedule.network_factors(rd_lambda)) for _ in crops]
     zeros = [np.zeros(shape, np.float32) for shape in structure.grid_sizes(SIZE)]
@@ -150,7 +157,7 @@ def _train(
         for index in random.permutation(len(crops)):
             weights = networks[index]
             offsets = random.integers(0, NOISE_OFFSETS, len(crops[index].places), np.int32)
-            step = schedule.joint_step(rates, position, epoch, CHANNELS * rd_lambda, offsets)
+            step = schedule.joint_step(schedule.USUAL, rates, position, epoch, CHANNELS * rd_lambda, offsets)
             latents[index], outcome = trainer.advance(latents[index], crops[index], weights, step)
             loss = (outcome.squared_error + CHANNELS * rd_lambda * outcome.bits) / samples
             losses.append(math.log(loss))
@@ -175,6 +182,15 @@ def _packed(weights: Tensors) -> bytes:
     factor = np.sqrt(np.maximum(behind, 1e-6) / np.maximum(before, 1e-6))
     weights["s1"], weights["s1b"] = weights["s1"] * factor[:, None], weights["s1b"] * factor
     weights["s2"] = weights["s2"] / factor
+    # Neither does scaling what smoothing and kernels give.
+    excess = np.float32(max(1.0, np.abs(weights["ss"]).max() / SKIP_MAX))
+    weights["pf"] = weights["pf"] * np.sqrt(excess)  # along both axes
+    weights["kf"] = weights["kf"] * excess
+    for name in ("s1", "ss"):
+        weights[name] = weights[name] / excess
+    # Only grids of very large symbols have means this far from 0, and these are coarse.
+    limit = (2**15 - 1) / 2**structure.CONTEXT_BITS
+    weights["a3b"] = np.clip(weights["a3b"], -limit, limit)
     parts: list[NDArray[np.int64]] = []
     for name, shape in structure.shapes(PRESET, CHANNELS).items():
         bits = structure.CONTEXT_BITS if structure.is_context(name) else structure.STORED_BITS

@@ -59,14 +59,34 @@ def test_a_run_goes_on_where_one_ended_and_leaves_what_the_package_takes(program
     with Image.open(SAMPLES / "kodim15.png") as opened:
         opened.crop((300, 100, 420, 200)).save(tmp_path / "photographs" / "a.png")
     arguments = [str(tmp_path / "photographs"), "--output", str(tmp_path / "output"), "--batch", "2"]
-    for crops in (4, 8):
+    for first, steps in (4, 3), (4, 6), (4, 8):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.argv", ["train_analysis.py", *arguments, "--crops", str(crops)])
+            patch.setattr(program, "FIRST_STEPS", first)
+            patch.setattr("sys.argv", ["train_analysis.py", *arguments, "--steps", str(steps)])
             program.main()
     state = program._resumed(tmp_path / "output")
-    assert (state.steps, state.crops, state.optimizer.steps) == (4, 8, 4)
+    assert (state.steps, state.optimizer.steps) == (8, 4)
     assert np.load(tmp_path / "output" / "analysis.npy").shape == np.load(analysis._FILE).shape
     made = (tmp_path / "output" / "base_weights_1.bin").read_bytes()
     kept = structure.base_weights_path(PRESET).read_bytes()
     assert len(made) == len(kept)
     assert made[: len(made) // 2] == kept[: len(kept) // 2]
+
+
+def test_the_second_part_begins_with_what_the_first_computes(program: Any) -> None:
+    image = photograph()
+    state = program._resumed(Path("nowhere"))
+    random = np.random.default_rng(0)
+    for name in state.network:  # latents begin at 0
+        if name.startswith("grid"):
+            state.network[name] = np.float32(0.1 * random.standard_normal(state.network[name].shape))
+    state.begin_part()
+    before = program.network(state.network, image[None], analysis.conditions(program.FIRST_BASE, 0.0))
+    decoded_before, _ = program.crop_costs(state.bases[program.FIRST_BASE], [grid[0] for grid in before], image)
+    program._spread(state)
+    for index in range(len(state.bases)):
+        latents = program.network(state.network, image[None], analysis.conditions(index, 0.0))
+        size = 4 ** (program.SYMBOL_POWER * (program.FIRST_BASE - index))
+        np.testing.assert_allclose(latents[1], np.asarray(before[1]) * size, rtol=1e-3, atol=1e-5)
+        decoded, _ = program.crop_costs(state.bases[index], [grid[0] for grid in latents], image)
+        assert float(decoded) == pytest.approx(float(decoded_before), rel=1e-3)

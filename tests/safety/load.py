@@ -197,16 +197,19 @@ def hasty(model: str, factor: float) -> Iterator[None]:
     from pillow_inr.models.siren.training import trainer
 
     # Not the rate of the quantization steps, which is compiled into the trainer that other fits share.
-    chosen = [(trainer, "MUON_LEARNING_RATE")]
+    changed: list[tuple[Any, str, Any]] = [(trainer, "MUON_LEARNING_RATE", trainer.MUON_LEARNING_RATE * factor)]
     if model == "pyramid":
-        chosen = [(schedule, "NETWORK_LEARNING_RATE"), (schedule, "LATENT_LEARNING_RATE")]
-    usual = [getattr(module, name) for module, name in chosen]
-    for (module, name), value in zip(chosen, usual, strict=True):
-        setattr(module, name, value * factor)
+        changed = [(schedule, "NETWORK_LEARNING_RATE", schedule.NETWORK_LEARNING_RATE * factor)]
+        for name, usual in ("USUAL", schedule.USUAL), ("ANALYSED", schedule.ANALYSED):
+            faster = usual._replace(latent_learning_rate=factor * usual.latent_learning_rate)
+            changed.append((schedule, name, faster))
+    before = [getattr(module, name) for module, name, _ in changed]
+    for module, name, value in changed:
+        setattr(module, name, value)
     try:
         yield
     finally:
-        for (module, name), value in zip(chosen, usual, strict=True):
+        for (module, name, _), value in zip(changed, before, strict=True):
             setattr(module, name, value)
 
 

@@ -28,8 +28,9 @@ COLOURS = 3
 WIDTHS = (12, 16, 24, 24, 24, 24, 24)
 # Levels on the way down with a second, residual convolution.
 DEEP_LEVELS = 4
-# Numbers that describe lambda to each layer.
-CONDITIONS = 3
+# Numbers that describe lambda to each layer; the base weights that stand for no number of their own.
+CONDITIONS = len(TRAINED_RD_LAMBDAS)
+_PLAIN = 2
 _FILE = Path(__file__).with_name("analysis.npy")
 # Numbers in the columns of a product: they and its results stay in a core's cache.
 _STRIP = 1 << 17
@@ -114,8 +115,8 @@ def analyse(values: NDArray[np.float32], base_index: int, offset: float = 0.0) -
 
 def conditions(base_index: int, offset: float) -> NDArray[np.float32]:
     """What the layers are told of lambda, shape (CONDITIONS,), for `analyse`'s arguments."""
-    centred = base_index - 2.0
-    return np.array([centred, centred**2 / 4, offset], np.float32)
+    numbers = [float(base_index == index) for index in range(len(TRAINED_RD_LAMBDAS)) if index != _PLAIN]
+    return np.array([*numbers, offset], np.float32)
 
 
 def conditioned(base_index: int, offset: float) -> dict[str, Convolution]:

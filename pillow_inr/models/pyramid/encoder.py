@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -71,20 +71,37 @@ class Trial:
     rd_lambda: float
 
 
+class _Work(NamedTuple):
+    """An image and how it is encoded."""
+
+    source: SourceImage
+    options: EncodeOptions
+    analysed: bool = True
+    """Whether to begin with what the analysis network finds, where it serves."""
+
+    @property
+    def is_instant(self) -> bool:
+        return self.analysed and is_instant(self.source, self.options)
+
+    def plan(self, rd_lambda: float, share: float = 1.0) -> PyramidPlan:
+        """The plan for lambda and a part of the schedule."""
+        plan = make_plan(self.options, self.source.size, rd_lambda, share)
+        known = self.is_instant or instant.knows(plan)
+        return instant.planned(plan) if self.analysed and known and instant.serves(self.source) else plan
+
+
 def encode(job: EncodeJob) -> Encoded:
     """Fit a pyramid to an image and pack it (`models.base.Encoder`)."""
     return fit_and_pack(job).file
 
 
 def fit_and_pack(job: EncodeJob) -> Trial:
-    """Fit a pyramid to an image and pack it; once more with another seed if the first fit collapsed.
+    """Fit a pyramid to an image and pack it; once more, begun otherwise, if the first fit collapsed.
 
     Returns:
         The file; of a search for a PSNR the smallest that reached it, or else the best.
-    Raises:
-        BudgetError, BackendError, FitError: as `models.base.Encoder`.
     """
-    found = _fit_and_pack(job)
+    found = _fit_and_pack(_Work(job.source, job.options), job.deadline)
     if is_instant(job.source, job.options):
         # The analysis network knows photographs, not everything.
         if has_collapsed(job.source, found) or job.source.is_failed_fit(found.file, found.rd_lambda):
@@ -92,7 +109,7 @@ def fit_and_pack(job: EncodeJob) -> Trial:
         return found
     if has_collapsed(job.source, found) and not job.deadline.is_over:
         other = replace(job.options, seed=(job.options.seed + 1) % 2**31)
-        again = _fit_and_pack(job._replace(options=other))
+        again = _fit_and_pack(_Work(job.source, other, analysed=False), job.deadline)
         found = max(found, again, key=lambda trial: trial.file.psnr_db)
     return found
 
@@ -118,36 +135,28 @@ def has_collapsed(source: SourceImage, trial: Trial) -> bool:
     return short and variance > trial.rd_lambda * source.channels
 
 
-def _fit_and_pack(job: EncodeJob) -> Trial:
-    source, options, _ = job
-    deadline = job.deadline.earlier(source.pixels / 1e6 * PSNR_SECONDS)
+def _fit_and_pack(work: _Work, limit: Deadline) -> Trial:
+    source, options = work.source, work.options
+    deadline = limit.earlier(source.pixels / 1e6 * PSNR_SECONDS)
     budget = budget_bytes(options, source.size)
     if budget is not None:
-        return _within_budget(source, options, budget, deadline)
+        return _within_budget(work, budget, deadline)
     start = quality_rd_lambda(options, source.channels, source.pixels)
     if options.psnr is not None:
         start = within(start)
-        trial = _trials(source, options, _preview(source, options, start))
-        return search(trial, _psnr_goal(options.psnr, is_instant(source, options)), start, RD_LAMBDA_RANGE, deadline)
-    return _trials(source, options, _preview(source, options, start))(start, 1.0, deadline)
+        trial = _trials(work, _preview(work, start))
+        return search(trial, _psnr_goal(options.psnr, work.is_instant), start, RD_LAMBDA_RANGE, deadline)
+    return _trials(work, _preview(work, start))(start, 1.0, deadline)
 
 
-def _trials(
-    source: SourceImage, options: EncodeOptions, chunks: Sequence[Chunk]
-) -> Callable[[float, float, Deadline], Trial]:
+def _trials(work: _Work, chunks: Sequence[Chunk]) -> Callable[[float, float, Deadline], Trial]:
     """Return the function that makes a trial of lambda, a part of the schedule and a deadline."""
 
     def trial(rd_lambda: float, share: float, deadline: Deadline) -> Trial:
-        plan = _plan(source, options, rd_lambda, share)
-        payload = _payload(source, plan, options, deadline)
-        return Trial(source.pack(plan.header, payload, chunks, FORMAT.open), rd_lambda)
+        plan = work.plan(rd_lambda, share)
+        return Trial(work.source.pack(plan.header, _payload(work, plan, deadline), chunks, FORMAT.open), rd_lambda)
 
     return trial
-
-
-def _plan(source: SourceImage, options: EncodeOptions, rd_lambda: float, share: float = 1.0) -> PyramidPlan:
-    plan = make_plan(options, source.size, rd_lambda, share)
-    return instant.planned(plan) if is_instant(source, options) else plan
 
 
 def _psnr_goal(psnr_db: float, instantly: bool) -> Goal[Trial]:
@@ -162,13 +171,14 @@ def _psnr_goal(psnr_db: float, instantly: bool) -> Goal[Trial]:
     )
 
 
-def _within_budget(source: SourceImage, options: EncodeOptions, budget: int, deadline: Deadline) -> Trial:
+def _within_budget(work: _Work, budget: int, deadline: Deadline) -> Trial:
     """The best of a few files that are not too long; the shortest possible, if no other is so short."""
+    source = work.source
     least = _blank(source)
     if len(least.file.data) > budget:
         raise source.too_small(len(least.file.data), budget)
     start = rd_lambda_for(8 * (budget - len(least.file.data) + 4) / source.pixels)
-    preview = _preview(source, options, start)
+    preview = _preview(work, start)
     # Header, chunks and base weights do not answer to lambda.
     fixed = len(least.file.data) - 4 + sum(len(chunk.pack()) for chunk in preview)
     if fixed >= budget:
@@ -179,10 +189,10 @@ def _within_budget(source: SourceImage, options: EncodeOptions, budget: int, dea
         met=lambda trial: len(trial.file.data) <= budget,
         tolerance=BUDGET_TOLERANCE,
         slope=BITS_POWER,
-        gain=0.0 if is_instant(source, options) else BYTES_GAIN,
+        gain=0.0 if work.is_instant else BYTES_GAIN,
         cost=lambda trial: -trial.file.psnr_db if len(trial.file.data) <= budget else float(len(trial.file.data)),
     )
-    trial = _trials(source, options, preview)
+    trial = _trials(work, preview)
     found = search(trial, goal, rd_lambda_for(8 * (budget - fixed) / source.pixels), RD_LAMBDA_RANGE, deadline)
     rd_lambda = found.rd_lambda
     while not goal.met(found) and rd_lambda < RD_LAMBDA_RANGE[1]:
@@ -209,22 +219,21 @@ def _blank_stream(channels: int, plan: PyramidPlan, box: tuple[int, int, int, in
     return latent_coding.encode(header.preset, header.base_index, channels, residuals, grids)
 
 
-def _payload(source: SourceImage, plan: PyramidPlan, options: EncodeOptions, deadline: Deadline) -> bytes:
-    boxes = _tile_boxes(source, plan)
-    if is_instant(source, options):
-        streams = instant.streams(source, plan, boxes, begun(options.progress))
+def _payload(work: _Work, plan: PyramidPlan, deadline: Deadline) -> bytes:
+    boxes = _tile_boxes(work.source, plan)
+    if work.is_instant:
+        streams = instant.streams(work.source, plan, boxes, begun(work.options.progress))
     else:
-        streams = _fit_tiles(source, plan, options, deadline, boxes)
+        streams = _fit_tiles(work, plan, deadline, boxes)
     return pack_streams(plan.header, streams)
 
 
-def _fit_tiles(
-    source: SourceImage, plan: PyramidPlan, options: EncodeOptions, deadline: Deadline, boxes: instant.Boxes
-) -> list[bytes]:
+def _fit_tiles(work: _Work, plan: PyramidPlan, deadline: Deadline, boxes: instant.Boxes) -> list[bytes]:
     """Fit and code the tiles one after another: each fit uses all cores, and the memory is that of one tile.
 
     Networks start from those of the tile before, which are nearer to what a tile needs than the base weights.
     """
+    source, options = work.source, work.options
     fit, header = _load_fit(), plan.header
     streams: list[bytes] = []
     networks = None
@@ -256,17 +265,19 @@ def _fit_tiles(
     return streams
 
 
-def _preview(source: SourceImage, options: EncodeOptions, rd_lambda: float) -> list[Chunk]:
+def _preview(work: _Work, rd_lambda: float) -> list[Chunk]:
     """The chunk that shows a large image smaller, for thumbnails (docs/format.md section 9.8); none of a small one."""
+    source = work.source
     if source.pixels <= PREVIEW_FROM:
         return []
     shrink = max(1.0, max(source.size) / PREVIEW_SIDE)
     # Rounded up, as sizes of drafts are, so that a thumbnail of the preview's width asks for no more rows than it has.
     width, height = (math.ceil(side / shrink - 1e-9) for side in source.size)
     small = source.reduced((width, height))
-    plan = _plan(source, options, within(PREVIEW_RD_LAMBDA * rd_lambda))
+    plan = work.plan(within(PREVIEW_RD_LAMBDA * rd_lambda))
     plan = replace(plan, header=replace(plan.header, tile=TILE_NONE), steps=min(plan.steps, PREVIEW_STEPS))
-    payload = _payload(small, plan, replace(options, progress=False), Deadline())
+    quiet = replace(work.options, progress=False)
+    payload = _payload(work._replace(source=small, options=quiet), plan, Deadline())
     return [Chunk(CHUNK_PREVIEW, file_format.pack(small.header(plan.header, len(payload)), payload))]
 
 

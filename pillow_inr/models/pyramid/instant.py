@@ -1,10 +1,9 @@
-"""Pyramids without a fit: latents from the analysis network, networks that are base weights. Needs NumPy alone."""
+"""Pyramids without a fit: latents from the analysis network, last layers from least squares. Needs NumPy alone."""
 
 import math
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,9 @@ from ...encoding.progress import Report
 from ...encoding.source_image import SourceImage
 from ...imaging import metrics
 from ...runtime import threads
-from . import analysis, decoding, latent_coding, structure
+from . import analysis, decoding, latent_coding, output_layers, structure
 from .analysis import COLOURS
-from .header import PyramidHeader
-from .latent_coding import WeightResidual
-from .plan import ANALYSED_BASES, BASE_RD_LAMBDAS, PyramidPlan
+from .plan import ANALYSED_BASES, ANALYSED_STEPS, BASE_RD_LAMBDAS, TRAINED_RD_LAMBDAS, PyramidPlan
 from .region import Region
 from .structure import SYMBOL_MAX, Grid, Pyramid
 
@@ -26,8 +23,6 @@ Boxes = Sequence[tuple[int, int, int, int]]
 
 # lambda is at most this far from that of its base weights, in powers of 4, where the analysis network was trained.
 _OFFSET_MAX = 0.5
-# Symbols of residuals have at most so many bits.
-_RESIDUAL_BITS = 15
 
 
 def serves(source: SourceImage) -> bool:
@@ -36,9 +31,18 @@ def serves(source: SourceImage) -> bool:
     return colours in (1, COLOURS) and (colours == source.channels or source.is_opaque)
 
 
+def knows(plan: PyramidPlan) -> bool:
+    """Whether a fit gains by what the network finds: a short one, at a lambda of its training."""
+    return plan.steps <= ANALYSED_STEPS and plan.header.base_index < len(TRAINED_RD_LAMBDAS)
+
+
 def planned(plan: PyramidPlan) -> PyramidPlan:
-    """A plan with the base weights that were trained together with the analysis network."""
-    return replace(plan, header=replace(plan.header, base_index=plan.header.base_index + ANALYSED_BASES))
+    """A plan with the base weights that were trained together with the analysis network.
+
+    Those for larger symbols than the trained ones would only take bits: the network is not as exact.
+    """
+    base_index = min(plan.header.base_index, len(TRAINED_RD_LAMBDAS) - 1) + ANALYSED_BASES
+    return replace(plan, header=replace(plan.header, base_index=base_index))
 
 
 def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report | None) -> list[bytes]:
@@ -56,13 +60,14 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
     from concurrent.futures import ThreadPoolExecutor
 
     header, channels = plan.header, source.channels
-    residuals = weight_residuals(header.preset, header.base_index, channels)
-    tensors = latent_coding.apply(structure.base_weights(header.preset, header.base_index, channels), residuals)
     progress = None if report is None else _Progress(len(boxes), report)
 
-    def coded(values: NDArray[np.float32], pyramid: Pyramid) -> bytes:
-        stream = latent_coding.encode(header.preset, header.base_index, channels, residuals, pyramid.grids)
+    def coded(values: NDArray[np.float32], grids: list[Grid]) -> bytes:
+        residuals = output_layers.adapted(values, grids, header.preset, header.base_index, plan.rd_lambda)
+        stream = latent_coding.encode(header.preset, header.base_index, channels, residuals, grids)
         if progress is not None:
+            base = structure.base_weights(header.preset, header.base_index, channels)
+            pyramid = Pyramid(latent_coding.apply(base, residuals), grids)
             progress.add(values, pyramid, header.preset, len(stream))
         return stream
 
@@ -72,8 +77,8 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
         try:
             for left, top, right, bottom in boxes:
                 values = source.scale.to_normalized(source.samples[top:bottom, left:right])
-                pyramid = Pyramid(tensors, _analysed(values, header, plan.rd_lambda))
-                tasks.append(pool.submit(coded, values, pyramid))
+                grids = _symbols(latents(values, header.base_index, plan.rd_lambda))
+                tasks.append(pool.submit(coded, values, grids))
             return [task.result() for task in tasks]
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -82,34 +87,30 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
             tasks.clear()  # an error holds this frame, and would be held by its task: a circle
 
 
-def _analysed(values: NDArray[np.float32], header: PyramidHeader, rd_lambda: float) -> list[Grid]:
-    index = header.base_index - ANALYSED_BASES
-    offset = math.log(rd_lambda / BASE_RD_LAMBDAS[index], 4)
-    latents = analysis.analyse(values, index, min(max(offset, -_OFFSET_MAX), _OFFSET_MAX))
+def _symbols(latents: Sequence[NDArray[np.float32]]) -> list[Grid]:
     return [np.clip(np.rint(latent), -SYMBOL_MAX, SYMBOL_MAX).astype(np.int16) for latent in latents]
 
 
-@lru_cache(maxsize=8)
-def weight_residuals(preset: int, base_index: int, channels: int) -> dict[str, WeightResidual]:
-    """What the base weights of three colours lack for an image of other channels: residual convolutions of grey.
+def latents(values: NDArray[np.float32], base_index: int, rd_lambda: float) -> list[NDArray[np.float32]]:
+    """What the analysis network finds, finest grid first, in units of symbols.
 
-    Base weights for grey keep what leads from a colour to itself (docs/format.md section 9.3). Where all three colours
-    are alike, what leads from the other two belongs to it: k[t] = mean over c of sum over d of k[c, t, d].
+    Args:
+        values: normalized samples, shape (height, width, channels).
+        base_index: of the header, from ANALYSED_BASES on.
+        rd_lambda: lambda of the loss.
     """
-    base = structure.base_weights(preset, base_index, channels)
-    residuals = {name: WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
-    if channels > 2:
-        return residuals
-    of_colours = structure.base_weights(preset, base_index, COLOURS)
-    for index in range(structure.PRESETS[preset].residual_convolutions):
-        name = f"r{index}"
-        taps = of_colours[name].reshape(COLOURS, 9, COLOURS).sum(axis=(0, 2)) / COLOURS
-        missing = np.zeros((channels, 9, channels))
-        missing[0, :, 0] = taps - base[name].reshape(channels, 9, channels)[0, :, 0]
-        exponent = max(0, int(np.abs(missing).max()).bit_length() - _RESIDUAL_BITS)
-        symbols = np.rint(missing / 2.0**exponent).astype(np.int32)
-        residuals[name] = WeightResidual(exponent, symbols.reshape(base[name].shape))
-    return residuals
+    index = base_index - ANALYSED_BASES
+    offset = math.log(rd_lambda / BASE_RD_LAMBDAS[index], 4)
+    return analysis.analyse(values, index, min(max(offset, -_OFFSET_MAX), _OFFSET_MAX))
+
+
+def networks(
+    values: NDArray[np.float32], latents: Sequence[NDArray[np.float32]], preset: int, base_index: int, rd_lambda: float
+) -> dict[str, NDArray[np.float32]]:
+    """Networks for an image of such latents: base weights, but for what least squares give; arguments as `latents`."""
+    residuals = output_layers.adapted(values, _symbols(latents), preset, base_index, rd_lambda)
+    base = structure.base_weights(preset, base_index, values.shape[2])
+    return structure.as_floats(preset, latent_coding.apply(base, residuals))
 
 
 class _Progress:

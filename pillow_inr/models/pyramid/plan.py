@@ -30,6 +30,8 @@ TRAINED_RD_LAMBDAS = (1.6e-2, 4e-3, 1e-3, 2.5e-4)
 BASE_RD_LAMBDAS = (*TRAINED_RD_LAMBDAS, 2.5e-4 / 4, 2.5e-4 / 16, 2.5e-4 / 64)
 # Sets of as many base weights follow, for the same lambdas: those trained together with the analysis network.
 ANALYSED_BASES = len(BASE_RD_LAMBDAS)
+# Fits of at most this many optimizer steps begin with them, too (docs/experiments.md section 23).
+ANALYSED_STEPS = 75
 # Larger images are tiled, so that memory is bounded and a region decodes its own tiles only.
 WHOLE_PIXELS = 1 << 21
 WHOLE_SIDE = 1 << TILE_MAX

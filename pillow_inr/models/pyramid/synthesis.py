@@ -68,6 +68,25 @@ def synthesize(
     return values
 
 
+def last_inputs(
+    weights: Mapping[str, NDArray[np.float32]], grids: Sequence[Grid], preset: int, region: Region
+) -> NDArray[np.float32]:
+    """What s2, ss and s2b of a region's pixels are multiplied by: hidden units, features, and ones.
+
+    Args:
+        weights: of all tensors, float32.
+        grids: symbols of each latent grid, finest first.
+        preset: index into `structure.PRESETS`.
+        region: pixels, also beyond the image's edges.
+    Returns:
+        Shape (units + features + 1, rows, columns).
+    """
+    layers = _Layers(weights, grids, PRESETS[preset])
+    features = layers._features(region)
+    hidden = np.maximum(_product(layers.first, features), 0.0)
+    return np.moveaxis(np.concatenate([hidden, features], axis=1), 1, 0)
+
+
 def _blocks(whole: Region) -> Iterator[Region]:
     for top in range(whole.top, whole.bottom, BLOCK_ROWS):
         for left in range(whole.left, whole.right, BLOCK_COLUMNS):

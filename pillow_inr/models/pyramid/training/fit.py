@@ -19,13 +19,14 @@ from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
 from ....imaging.transparency import Mask
 from ....runtime.tensorflow import device_name
-from .. import latent_coding, structure
+from .. import instant, latent_coding, structure
 from ..latent_coding import WeightResidual, weight_residual_bits
+from ..plan import ANALYSED_BASES
+from ..weight_quantization import quantize_weights
 from . import initial_latents, schedule
 from .soap import Soap, Tensors
 from .symbol_choice import choose_symbols, round_to_nearest
 from .trainer import NOISE_OFFSETS, Costs, Grids, Image, Latents, Outcome, TileNumbers, Trainer, shared_trainer
-from .weight_quantization import quantize_weights
 
 # Trials of other symbols than the nearest, for each step before; one takes half of a step's time.
 TRIALS_PER_STEP = 0.05
@@ -82,7 +83,8 @@ def fit(
         image: shape (height, width, channels).
         scale: turns samples into normalized ones, whose mean squared error is the distortion.
         preset: index into `structure.PRESETS`.
-        base_index: number of the base weights that the networks start from and are coded against.
+        base_index: number of the base weights that the networks start from and are coded against; with those of the
+            analysis network the latents start from what it finds.
         rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
         steps: optimizer steps, each a pass over the image, >= 1; fewer are made when the deadline comes first.
         networks: to start from, such as those of a tile nearby; by default the base weights.
@@ -99,14 +101,21 @@ def fit(
     height, width, channels = image.shape
     with shared_trainer(preset, channels, (width, height), device_name(device)) as trainer:
         values = scale.to_normalized(image)
-        first = trainer.latents(_first_latents(values, base_index, rd_lambda, steps))
+        first = _first_latents(values, base_index, rd_lambda, steps)
+        analysed = base_index >= ANALYSED_BASES
+        if networks is None and analysed:
+            networks = instant.networks(values, first, preset, base_index, rd_lambda)
+        beginning = schedule.ANALYSED if analysed else schedule.USUAL
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         if hidden is not None:
             values[hidden] = np.nan
         target = trainer.image(values)
         base = structure.base_weights(preset, base_index, channels)
+        latents = trainer.latents(first)
         for learning_rate_factor in LEARNING_RATE_FACTORS:
-            run = _Run(preset, trainer, target, first, base, networks, rd_lambda, seed, learning_rate_factor)
+            run = _Run(
+                preset, trainer, target, latents, base, networks, beginning, rd_lambda, seed, learning_rate_factor
+            )
             progress = StepSchedule(steps, deadline)
             run.train(progress, report)
             fitted = run.result()
@@ -120,6 +129,8 @@ def fit(
 def _first_latents(
     values: NDArray[np.float32], base_index: int, rd_lambda: float, steps: int
 ) -> list[NDArray[np.float32]]:
+    if base_index >= ANALYSED_BASES:
+        return instant.latents(values, base_index, rd_lambda)
     if steps < FILTERED_STEPS or rd_lambda < FILTERED_RD_LAMBDA:
         return initial_latents.analyse(values, base_index)
     height, width, _ = values.shape
@@ -137,6 +148,7 @@ class _Run:
         latents: Latents,
         base: dict[str, NDArray[np.int64]],
         networks: Tensors | None,
+        beginning: schedule.Beginning,
         rd_lambda: float,
         seed: int,
         learning_rate_factor: float,
@@ -152,7 +164,9 @@ class _Run:
         self.samples = self.pixels * channels
         # The trainer sums squared errors over all samples.
         self.lambda_per_bit = rd_lambda * channels
-        self.latent_rates = [learning_rate_factor * rate for rate in schedule.latent_learning_rates(rd_lambda)]
+        self.beginning = beginning
+        rates = schedule.latent_learning_rates(rd_lambda, beginning.latent_learning_rate)
+        self.latent_rates = [learning_rate_factor * rate for rate in rates]
         self.network_factors = schedule.network_factors(rd_lambda)
         self.random = np.random.default_rng(seed)
         self.base_weights = structure.as_floats(preset, base)
@@ -171,7 +185,7 @@ class _Run:
             if steps.position < schedule.JOINT:
                 position = steps.position / schedule.JOINT
                 outcome = self._train_all(position, steps.step)
-                learning_rate = schedule.network_learning_rate(position)
+                learning_rate = schedule.network_learning_rate(position, self.beginning)
             else:
                 if self.symbols is None:
                     self.symbols = self._choose_symbols(steps.step)
@@ -205,8 +219,8 @@ class _Run:
 
     def _train_all(self, position: float, step: int) -> Outcome:
         offsets = self.random.integers(0, NOISE_OFFSETS, len(self.image.places), np.int32)
-        step_inputs = schedule.joint_step(self.latent_rates, position, step, self.lambda_per_bit, offsets)
-        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, step_inputs)
+        inputs = schedule.joint_step(self.beginning, self.latent_rates, position, step, self.lambda_per_bit, offsets)
+        self.latents, outcome = self.trainer.advance(self.latents, self.image, self.weights, inputs)
         return outcome
 
     def _move(self, optimizer: Soap, outcome: Outcome, learning_rate: float) -> None:

@@ -56,6 +56,8 @@ class Step(NamedTuple):
     """Standard deviation of the noise in symbols, a scalar."""
     learning_rates: Any
     """Adam's for each grid, in symbols, shape (LEVELS,)."""
+    damping: Any
+    """d of `_adam`, a scalar."""
     decays: Any
     """Adam's beta1 and beta2, and each to the power of the steps made with this one: shape (4,)."""
     lambda_per_bit: Any
@@ -115,7 +117,7 @@ class Passes:
         pixels = tf.TensorSpec([None, self.channels, self.tile**2])
         image = Image(pixels, tf.TensorSpec([None, 2], tf.int32), tf.TensorSpec([2], tf.int32))
         offsets = tf.TensorSpec([None], tf.int32)
-        step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), tf.TensorSpec([4]), scalar, offsets)
+        step = Step(scalar, scalar, tf.TensorSpec([LEVELS]), scalar, tf.TensorSpec([4]), scalar, offsets)
         # No function has control flow of Python that depends on tensors.
         plain = tf.autograph.experimental.do_not_convert
         pool = tf.TensorSpec([self.pool])
@@ -206,12 +208,7 @@ class Passes:
             values, place, patches, *more = tile_elements
             return function(_Tile(values, place, image.size, patches), *more)
 
-        return tf.map_fn(
-            one,
-            elements,
-            parallel_iterations=cores(),
-            fn_output_signature=results,
-        )
+        return tf.map_fn(one, elements, parallel_iterations=cores(), fn_output_signature=results)
 
     def _gradients_of_tile(
         self,
@@ -265,9 +262,10 @@ class Passes:
         return -(-size // self.tile)
 
     def _adam(self, latents: Latents, patch_gradients: list[tf.Tensor], size: tf.Tensor, step: Step) -> Latents:
-        """Adam on the latents: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, y <- y - r m' / (sqrt(v') + EPSILON).
+        """Adam on the latents: m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, y <- y - r m' / (s + d S + EPSILON).
 
-        m' = m / (1 - b1^n) and v' = v / (1 - b2^n) at optimizer step n.
+        m' = m / (1 - b1^n) and s = sqrt(v / (1 - b2^n)) at optimizer step n; d is the damping, S the mean of s over the
+        grid: without damping each latent moves by about r, settled or not.
         Source: Kingma and Ba 2015, algorithm 1.
 
         Args:
@@ -282,7 +280,8 @@ class Passes:
             )
             mean = first * mean + (1.0 - first) * gradient
             square = second * square + (1.0 - second) * tf.square(gradient)
-            update = mean / (1.0 - left) / (tf.sqrt(square / (1.0 - left_square)) + EPSILON)
+            root = tf.sqrt(square / (1.0 - left_square))
+            update = mean / (1.0 - left) / (root + step.damping * tf.reduce_mean(root) + EPSILON)
             moved.append((values - step.learning_rates[level] * update, mean, square))
         return Latents(*map(list, zip(*moved, strict=True)))
 

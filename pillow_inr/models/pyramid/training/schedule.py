@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,7 @@ from .passes import Step
 JOINT = 0.95
 # Learning rates at the beginning; half a cosine takes them down to FINAL_LEARNING_RATE times that. For the networks:
 NETWORK_LEARNING_RATE = 1e-2
-# For latents of the finest grid, in symbols, at lambda 1e-3; each coarser grid has LATENT_GROWTH times as much.
-LATENT_LEARNING_RATE = 0.2
+# A coarser grid's latents have LATENT_GROWTH times the learning rate of the next finer one's.
 LATENT_GROWTH = 1.3
 # It goes with this power of lambda: at a higher lambda symbols are smaller (docs/experiments.md section 11).
 LATENT_LEARNING_RATE_POWER = -0.42
@@ -37,10 +37,35 @@ TEMPERATURES = (0.35, 0.08)
 DEVIATIONS = (0.22, 0.15)
 
 
-def latent_learning_rates(rd_lambda: float) -> list[float]:
-    """Adam's first learning rate for each grid, finest first, in symbols."""
+class Beginning(NamedTuple):
+    """How a fit begins."""
+
+    position: float
+    """Where in the course of learning rates, temperature and noise, 0..1."""
+    latent_learning_rate: float
+    """At position 0, for latents of the finest grid, in symbols, at lambda 1e-3."""
+    damping: float
+    """Share of a grid's mean gradient that is added to each latent's own: settled latents move less."""
+
+    def course(self, position: float) -> float:
+        """Position in the whole course of a position in the joint part."""
+        return self.position + (1.0 - self.position) * position
+
+
+USUAL = Beginning(0.0, 0.2, 0.0)
+# Latents of the analysis network are good: the usual beginning would lose that (docs/experiments.md section 23).
+ANALYSED = Beginning(0.5, 0.15, 1.0)
+
+
+def latent_learning_rates(rd_lambda: float, at_1e3: float) -> list[float]:
+    """Adam's first learning rate for each grid, finest first, in symbols.
+
+    Args:
+        rd_lambda: lambda of the loss.
+        at_1e3: that of the finest grid at lambda 1e-3.
+    """
     usual = max(rd_lambda, LARGE_SYMBOLS_RD_LAMBDA)
-    finest = LATENT_LEARNING_RATE * math.pow(usual / 1e-3, LATENT_LEARNING_RATE_POWER)
+    finest = at_1e3 * math.pow(usual / 1e-3, LATENT_LEARNING_RATE_POWER)
     return [finest * LATENT_GROWTH**level for level in range(LEVELS)]
 
 
@@ -61,9 +86,9 @@ def pace(position: float) -> float:
     return FINAL_LEARNING_RATE + (1.0 - FINAL_LEARNING_RATE) * 0.5 * (1.0 + math.cos(math.pi * position))
 
 
-def network_learning_rate(position: float) -> float:
+def network_learning_rate(position: float, beginning: Beginning) -> float:
     """Learning rate of the networks at a position in the joint part: the base weights wait for the latents."""
-    return NETWORK_LEARNING_RATE * pace(position) * min(1.0, position / NETWORK_WARMUP)
+    return NETWORK_LEARNING_RATE * pace(beginning.course(position)) * min(1.0, position / NETWORK_WARMUP)
 
 
 def tuning_learning_rate(position: float) -> float:
@@ -72,21 +97,29 @@ def tuning_learning_rate(position: float) -> float:
 
 
 def joint_step(
-    latent_rates: Sequence[float], position: float, step: int, lambda_per_bit: float, offsets: NDArray[np.int32]
+    beginning: Beginning,
+    latent_rates: Sequence[float],
+    position: float,
+    step: int,
+    lambda_per_bit: float,
+    offsets: NDArray[np.int32],
 ) -> Step:
     """Inputs of an optimizer step of the joint part.
 
     Args:
+        beginning: of the fit.
         latent_rates: first learning rates, as `latent_learning_rates`.
         position: in the joint part, 0..1.
         step: its index, from 0.
         lambda_per_bit: squared error, summed over samples, that a bit is worth.
         offsets: where in the pool each tile's noise begins, shape (tiles,).
     """
+    course = beginning.course(position)
     return Step(
-        temperature=np.float32(_between(TEMPERATURES, position)),
-        deviation=np.float32(_between(DEVIATIONS, position)),
-        learning_rates=np.asarray(np.array(latent_rates) * pace(position), np.float32),
+        temperature=np.float32(_between(TEMPERATURES, course)),
+        deviation=np.float32(_between(DEVIATIONS, course)),
+        learning_rates=np.asarray(np.array(latent_rates) * pace(course), np.float32),
+        damping=np.float32(beginning.damping),
         decays=np.array([*ADAM, *(decay ** (step + 1) for decay in ADAM)], np.float32),
         lambda_per_bit=np.float32(lambda_per_bit),
         offsets=offsets,

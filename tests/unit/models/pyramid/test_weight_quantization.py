@@ -4,7 +4,7 @@ from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual, weight_residual_bits
 from pillow_inr.models.pyramid.structure import as_floats
 from pillow_inr.models.pyramid.training.soap import Tensors
-from pillow_inr.models.pyramid.training.weight_quantization import Cost, quantize_weights
+from pillow_inr.models.pyramid.weight_quantization import Cost, quantize_weights
 
 PRESET = 1
 BASE = structure.base_weights(PRESET, 0, 3)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from ....entropy.quantization import SYMBOL_MAX
-from .. import structure
-from ..latent_coding import WeightResidual, weight_residual_bits
-from .soap import Tensors
+from ...entropy.quantization import SYMBOL_MAX
+from . import structure
+from .latent_coding import WeightResidual, weight_residual_bits
 
+Tensors = dict[str, NDArray[np.float32]]
 Cost = Callable[[Tensors], float]
 """Of networks with these weights, float32."""
 
