@@ -31,7 +31,7 @@ BASE_RD_LAMBDAS = (*TRAINED_RD_LAMBDAS, 2.5e-4 / 4, 2.5e-4 / 16, 2.5e-4 / 64)
 # Sets of as many base weights follow, for the same lambdas: those trained together with the analysis network.
 ANALYSED_BASES = len(BASE_RD_LAMBDAS)
 # Fits of at most this many optimizer steps begin with them, too (docs/experiments.md section 23).
-ANALYSED_STEPS = 75
+ANALYSED_STEPS = 200
 # Larger images are tiled, so that memory is bounded and a region decodes its own tiles only.
 WHOLE_PIXELS = 1 << 21
 WHOLE_SIDE = 1 << TILE_MAX
