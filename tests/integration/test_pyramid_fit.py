@@ -3,9 +3,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import pillow_inr
 from pillow_inr.errors import BackendError, FitError
 from pillow_inr.imaging.samples import Scale
+from tests.support.checks import SAMPLES
 
 pytestmark = pytest.mark.keras
 
@@ -35,6 +38,20 @@ def test_more_steps_are_better_and_a_fit_is_repeatable() -> None:
 def test_a_higher_lambda_takes_fewer_bits() -> None:
     fine, coarse = (fit(picture(), rd_lambda=weight, steps=60) for weight in (1e-4, 1e-2))
     assert coarse.rate_bits < fine.rate_bits and coarse.psnr_db < fine.psnr_db
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_short_fit_gains_on_what_the_analysis_network_finds(channels: int) -> None:
+    with Image.open(SAMPLES / "kodim15.png") as opened:
+        crop = np.asarray(opened.crop((300, 100, 556, 292)))
+    image = crop if channels == 3 else crop[..., 1]
+
+    def loss(**options: Any) -> float:
+        data = pillow_inr.encode(image, model="pyramid", quality=50, **options)
+        mse = np.square((pillow_inr.decode(data) - image.astype(float)) / 255).mean()
+        return float(mse + 1e-3 * 8 * len(data) / (256 * 192))
+
+    assert loss(steps=25) < 0.97 * loss(effort=0)
 
 
 def test_bright_and_flat_images_do_not_collapse() -> None:

@@ -94,7 +94,7 @@ def test_gradients_are_those_of_differences() -> None:
     offsets = np.zeros(2, np.int32)
 
     def step(values: list[np.ndarray]) -> tuple[Latents, float]:
-        told = Step(0.5, 0.0, np.zeros(7), np.array([*ADAM, *ADAM]), 0.003, offsets)
+        told = Step(0.5, 0.0, np.zeros(7), 0.0, np.array([*ADAM, *ADAM]), 0.003, offsets)
         latents, outcome = trainer.advance(trainer.latents(values), image, weights, told)
         return latents, outcome.squared_error + 0.003 * outcome.bits
 
@@ -116,3 +116,12 @@ def test_gradients_are_those_of_differences() -> None:
         slope = (losses[0] - losses[1]) / 0.04
         gradient = float(moved.mean[level][place]) / (1 - ADAM[0])
         assert gradient == pytest.approx(slope, rel=0.1, abs=0.05)
+
+    # The first step with damping: each latent moves by its gradient's share of itself and half of the grid's mean.
+    damped = Step(0.5, 0.0, np.full(7, 0.1), 0.5, np.array([*ADAM, *ADAM]), 0.003, offsets)
+    damped_latents, _ = trainer.advance(trainer.latents(start), image, weights, damped)
+    for level in (0, 3):
+        gradients = moved.mean[level] / (1 - ADAM[0])
+        size = np.abs(gradients)
+        expected = start[level] - 0.1 * gradients / (size + 0.5 * size.mean())
+        np.testing.assert_allclose(damped_latents.values[level], expected, atol=1e-4)
