@@ -14,15 +14,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from . import latent_coding, structure, synthesis
+from . import decoding, latent_coding, structure, synthesis
 from .latent_coding import WeightResidual, weight_residual_bits
 from .region import Region
-from .structure import PRESETS, Grid
+from .structure import PRESETS, Grid, Pyramid
 from .weight_quantization import Tensors, quantize_weights
 
-# The pixels that count lie in windows of this side, so many down and across, spread evenly.
-_SIDE = 32
-_WINDOWS = 6
+# The pixels that count lie in windows of this side, so many down and across, spread evenly: many small ones, for what
+# none of them shows may come out wrong.
+_SIDE = 16
+_WINDOWS = 12
 # Part of the mean square of what a weight is multiplied by that pulls it towards the base weight.
 _PULL = 1e-5
 _REACH = 1
@@ -32,6 +33,8 @@ def adapted(
     values: NDArray[np.float32], grids: Sequence[Grid], preset: int, base_index: int, rd_lambda: float
 ) -> dict[str, WeightResidual]:
     """Weight residuals of least distortion + lambda * rate: of the last convolution, of all last layers, or none.
+
+    The windows find them, the whole image decides.
 
     Args:
         values: normalized samples, shape (height, width, channels).
@@ -48,15 +51,17 @@ def adapted(
     # The error of the windows stands for that of the image.
     lambda_per_bit = rd_lambda * channels * samples.pixels / (height * width)
     plain = samples.weights
-    best = {name: WeightResidual(0, np.zeros(tensor.shape, np.int32)) for name, tensor in base.items()}
-    least = samples.squared_error(plain)
+    candidates = [{name: WeightResidual(0, np.zeros(tensor.shape, np.int32)) for name, tensor in base.items()}]
     for weights in samples.with_convolution(plain), samples.with_convolution(samples.with_output(plain)):
-        found = quantize_weights(preset, weights, base, lambda_per_bit, samples.squared_error, lambda _: 0.0)
-        rounded = structure.as_floats(preset, latent_coding.apply(base, found))
-        cost = samples.squared_error(rounded) + lambda_per_bit * sum(map(weight_residual_bits, found.values()))
-        if cost < least:
-            best, least = found, cost
-    return best
+        candidates.append(quantize_weights(preset, weights, base, lambda_per_bit, samples.squared_error, lambda _: 0.0))
+
+    def cost(residuals: dict[str, WeightResidual]) -> float:
+        pyramid = Pyramid(latent_coding.apply(base, residuals), list(grids))
+        shown = decoding.synthesize(pyramid, (width, height), channels, preset, Region(0, height, 0, width))
+        squared_error = float(np.square(values - shown).sum(dtype=np.float64))
+        return squared_error + rd_lambda * channels * sum(map(weight_residual_bits, residuals.values()))
+
+    return min(candidates, key=cost)
 
 
 class _Samples:
