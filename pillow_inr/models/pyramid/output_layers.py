@@ -59,7 +59,7 @@ def adapted(
         pyramid = Pyramid(latent_coding.apply(base, residuals), list(grids))
         shown = decoding.synthesize(pyramid, (width, height), channels, preset, Region(0, height, 0, width))
         squared_error = float(np.square(values - shown).sum(dtype=np.float64))
-        return squared_error + rd_lambda * channels * sum(map(weight_residual_bits, residuals.values()))
+        return squared_error + float(rd_lambda * channels * sum(map(weight_residual_bits, residuals.values())))
 
     return min(candidates, key=cost)
 
