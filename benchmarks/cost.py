@@ -86,10 +86,7 @@ def _network(header: Header[SirenHeader]) -> list[CodedTensor]:
 def drawn_pyramid(size: tuple[int, int], tile: int = 0, samples: SampleFormat | None = None) -> bytes:
     """A pyramid file of random symbols; all tiles of one size are equal."""
     header = _header(size, PyramidHeader(preset=PRESET, tile=tile), samples)
-    unchanged = {
-        name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32))
-        for name, values in structure.base_weights(PRESET, 0, header.channels).items()
-    }
+    unchanged = latent_coding.no_residuals(PRESET, header.channels)
     streams: dict[tuple[int, int], bytes] = {}
     table_bytes = 4 * math.prod(header.model.tiles(size)) if tile else 0
     parts = list(tiles.Tiles(replace(header, payload_bytes=table_bytes), bytes(table_bytes)).all())

@@ -7,7 +7,7 @@ weights; SOAP trains all networks. Do not train on images on which results are r
 
 The first part has one lambda alone, and lets the finest grids join late. Trained together from the beginning, the
 finest grid takes all of the brightness, the coarse ones stay empty, and low rates are out of reach
-(docs/experiments.md section 22). Its networks, for symbols of other sizes, are what the second part begins with. In
+(docs/experiments.md section 23). Its networks, for symbols of other sizes, are what the second part begins with. In
 each part the learning rate is constant, and falls to 0 towards the end; averages over steps are what is kept (Polyak
 and Juditsky 1992).
 

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from pathlib import Path
 
 import click
 
@@ -23,8 +22,8 @@ _STEPS = 20
 def warm() -> None:
     """Compile what fits of pyramids run, and keep it for later processes.
 
-    The first save with a fit does so, too, and takes as much longer. What is compiled lies in your cache folder, as
-    long as neither TensorFlow nor pillow_inr nor the processor changes; you may delete it at any time.
+    Otherwise the first save compiles, and takes longer. The compiled code stays in your cache folder, and serves until
+    TensorFlow, pillow_inr or the processor changes. You may delete it at any time.
     """
     import numpy as np
 
@@ -46,9 +45,4 @@ def _kept() -> str:
     if caches is None or compiled_code.folder() is None:
         return "Nothing is kept: there is no cache folder that is yours alone."
     size = sum(path.stat().st_size for path in caches.rglob("*") if path.is_file())
-    return f"Kept in {_shown(caches)}: {size / 1e6:.1f} MB."
-
-
-def _shown(path: Path) -> str:
-    home = Path.home()
-    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
+    return f"Kept in {caches}: {size / 1e6:.1f} MB."

@@ -18,8 +18,7 @@ import pillow_inr
 from pillow_inr.errors import FormatError
 from pillow_inr.format.metadata import Metadata, psnr_chunk
 from pillow_inr.imaging.transparency import to_chunk
-from pillow_inr.models.pyramid import latent_coding, structure
-from pillow_inr.models.pyramid.latent_coding import WeightResidual
+from pillow_inr.models.pyramid import latent_coding
 from pillow_inr.models.pyramid.tiles import pack_streams
 from tests.support import container
 from tests.support.checks import VECTORS, with_checksum, with_chunks
@@ -49,7 +48,7 @@ def _mosaic() -> bytes:
 def _pyramid() -> bytes:
     """A table of one tile, coded grids, a preview."""
     rng = np.random.default_rng(0)
-    none = {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, 1).items()}
+    none = latent_coding.no_residuals(0, 1)
     files = []
     for size, tile in (((5, 4), 8), ((2, 2), 0)):
         header = header_of(size, pixel_format=0, tile=tile)

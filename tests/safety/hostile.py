@@ -129,8 +129,7 @@ def siren_streams() -> Iterator[bytes]:
 
 def pyramid_streams() -> Iterator[bytes]:
     """Beginnings of pyramid streams that hold nothing but zeros, in part coded."""
-    base = structure.base_weights(0, 0, 3)
-    zeros = {name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()}
+    zeros = latent_coding.no_residuals(0, 3)
     for size in ((16, 16), (256, 192), (1024, 1), (1024, 512)):
         for level in (None, *range(structure.LEVELS)):
             grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]

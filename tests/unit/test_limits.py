@@ -81,10 +81,7 @@ def test_memory_above_the_limit_is_refused_and_the_limit_named(data: bytes, monk
 
 def test_a_few_bytes_may_not_stand_for_millions_of_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
     size = (1024, 512)
-    base = structure.base_weights(0, 0, 3)
-    unchanged = {
-        name: latent_coding.WeightResidual(0, np.zeros(values.shape, np.int32)) for name, values in base.items()
-    }
+    unchanged = latent_coding.no_residuals(0, 3)
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
     assert not latent_coding.decode(latent_coding.encode(0, 0, 3, unchanged, grids), 0, 0, 3, size).grids[0].any()
     grids[0][0, 0] = 1

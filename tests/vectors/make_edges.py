@@ -176,8 +176,7 @@ def moderate_residuals(rng: np.random.Generator, preset: int, channels: int) -> 
 
 
 def no_residuals(rng: np.random.Generator, preset: int, channels: int) -> dict[str, WeightResidual]:
-    shapes = structure.shapes(preset, channels)
-    return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in shapes.items()}
+    return latent_coding.no_residuals(preset, channels)
 
 
 def limit_residuals(rng: np.random.Generator, preset: int, channels: int) -> dict[str, WeightResidual]:

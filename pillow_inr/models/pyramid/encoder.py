@@ -20,7 +20,6 @@ from ...runtime.tensorflow import needs_keras
 from ..base import EncodeJob
 from . import instant, latent_coding
 from .header import TILE_NONE
-from .latent_coding import WeightResidual
 from .model import FORMAT
 from .plan import (
     BITS_POWER,
@@ -32,7 +31,7 @@ from .plan import (
     rd_lambda_for,
     within,
 )
-from .structure import grid_sizes, shapes
+from .structure import grid_sizes
 from .tiles import pack_streams
 
 if TYPE_CHECKING:
@@ -212,9 +211,7 @@ def _blank(source: SourceImage) -> Trial:
 def _blank_stream(channels: int, plan: PyramidPlan, box: tuple[int, int, int, int]) -> bytes:
     left, top, right, bottom = box
     header = plan.header
-    residuals = {
-        name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in shapes(header.preset, channels).items()
-    }
+    residuals = latent_coding.no_residuals(header.preset, channels)
     grids = [np.zeros(shape, np.int32) for shape in grid_sizes((right - left, bottom - top))]
     return latent_coding.encode(header.preset, header.base_index, channels, residuals, grids)
 

@@ -12,11 +12,10 @@ from ...encoding.progress import Report
 from ...encoding.source_image import SourceImage
 from ...imaging import metrics
 from ...runtime import threads
-from . import analysis, decoding, latent_coding, output_layers, structure
+from . import analysis, latent_coding, output_layers, structure
 from .analysis import COLOURS
 from .plan import ANALYSED_BASES, ANALYSED_STEPS, BASE_RD_LAMBDAS, TRAINED_RD_LAMBDAS, PyramidPlan
-from .region import Region
-from .structure import SYMBOL_MAX, Grid, Pyramid
+from .structure import SYMBOL_MAX, Grid
 
 # Left, upper, right, lower edges in pixels.
 Boxes = Sequence[tuple[int, int, int, int]]
@@ -63,12 +62,10 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
     progress = None if report is None else _Progress(len(boxes), report)
 
     def coded(values: NDArray[np.float32], grids: list[Grid]) -> bytes:
-        residuals = output_layers.adapted(values, grids, header.preset, header.base_index, plan.rd_lambda)
-        stream = latent_coding.encode(header.preset, header.base_index, channels, residuals, grids)
+        found = output_layers.adapted(values, grids, header.preset, header.base_index, plan.rd_lambda)
+        stream = latent_coding.encode(header.preset, header.base_index, channels, found.weight_residuals, grids)
         if progress is not None:
-            base = structure.base_weights(header.preset, header.base_index, channels)
-            pyramid = Pyramid(latent_coding.apply(base, residuals), grids)
-            progress.add(values, pyramid, header.preset, len(stream))
+            progress.add(values.shape, found.squared_error, len(stream))
         return stream
 
     # The analysis of a tile uses all cores, coding it one: it goes on beside the next ones.
@@ -105,12 +102,12 @@ def latents(values: NDArray[np.float32], base_index: int, rd_lambda: float) -> l
 
 
 def networks(
-    values: NDArray[np.float32], latents: Sequence[NDArray[np.float32]], preset: int, base_index: int, rd_lambda: float
+    values: NDArray[np.float32], found: Sequence[NDArray[np.float32]], preset: int, base_index: int, rd_lambda: float
 ) -> dict[str, NDArray[np.float32]]:
-    """Networks for an image of such latents: base weights, but for what least squares give; arguments as `latents`."""
-    residuals = output_layers.adapted(values, _symbols(latents), preset, base_index, rd_lambda)
+    """Networks for an image and the latents found for it: base weights, but for what least squares give."""
+    adapted = output_layers.adapted(values, _symbols(found), preset, base_index, rd_lambda)
     base = structure.base_weights(preset, base_index, values.shape[2])
-    return structure.as_floats(preset, latent_coding.apply(base, residuals))
+    return structure.as_floats(preset, latent_coding.apply(base, adapted.weight_residuals))
 
 
 class _Progress:
@@ -123,11 +120,9 @@ class _Progress:
         self.squared_error = 0.0
         self.lock = threading.Lock()
 
-    def add(self, values: NDArray[np.float32], pyramid: Pyramid, preset: int, stream_bytes: int) -> None:
-        """Report a tile: its normalized samples, what stands for them, and the length of its stream."""
-        height, width, channels = values.shape
-        shown = decoding.synthesize(pyramid, (width, height), channels, preset, Region(0, height, 0, width))
-        squared_error = float(np.square(values - shown).sum(dtype=np.float64))
+    def add(self, shape: tuple[int, ...], squared_error: float, stream_bytes: int) -> None:
+        """Report a tile: its height, width and channels, squared error and the length of its stream."""
+        height, width, channels = shape
         with self.lock:
             self.done += 1
             self.pixels += height * width

@@ -49,6 +49,12 @@ class WeightResidual(NamedTuple):
         return values + (self.symbols.astype(np.int64) << self.exponent)
 
 
+def no_residuals(preset: int, channels: int) -> dict[str, WeightResidual]:
+    """Weight residuals of zero for every tensor: the networks are the base weights."""
+    shapes = structure.shapes(preset, channels)
+    return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in shapes.items()}
+
+
 def apply(base_weights: Tensors, weight_residuals: Mapping[str, WeightResidual]) -> dict[str, NDArray[np.int64]]:
     """Add weight residuals to the base weights.
 

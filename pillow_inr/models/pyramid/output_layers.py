@@ -10,6 +10,7 @@ with r and rb the last residual convolution. Least squares are solved for (s2, s
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,18 @@ _PULL = 1e-5
 _REACH = 1
 
 
+class Adapted(NamedTuple):
+    """Networks for an image and its symbols."""
+
+    weight_residuals: dict[str, WeightResidual]
+    """Of every tensor."""
+    squared_error: float
+    """Of the image that they show, summed over normalized samples."""
+
+
 def adapted(
     values: NDArray[np.float32], grids: Sequence[Grid], preset: int, base_index: int, rd_lambda: float
-) -> dict[str, WeightResidual]:
+) -> Adapted:
     """Weight residuals of least distortion + lambda * rate: of the last convolution, of all last layers, or none.
 
     The windows find them, the whole image decides.
@@ -42,8 +52,6 @@ def adapted(
         preset: index into `structure.PRESETS`.
         base_index: number of the base weights.
         rd_lambda: lambda of mean squared error + lambda * bits per pixel.
-    Returns:
-        Of every tensor.
     """
     height, width, channels = values.shape
     base = structure.base_weights(preset, base_index, channels)
@@ -51,17 +59,20 @@ def adapted(
     # The error of the windows stands for that of the image.
     lambda_per_bit = rd_lambda * channels * samples.pixels / (height * width)
     plain = samples.weights
-    candidates = [{name: WeightResidual(0, np.zeros(tensor.shape, np.int32)) for name, tensor in base.items()}]
+    candidates = [latent_coding.no_residuals(preset, channels)]
     for weights in samples.with_convolution(plain), samples.with_convolution(samples.with_output(plain)):
         candidates.append(quantize_weights(preset, weights, base, lambda_per_bit, samples.squared_error, lambda _: 0.0))
 
-    def cost(residuals: dict[str, WeightResidual]) -> float:
+    def measured(residuals: dict[str, WeightResidual]) -> Adapted:
         pyramid = Pyramid(latent_coding.apply(base, residuals), list(grids))
         shown = decoding.synthesize(pyramid, (width, height), channels, preset, Region(0, height, 0, width))
-        squared_error = float(np.square(values - shown).sum(dtype=np.float64))
-        return squared_error + float(rd_lambda * channels * sum(map(weight_residual_bits, residuals.values())))
+        return Adapted(residuals, float(np.square(values - shown).sum(dtype=np.float64)))
 
-    return min(candidates, key=cost)
+    def cost(found: Adapted) -> float:
+        bits = sum(map(weight_residual_bits, found.weight_residuals.values()))
+        return found.squared_error + float(rd_lambda * channels * bits)
+
+    return min(map(measured, candidates), key=cost)
 
 
 class _Samples:
@@ -70,14 +81,13 @@ class _Samples:
     def __init__(self, values: NDArray[np.float32], grids: Sequence[Grid], weights: Tensors, preset: int) -> None:
         self.weights = weights
         self.convolution = f"r{PRESETS[preset].residual_convolutions - 1}"
-        regions = list(_windows(values.shape[:2]))
+        height, width, _ = values.shape
+        whole, regions = Region(0, height, 0, width), list(_windows((height, width)))
         # Shape (channels, windows, rows, columns).
-        self.targets = np.stack([np.moveaxis(values[_place(region)], 2, 0) for region in regions], 1)
+        self.targets = np.stack([np.moveaxis(values[region.within(whole)], 2, 0) for region in regions], 1)
         self.pixels = self.targets[0].size
         # Shape (inputs, windows, rows + 2, columns + 2).
-        self.inputs = np.stack(
-            [synthesis.last_inputs(weights, grids, preset, region.grown(_REACH)) for region in regions], 1
-        )
+        self.inputs = synthesis.last_inputs(weights, grids, preset, [region.grown(_REACH) for region in regions])
 
     def squared_error(self, weights: Tensors) -> float:
         """Summed over the samples, clipped to 0..1 as decoders clip them."""
@@ -118,7 +128,7 @@ class _Samples:
         return _mixed(weights[self.convolution], _neighbours(outputs)) + bias
 
 
-def _windows(shape: tuple[int, ...]) -> Iterator[Region]:
+def _windows(shape: tuple[int, int]) -> Iterator[Region]:
     sides = [min(_SIDE, length) for length in shape]
     starts = [
         np.linspace(0, length - side, min(_WINDOWS, math.ceil(length / side))).astype(int)
@@ -127,10 +137,6 @@ def _windows(shape: tuple[int, ...]) -> Iterator[Region]:
     for top in starts[0]:
         for left in starts[1]:
             yield Region(int(top), int(top) + sides[0], int(left), int(left) + sides[1])
-
-
-def _place(region: Region) -> tuple[slice, slice]:
-    return slice(region.top, region.bottom), slice(region.left, region.right)
 
 
 def _inner(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -59,32 +59,33 @@ def synthesize(
         # A file may hold weights that overflow. Its pixels are then meaningless, but that is not an error.
         with np.errstate(over="ignore", invalid="ignore"):
             for block in blocks:
-                place = np.s_[
-                    block.top - whole.top : block.bottom - whole.top, block.left - whole.left : block.right - whole.left
-                ]
-                values[place] = layers.evaluate(block).swapaxes(1, 2)
+                values[block.within(whole)] = layers.evaluate(block).swapaxes(1, 2)
 
     threads.share(list(_blocks(whole)), fill)
     return values
 
 
 def last_inputs(
-    weights: Mapping[str, NDArray[np.float32]], grids: Sequence[Grid], preset: int, region: Region
+    weights: Mapping[str, NDArray[np.float32]], grids: Sequence[Grid], preset: int, regions: Sequence[Region]
 ) -> NDArray[np.float32]:
-    """What s2, ss and s2b of a region's pixels are multiplied by: hidden units, features, and ones.
+    """What s2, ss and s2b of some regions' pixels are multiplied by: hidden units, features, and ones.
 
     Args:
         weights: of all tensors, float32.
         grids: symbols of each latent grid, finest first.
         preset: index into `structure.PRESETS`.
-        region: pixels, also beyond the image's edges.
+        regions: pixels, also beyond the image's edges; all of one shape.
     Returns:
-        Shape (units + features + 1, rows, columns).
+        Shape (units + features + 1, regions, rows, columns).
     """
     layers = _Layers(weights, grids, PRESETS[preset])
-    features = layers._features(region)
-    hidden = np.maximum(_product(layers.first, features), 0.0)
-    return np.moveaxis(np.concatenate([hidden, features], axis=1), 1, 0)
+
+    def inputs(region: Region) -> NDArray[np.float32]:
+        features = layers._features(region)
+        hidden = np.maximum(_product(layers.first, features), 0.0)
+        return np.moveaxis(np.concatenate([hidden, features], axis=1), 1, 0)
+
+    return np.stack([inputs(region) for region in regions], 1)
 
 
 def _blocks(whole: Region) -> Iterator[Region]:

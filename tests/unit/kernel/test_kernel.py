@@ -139,7 +139,7 @@ def test_the_budget_counts_what_numpy_counts(preset: int, monkeypatch: pytest.Mo
 
 
 def test_a_pyramid_of_nothing_takes_no_memory() -> None:
-    residuals = {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(1, 3).items()}
+    residuals = latent_coding.no_residuals(1, 3)
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes((900, 700))]
     pyramid = decoding.decode(latent_coding.encode(1, 0, 3, residuals, grids), 1, 0, 3, (900, 700))
     assert not any(grid.strides[0] or grid.any() for grid in pyramid.grids)
@@ -236,7 +236,7 @@ def test_a_large_tile_takes_several_calls() -> None:
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
     for grid in grids:
         grid[::7, ::5] = 1
-    residuals = {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(1, 3).items()}
+    residuals = latent_coding.no_residuals(1, 3)
     stream = latent_coding.encode(1, 0, 3, residuals, grids)
     calls = 0
     with instance.borrowed() as decoder:

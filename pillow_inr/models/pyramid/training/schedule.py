@@ -45,7 +45,8 @@ class Beginning(NamedTuple):
     latent_learning_rate: float
     """At position 0, for latents of the finest grid, in symbols, at lambda 1e-3."""
     damping: float
-    """Share of a grid's mean gradient that is added to each latent's own: settled latents move less."""
+    """How much of the grid's mean gradient is added to what Adam divides each latent's step by: settled latents, whose
+    gradients are small, then move less."""
 
     def course(self, position: float) -> float:
         """Position in the whole course of a position in the joint part."""

@@ -17,8 +17,7 @@ from tests.support.pyramids import draw_grids, draw_stream, draw_weight_residual
 
 
 def _none(channels: int) -> dict[str, WeightResidual]:
-    """Weight residuals of zero."""
-    return {name: WeightResidual(0, np.zeros(shape, np.int32)) for name, shape in structure.shapes(0, channels).items()}
+    return latent_coding.no_residuals(0, channels)
 
 
 @settings(max_examples=40)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pillow_inr.models.pyramid import instant, latent_coding, output_layers, structure, synthesis
-from pillow_inr.models.pyramid.latent_coding import WeightResidual, weight_residual_bits
+from pillow_inr.models.pyramid.latent_coding import WeightResidual, no_residuals, weight_residual_bits
 from pillow_inr.models.pyramid.structure import Grid
 from tests.support.checks import SAMPLES
 
@@ -23,7 +23,7 @@ def symbols(values: NDArray[np.float32]) -> list[Grid]:
 
 
 def adapted(values: NDArray[np.float32], grids: list[Grid], rd_lambda: float) -> dict[str, WeightResidual]:
-    return output_layers.adapted(values, grids, PRESET, BASE_INDEX, rd_lambda)
+    return output_layers.adapted(values, grids, PRESET, BASE_INDEX, rd_lambda).weight_residuals
 
 
 def squared_error(values: NDArray[np.float32], grids: list[Grid], residuals: dict[str, WeightResidual]) -> float:
@@ -33,17 +33,12 @@ def squared_error(values: NDArray[np.float32], grids: list[Grid], residuals: dic
     return float(np.square(values - shown.clip(0, 1)).mean())
 
 
-def none(channels: int) -> dict[str, WeightResidual]:
-    base = structure.base_weights(PRESET, BASE_INDEX, channels)
-    return {name: WeightResidual(0, np.zeros(tensor.shape, np.int32)) for name, tensor in base.items()}
-
-
 def test_the_whole_image_gains_although_windows_are_looked_at() -> None:
     values = photograph(420, 300)
     grids = symbols(values)
     found = adapted(values, grids, RD_LAMBDA)
     bits = sum(map(weight_residual_bits, found.values()))
-    before = squared_error(values, grids, none(3))
+    before = squared_error(values, grids, no_residuals(PRESET, 3))
     after = squared_error(values, grids, found)
     assert after < 0.97 * before
     assert after + RD_LAMBDA * bits / (420 * 300) < before
@@ -58,17 +53,21 @@ def test_bits_that_cost_too_much_are_not_spent() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_the_convolution_that_made_an_image_is_found(channels: int) -> None:
     grids = symbols(photograph(96, 80))
-    wanted = none(channels)
+    wanted = no_residuals(PRESET, channels)
     random = np.random.default_rng(0)
     for name in ("r1", "r1b"):
         wanted[name].symbols[:] = random.integers(-2000, 2000, wanted[name].symbols.shape)
     tensors = latent_coding.apply(structure.base_weights(PRESET, BASE_INDEX, channels), wanted)
     made = synthesis.synthesize(tensors, grids, (96, 80), channels, PRESET).clip(0, 1)
-    assert squared_error(made, grids, adapted(made, grids, 1e-9)) < 0.05 * squared_error(made, grids, none(channels))
+    assert squared_error(made, grids, adapted(made, grids, 1e-9)) < 0.05 * squared_error(
+        made, grids, no_residuals(PRESET, channels)
+    )
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 40), (70, 2), (33, 33)])
 def test_small_images(width: int, height: int) -> None:
     values = photograph(width, height)
     grids = symbols(values)
-    assert squared_error(values, grids, adapted(values, grids, 1e-6)) <= squared_error(values, grids, none(3))
+    assert squared_error(values, grids, adapted(values, grids, 1e-6)) <= squared_error(
+        values, grids, no_residuals(PRESET, 3)
+    )
