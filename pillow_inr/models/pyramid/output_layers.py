@@ -42,7 +42,7 @@ class Adapted(NamedTuple):
 def adapted(
     values: NDArray[np.float32], grids: Sequence[Grid], preset: int, base_index: int, rd_lambda: float
 ) -> Adapted:
-    """Weight residuals of least distortion + lambda * rate: of the last convolution, of all last layers, or none.
+    """Weight residuals of the last layers, or none: whichever has less distortion + lambda * rate.
 
     The windows find them, the whole image decides.
 
@@ -58,21 +58,19 @@ def adapted(
     samples = _Samples(values, grids, structure.as_floats(preset, base), preset)
     # The error of the windows stands for that of the image.
     lambda_per_bit = rd_lambda * channels * samples.pixels / (height * width)
-    plain = samples.weights
-    candidates = [latent_coding.no_residuals(preset, channels)]
-    for weights in samples.with_convolution(plain), samples.with_convolution(samples.with_output(plain)):
-        candidates.append(quantize_weights(preset, weights, base, lambda_per_bit, samples.squared_error, lambda _: 0.0))
+    solved = samples.with_convolution(samples.with_output(samples.weights))
+    found = quantize_weights(preset, solved, base, lambda_per_bit, samples.squared_error, lambda _: 0.0)
 
     def measured(residuals: dict[str, WeightResidual]) -> Adapted:
         pyramid = Pyramid(latent_coding.apply(base, residuals), list(grids))
         shown = decoding.synthesize(pyramid, (width, height), channels, preset, Region(0, height, 0, width))
         return Adapted(residuals, float(np.square(values - shown).sum(dtype=np.float64)))
 
-    def cost(found: Adapted) -> float:
-        bits = sum(map(weight_residual_bits, found.weight_residuals.values()))
-        return found.squared_error + float(rd_lambda * channels * bits)
+    def cost(networks: Adapted) -> float:
+        bits = sum(map(weight_residual_bits, networks.weight_residuals.values()))
+        return networks.squared_error + float(rd_lambda * channels * bits)
 
-    return min(map(measured, candidates), key=cost)
+    return min(map(measured, (latent_coding.no_residuals(preset, channels), found)), key=cost)
 
 
 class _Samples:
