@@ -1,6 +1,6 @@
 """Deep and grey images against JPEG 2000 (9/7, irreversible) and JPEG XL of their own depth: rate at equal PSNR.
 
-    python benchmarks/deep.py flower_rgb16.ppm --psnrs 36 41 45 50 --effort 5
+    python benchmarks/deep.py flower_rgb16.ppm --psnrs 36 41 45 50 --steps 923
 
 PSNR is of the range of the image's values (of 255 for uint8). pillow_inr encodes at the qualities given; its rate at a
 PSNR, and those of the others, are interpolated (PCHIP, logarithm of the rate). Needs the package imagecodecs.
@@ -31,13 +31,13 @@ def main() -> None:
     parser.add_argument("images", type=Path, nargs="+")
     parser.add_argument("--psnrs", type=float, nargs="+", default=[30, 36, 41, 45, 50])
     parser.add_argument("--qualities", type=int, nargs="+", default=QUALITIES)
-    parser.add_argument("--effort", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=923)
     arguments = parser.parse_args()
     print(machine(), "imagecodecs", imagecodecs.__version__)
     for path in arguments.images:
         samples = _samples(path)
-        print(f"\n{path.name}: {samples.shape} {samples.dtype}, effort {arguments.effort}")
-        ours = list(_ours(samples, arguments.qualities, arguments.effort))
+        print(f"\n{path.name}: {samples.shape} {samples.dtype}, {arguments.steps} steps")
+        ours = list(_ours(samples, arguments.qualities, arguments.steps))
         others = {"JPEG 2000": list(_jpeg2000(samples)), "JPEG XL": list(_jpeg_xl(samples))}
         lines = []
         for psnr in arguments.psnrs:
@@ -67,10 +67,10 @@ def _point(samples: NDArray[np.generic], data: bytes, decoded: NDArray[np.generi
     return 8 * len(data) / (samples.shape[0] * samples.shape[1]), _psnr(samples, decoded)
 
 
-def _ours(samples: NDArray[np.generic], qualities: Sequence[int], effort: int) -> Iterator[tuple[float, float]]:
+def _ours(samples: NDArray[np.generic], qualities: Sequence[int], steps: int) -> Iterator[tuple[float, float]]:
     for quality in qualities:
         began = time.perf_counter()
-        data = pillow_inr.encode(samples, model="pyramid", quality=quality, effort=effort)
+        data = pillow_inr.encode(samples, model="pyramid", quality=quality, steps=steps)
         took = time.perf_counter() - began
         point = _point(samples, data, pillow_inr.decode(data))
         print(f"quality {quality}: {len(data)} bytes, {point[1]:.2f} dB, {took:.0f} s", flush=True)

@@ -17,7 +17,7 @@ def main() -> None:
     parser.add_argument("--width", type=int)
     parser.add_argument("--depth", type=int)
     parser.add_argument("--quality", type=int, default=50)
-    parser.add_argument("--effort", type=int, default=5)
+    parser.add_argument("--effort", type=int, default=3)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--time-limit", type=float)
     options = vars(parser.parse_args())

@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=400, help="steps of a timed fit")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--psnr", type=_numbers, default=(27.0, 28.0, 29.0, 30.0), help="target PSNR in dB")
-    parser.add_argument("--effort", type=int, default=5, help="efforts of the fits that should reach it")
+    parser.add_argument("--effort", type=int, default=3, help="efforts of the fits that should reach it")
     parser.add_argument(
         "--large", type=int, nargs=2, default=LARGE_SIZE, help="size of the image for the memory of decode"
     )

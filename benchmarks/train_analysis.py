@@ -5,11 +5,12 @@ analysis network's latents, soft-rounded with noise (Balle et al. 2017, "End-to-
 et al. 2024, "Overfitted image coding at reduced complexity"). Each step has one lambda, near that of one of the base
 weights; SOAP trains all networks. Do not train on images on which results are reported.
 
-The first part has one lambda alone, and lets the finest grids join late. Trained together from the beginning, the
-finest grid takes all of the brightness, the coarse ones stay empty, and low rates are out of reach
-(docs/experiments.md section 23). Its networks, for symbols of other sizes, are what the second part begins with. In
-each part the learning rate is constant, and falls to 0 towards the end; averages over steps are what is kept (Polyak
-and Juditsky 1992).
+The first part has one lambda alone. Its network learns at first what the filters find with which fits begin, then the
+best for the base weights of fits as they are, then both are trained together: so latents keep the order that fits have
+given them, most in the coarse grids. Trained together from the beginning, the finer grids take all of the brightness,
+the coarse ones stay empty, and low rates are out of reach (docs/experiments.md sections 23 and 24). Its networks, for
+symbols of other sizes, are what the second part begins with. In each part the learning rate is constant, and falls to 0
+towards the end; averages over steps are what is kept (Polyak and Juditsky 1992).
 
 Everything is written in keras.ops: it runs on TensorFlow, and on JAX on a GPU machine (KERAS_BACKEND=jax, --batch 32).
 On CPUs run it with OPENBLAS_NUM_THREADS=1: threads of NumPy's products would be in the steps' way.
@@ -41,15 +42,14 @@ from train_base_weights import for_larger_symbols, packed_base_weights
 from pillow_inr.models.pyramid import analysis, structure
 from pillow_inr.models.pyramid.plan import ANALYSED_BASES, PRESET, TRAINED_RD_LAMBDAS
 from pillow_inr.models.pyramid.structure import LEVELS, base_weights_path
-from pillow_inr.models.pyramid.training import graph
+from pillow_inr.models.pyramid.training import graph, initial_latents
 from pillow_inr.models.pyramid.training.soap import Soap, Tensors
 from pillow_inr.models.pyramid.training.soft_rounding import noisy_soft_round
 
 CHANNELS = 3
-SIDE = 128
 WARMUP_STEPS = 40
 # Part of each part of the training at a constant learning rate.
-STABLE = 0.6
+STABLE = 0.5
 CLIP = 1.0
 BASE_CLIP = 3.0
 # Standard deviation of the noise in symbols.
@@ -57,11 +57,15 @@ DEVIATION = 0.2
 AVERAGE_DECAY = 0.998
 # Steps that are computed at a time, each from the networks as they were before the others; and one that waits.
 WORKERS = 2
-# The first part: its steps, the number of its base weights, and for each grid, finest first, the steps after which it
-# may be anything but 0.
-FIRST_STEPS = 3_900
+# The first part: its steps, those until which the network learns what filters find, those until which base weights stay
+# as they are, those over which their learning rate rises, and the number of its base weights.
+FIRST_STEPS = 13_000
+FILTER_STEPS = 400
+FIXED_STEPS = 1_500
+RISING_STEPS = 400
 FIRST_BASE = 2
-JOINING = (600, 300, 0, 0, 0, 0, 0)
+# Sides of crops in the two parts: coarse grids need room once the others are trained.
+SIDES = (128, 192)
 # Sizes of symbols go with this power of lambda when the first part's networks are spread over the base weights.
 SYMBOL_POWER = -0.42
 SAVE_SECONDS = 240
@@ -81,6 +85,8 @@ class Part(NamedTuple):
     base_learning_rate: float
     temperatures: tuple[float, float]
     """Of soft rounding, at the beginning and at the end."""
+    side: int
+    """Of its crops in pixels."""
 
     def position(self, step: int) -> float:
         return (step - self.begin) / (self.end - self.begin)
@@ -93,8 +99,6 @@ class Settings(NamedTuple):
     """Of the analysis network, shape (analysis.CONDITIONS,)."""
     temperature: Any
     rd_lambda: Any
-    open: Any
-    """For each grid 1, or 0 where its latents are to stay 0, shape (LEVELS,)."""
 
 
 @dataclass
@@ -124,7 +128,7 @@ class State:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photographs", type=Path, nargs="+", help=f"folders of photographs of {SIDE}x{SIDE} or more")
+    parser.add_argument("photographs", type=Path, nargs="+", help="folders of photographs of 192x192 or more")
     parser.add_argument("--output", type=Path, default=Path("build/analysis"))
     parser.add_argument("--steps", type=int, default=60_000, help="of the whole training")
     parser.add_argument("--batch", type=int, default=1, help="crops of a step")
@@ -150,12 +154,13 @@ def train(
     """Go on with a training until all steps are made, or its minutes are over."""
     deadline = time.perf_counter() + 60 * arguments.minutes
     if not state.spread:
-        first = Part(0, FIRST_STEPS, [FIRST_BASE], 4e-3, 2e-3, (0.35, 0.15))
+        first = Part(0, FIRST_STEPS, [FIRST_BASE], 3e-3, 1.5e-3, (0.3, 0.14), SIDES[0])
         _train_part(state, first, photographs, judged, arguments, deadline)
         if state.steps >= FIRST_STEPS:
             _spread(state)
     if state.spread:
-        second = Part(FIRST_STEPS, arguments.steps, range(len(TRAINED_RD_LAMBDAS)), 2e-3, 1e-3, (0.25, 0.13))
+        bases = range(len(TRAINED_RD_LAMBDAS))
+        second = Part(FIRST_STEPS, arguments.steps, bases, 1.2e-3, 6e-4, (0.2, 0.13), SIDES[1])
         _train_part(state, second, photographs, judged, arguments, deadline)
     _save(state, arguments.output)
 
@@ -169,14 +174,16 @@ def _train_part(
     deadline: float,
 ) -> None:
     """Go on with a part of the training to its end, or until the deadline."""
-    gradients, end = _differentiated(_loss), min(part.end, arguments.steps)
+    gradients, filter_gradients = _differentiated(_loss), _differentiated(_filter_loss)
+    end = min(part.end, arguments.steps)
     began = saved = time.perf_counter()
     losses: dict[int, list[float]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def begun() -> Any:
             index, inputs = _inputs(state, part, photographs, arguments.batch)
-            return pool.submit(lambda: (index, gradients(*inputs)))
+            function = filter_gradients if state.steps < FILTER_STEPS else gradients
+            return pool.submit(lambda: (index, function(*inputs)))
 
         flight = deque(begun() for _ in range(WORKERS + 1))
         while state.steps < end and time.perf_counter() < deadline:
@@ -184,7 +191,9 @@ def _train_part(
             position = part.position(state.steps)
             pace = min(1.0, (state.optimizer.steps + 1) / WARMUP_STEPS, max(0.01, (1 - position) / (1 - STABLE)))
             state.optimizer.step(state.network, of_network, part.learning_rate * pace)
-            state.base_optimizers[index].step(state.bases[index], of_base, part.base_learning_rate * pace)
+            if state.steps >= FIXED_STEPS:
+                pace *= min(1.0, (state.steps - FIXED_STEPS + 1) / RISING_STEPS)
+                state.base_optimizers[index].step(state.bases[index], of_base, part.base_learning_rate * pace)
             losses.setdefault(index, []).append(loss)
             state.steps += 1
             _average(state)
@@ -230,20 +239,38 @@ def network(weights: dict[str, Any], images: Any, conditions: Any) -> list[Any]:
         values = ops.conv(values, kernel, padding="same") + weights[f"{name}.bias"] * (1 + gain) + shift
         return values if name.startswith("grid") else ops.hard_silu(values)
 
-    values = images - 0.5
+    values, coarse = _split(images - 0.5)
     down = []
     for level in range(LEVELS):
-        values = convolve(f"down{level}", ops.average_pool(values, 2, padding="same") if level else values)
+        if level:
+            values = ops.average_pool(values, 2, padding="same")
+        if level == analysis.COARSE_LEVEL:
+            values = ops.concatenate([values, coarse], -1)
+        values = convolve(f"down{level}", values)
         if level < analysis.DEEP_LEVELS:
             values = values + convolve(f"deep{level}", values)
         down.append(values)
     latents = [convolve(f"grid{LEVELS - 1}", values)[..., 0]]
     for level in reversed(range(LEVELS - 1)):
-        enlarged = ops.repeat(ops.repeat(values, 2, axis=1), 2, axis=2)
-        values = convolve(f"join{level}", ops.concatenate([down[level], enlarged], -1))
+        joined = down[level]
+        if level != analysis.COARSE_LEVEL - 1:
+            joined = ops.concatenate([joined, ops.repeat(ops.repeat(values, 2, axis=1), 2, axis=2)], -1)
+        values = convolve(f"join{level}", joined)
         values = values + convolve(f"up{level}", values)
         latents.append(convolve(f"grid{level}", values)[..., 0])
     return latents[::-1]
+
+
+def _split(colours: Any) -> tuple[Any, Any]:
+    """`analysis.split`, for colours of shape (images, height, width, 3)."""
+    coarse = colours
+    for _ in range(analysis.COARSE_LEVEL):
+        coarse = ops.average_pool(coarse, 2, padding="same")
+    enlarged = coarse
+    for _ in range(analysis.COARSE_LEVEL):
+        _, height, width, _ = enlarged.shape
+        enlarged = ops.image.resize(enlarged, (2 * height, 2 * width), "bilinear", data_format="channels_last")
+    return colours - enlarged, coarse
 
 
 def crop_costs(base: dict[str, Any], grids: Sequence[Any], crop: Any) -> tuple[Any, Any]:
@@ -272,12 +299,18 @@ def _loss(weights: dict[str, Any], base: dict[str, Any], images: Any, settings: 
         noise: normal, with DEVIATION, in the latents' shapes.
     """
     latents = network(weights, images, settings.conditions)
-    soft = [
-        noisy_soft_round(grid * settings.open[level], settings.temperature, noise[level])
-        for level, grid in enumerate(latents)
-    ]
+    soft = [noisy_soft_round(grid, settings.temperature, normal) for grid, normal in zip(latents, noise, strict=True)]
     errors, bits = _costs_of_all(base, soft, images)
-    return ops.mean(ops.log((errors / CHANNELS + settings.rd_lambda * bits) / SIDE**2))
+    pixels = images.shape[1] * images.shape[2]
+    return ops.mean(ops.log((errors / CHANNELS + settings.rd_lambda * bits) / pixels))
+
+
+def _filter_loss(
+    weights: dict[str, Any], base: dict[str, Any], images: Any, settings: Settings, found: Sequence[Any]
+) -> Any:
+    """Mean squared difference of the latents from those that filters find, mean over grids; base weights do nothing."""
+    latents = network(weights, images, settings.conditions)
+    return ops.mean(ops.stack([ops.mean(ops.square(a - b)) for a, b in zip(latents, found, strict=True)]))
 
 
 def _costs_of_all(base: dict[str, Any], grids: Sequence[Any], images: Any) -> tuple[Any, Any]:
@@ -324,28 +357,30 @@ def _differentiated(loss: Callable[..., Any]) -> Callable[..., tuple[float, Tens
         with tf.GradientTape() as tape:
             tape.watch((weights, base))
             value = loss(weights, base, *others)
-        return value, tape.gradient(value, (weights, base))
+        return value, tape.gradient(value, (weights, base), unconnected_gradients="zero")
 
     return lambda *inputs: as_arrays(*traced(*inputs))
 
 
 def _inputs(state: State, part: Part, photographs: Sequence[Photograph], batch: int) -> tuple[int, tuple[Any, ...]]:
-    """For a step: number of its base weights, and what `_loss` takes."""
+    """For a step: number of its base weights, and what `_loss` or `_filter_loss` takes."""
     random = state.random
     index = part.bases[random.integers(len(part.bases))]
     offset = float(random.uniform(-0.5, 0.5)) if len(part.bases) > 1 else 0.0
-    images = np.stack([crops.random_crop(photographs, SIDE, random) for _ in range(batch)])
+    images = np.stack([crops.random_crop(photographs, part.side, random) for _ in range(batch)])
     early, late = part.temperatures
     settings = Settings(
         analysis.conditions(index, offset),
         np.float32(early + (late - early) * part.position(state.steps)),
         np.float32(TRAINED_RD_LAMBDAS[index] * 4**offset),
-        np.float32([state.steps >= joining for joining in JOINING]),
     )
-    shapes = [(batch, *shape) for shape in structure.grid_sizes((SIDE, SIDE))]
-    noise = [np.float32(DEVIATION) * random.standard_normal(shape, np.float32) for shape in shapes]
     # Steps in flight keep the networks that they were begun with.
-    return index, (dict(state.network), dict(state.bases[index]), images, settings, noise)
+    given = dict(state.network), dict(state.bases[index]), images, settings
+    if state.steps < FILTER_STEPS:
+        found = zip(*(initial_latents.analyse(image, index) for image in images), strict=True)
+        return index, (*given, list(map(np.stack, found)))
+    shapes = [(batch, *shape) for shape in structure.grid_sizes((part.side, part.side))]
+    return index, (*given, [np.float32(DEVIATION) * random.standard_normal(shape, np.float32) for shape in shapes])
 
 
 def _average(state: State) -> None:

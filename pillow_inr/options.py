@@ -20,7 +20,7 @@ from .models.registry import AUTO, MODELS, model_names
 ENCODINGS = ("fourier", "none")
 _TEXT_OPTIONS = ("model", "encoding", "init", "device")
 EFFORT_MAX = 9
-DEFAULT_EFFORT = 5
+DEFAULT_EFFORT = 3
 DEFAULT_QUALITY = 50
 STEPS_MAX = 10_000_000
 # lambda of mean squared error + lambda * bits per pixel, samples in 0..1, at qualities 0 and 100; between them its
@@ -68,8 +68,9 @@ class EncodeOptions:
     psnr: float | None = None
     """PSNR in dB to reach, instead of `quality`, in several fits; a warning says if none reached it."""
     effort: int | None = None
-    """0..9: how long to fit, from seconds to minutes. By default 5, about a minute for the pyramid of a 768x512 image
-    and 20 seconds for a SIREN on 4 cores; or, if only `time_limit` is given, as long as that allows."""
+    """0..9: how long to fit; each takes about twice the time of the one before. By default 3, about a minute for the
+    pyramid of 12 megapixels and 20 seconds for a SIREN on 4 cores; or, if only `time_limit` is given, as long as that
+    allows."""
     steps: int | None = None
     """Optimizer steps, instead of `effort`; a step of a pyramid is a pass over the image."""
     time_limit: float | None = None

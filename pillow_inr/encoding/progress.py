@@ -35,10 +35,14 @@ def shown(options: EncodeOptions) -> Iterator[EncodeOptions]:
         _showing.release()
 
 
-def begun(progress: bool | Report | None) -> Report | None:
-    """The callback for a fit that begins now; None if there is none."""
+def begun(progress: bool | Report | None, expected_seconds: float | None = None) -> Report | None:
+    """The callback for a fit that begins now; None if there is none.
+
+    Args:
+        expected_seconds: what the fit will take, as far as is known before its first step.
+    """
     if isinstance(progress, Line):
-        progress.begin_fit()
+        progress.begin_fit(expected_seconds)
     return progress if callable(progress) else None
 
 

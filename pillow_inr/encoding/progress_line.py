@@ -40,19 +40,30 @@ class _Fit:
 
     number: int = 0
     """Which of the encode's fits it is, from 1; 0 before the first."""
+    ends: float | None = None
+    """Reading of `time.perf_counter` when the fit was expected to end before it began."""
     first: _Reading | None = None
     """From here on the speed is measured: what came before has also compiled."""
     last: _Reading | None = None
 
     def reported(self, reading: _Reading) -> "_Fit":
-        """The fit after one more reading; one that goes back, after a fit has diverged, starts the measurement anew."""
-        goes_on = self.last is not None and reading.step >= self.last.step
+        """The fit after one more reading; one that goes back, after a fit has diverged, starts the measurement anew.
+
+        So does one after step 0, which tells what is known without an optimizer step.
+        """
+        goes_on = self.last is not None and reading.step >= self.last.step > 0
         return replace(self, first=self.first if goes_on else reading, last=reading)
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds to the end of the fit at the speed so far; None if that is unknown or the end is reached."""
+        """Seconds to the end of the fit at the speed so far; before that is known, as it was expected.
+
+        Returns:
+            None if nothing is known or the end is reached.
+        """
         first, last = self.first, self.last
-        if first is None or last is None or not first.step < last.step < last.steps:
+        if first is None or last is None or last.step <= first.step:
+            return None if self.ends is None or (last and last.step >= last.steps) else max(0.0, self.ends - now)
+        if last.step >= last.steps:
             return None
         speed = (last.step - first.step) / max(last.at - first.at, 1e-6)
         return max(0.0, (last.steps - last.step) / speed - (now - last.at))
@@ -97,9 +108,10 @@ class Line:
         elif self._redraws and self._text:
             self._write("\r" + " " * len(self._text) + "\r")
 
-    def begin_fit(self) -> None:
-        """Note that a fit begins; an encode may make several."""
-        self._fit = _Fit(self._fit.number + 1)
+    def begin_fit(self, expected_seconds: float | None = None) -> None:
+        """Note that a fit begins, and how long it is expected to take; an encode may make several."""
+        ends = None if expected_seconds is None else time.perf_counter() + expected_seconds
+        self._fit = _Fit(self._fit.number + 1, ends)
 
     def __call__(self, step: int, steps: int, psnr_db: float, bits_per_pixel: float) -> None:
         """Note what a fit reports."""
@@ -129,11 +141,11 @@ def _described(fit: _Fit, started: float, now: float, room: int) -> str:
     """What the line says, in at most `room` characters; ASCII alone, which every terminal has, each one column wide."""
     head = "pillow_inr:" if fit.number < 2 else f"pillow_inr: fit {fit.number},"
     elapsed = _duration(now - started)
-    if fit.last is None:
-        return f"{head} preparing... {elapsed}"[:room]
-    share = min(1.0, fit.last.step / max(fit.last.steps, 1))
     seconds_left = fit.seconds_left(now)
     left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
+    if fit.last is None:
+        return f"{head} preparing... {elapsed}{left}"[:room]
+    share = min(1.0, fit.last.step / max(fit.last.steps, 1))
     before = f"{head} {int(100 * share):3d}%"
     after = f"{elapsed}{left}, {fit.last.psnr_db:.2f} dB, {fit.last.bits_per_pixel:.3f} bpp"
     bar = _bar(share, room - len(before) - len(after) - len("[]  "))

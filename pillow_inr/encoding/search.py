@@ -46,8 +46,8 @@ class Goal(Generic[_Trial]):
     """A trial that meets the goal and whose metric is this near to the target is good enough."""
     slope: float
     """Usual change of the metric for each unit of log(lambda), negative."""
-    gain: float
-    """Usual difference of the metric between a full trial and a probe."""
+    gain: float | None
+    """Usual difference of the metric between a full trial and a probe; None if a probe would take as long."""
     cost: Callable[[_Trial], float]
     """Ranks trials that meet the goal, and those that do not, among themselves: the least is the best."""
 
@@ -73,7 +73,7 @@ def search(
     line = _Line(goal, *map(math.log, bounds))
     position = min(max(math.log(rd_lambda), line.least), line.most)
     probes: list[_Trial] = []
-    while len(probes) < PROBES:
+    while goal.gain is not None and len(probes) < PROBES:
         probes.append(trial(math.exp(position), PROBE_SHARE, deadline.part(PROBE_SHARE)))
         # Each by itself: of two short trials the slope is not that of full ones.
         before, position = position, line.onward(position, goal.metric(probes[-1]) + goal.gain)

@@ -23,7 +23,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
     import train_analysis
 
-    monkeypatch.setattr(train_analysis, "SIDE", SIDE)
+    monkeypatch.setattr(train_analysis, "SIDES", (SIDE, SIDE))
     return train_analysis
 
 
@@ -62,6 +62,8 @@ def test_a_run_goes_on_where_one_ended_and_leaves_what_the_package_takes(program
     for first, steps in (4, 3), (4, 6), (4, 8):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(program, "FIRST_STEPS", first)
+            patch.setattr(program, "FILTER_STEPS", 2)
+            patch.setattr(program, "FIXED_STEPS", 3)
             patch.setattr("sys.argv", ["train_analysis.py", *arguments, "--steps", str(steps)])
             program.main()
     state = program._resumed(tmp_path / "output")

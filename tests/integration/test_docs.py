@@ -13,6 +13,7 @@ from PIL import Image
 
 from pillow_inr import codec
 from pillow_inr.encoding.source_image import Encoded, SourceImage
+from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.selection import encode_single_colour
 from pillow_inr.models.siren import encoder as siren_encoder
@@ -46,8 +47,9 @@ def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "encode_source", encode)
     for name in ("make_plan", "plan_for_weights"):
         monkeypatch.setattr(siren_encoder, name, _shortened(getattr(siren_encoder, name)))
-    monkeypatch.setattr(pyramid_plan, "EFFORT_SECONDS", (0.2,) * len(pyramid_plan.EFFORT_SECONDS))
-    monkeypatch.setattr(pyramid_plan, "EFFORT_STEPS", (2, 4))
+    monkeypatch.setattr(pyramid_plan, "EFFORT_STEPS", (0, *[2] * (len(pyramid_plan.EFFORT_STEPS) - 1)))
+    monkeypatch.setattr(pyramid_plan, "SMALL_FACTOR_MAX", 1.0)
+    monkeypatch.setattr(pyramid_encoder, "UNANALYSED_STEPS", 4)
 
 
 @pytest.mark.keras

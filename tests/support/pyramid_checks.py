@@ -10,6 +10,7 @@ from pillow_inr import codec
 from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
+from pillow_inr.models.pyramid import tile_fits
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.structure import grid_sizes, shapes
 from pillow_inr.options import EncodeOptions
@@ -55,7 +56,7 @@ class FakeFit:
 def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes:
     """A file for this image whose symbols are random."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid_encoder, "_load_fit", lambda: FakeFit().fit)
+        patch.setattr(tile_fits, "_load_fit", lambda: FakeFit().fit)
         patch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)
         patch.setattr(SourceImage, "is_failed_fit", lambda *_: False)
         return codec.encode(image, EncodeOptions(model="pyramid", steps=1), metadata)

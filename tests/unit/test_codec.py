@@ -21,6 +21,7 @@ from pillow_inr.errors import BackendError, FitError, FormatError
 from pillow_inr.models import selection
 from pillow_inr.models.base import EncodeJob
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
+from pillow_inr.models.pyramid import tile_fits
 from pillow_inr.models.siren import encoder as siren_encoder
 from pillow_inr.models.siren import networks as siren_networks
 from pillow_inr.models.siren import simple, weight_coding
@@ -325,7 +326,7 @@ def test_small_images_get_one_full_fit_of_the_model_that_is_ahead(
         pyramid_encoder, "fit_and_pack", lambda job: fits.append(job.options.steps) or fit_and_pack(job)
     )
     monkeypatch.setattr(simple, "finish_simple", lambda job, trial: finished.append(trial) or trial.file)
-    assert encoders.chosen((32, 32)) == ("pyramid" if len(steps) == 2 else "siren")
+    assert encoders.chosen((32, 32), effort=5) == ("pyramid" if len(steps) == 2 else "siren")
     assert (fits, len(finished)) == (steps, 2 - len(steps))
 
 
@@ -372,7 +373,7 @@ def test_a_psnr_that_was_not_reached_is_told_once(encoders: FakeEncoders) -> Non
     ],
 )
 def test_one_colour_takes_no_fit(image: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    for encoder in (siren_networks, pyramid_encoder):
+    for encoder in (siren_networks, tile_fits):
         monkeypatch.setattr(encoder, "_load_fit", lambda: pytest.fail("there is nothing to fit"))
     data = codec.encode(image, EncodeOptions())
     assert len(data) <= 100

@@ -2,9 +2,11 @@
 
 A U-shaped convolutional network, trained together with the base weights that it serves (benchmarks/train_analysis.py).
 On its way down, each level halves the resolution by means of two by two pixels; on its way up, each level joins its
-own features with the enlarged coarser ones and gives one grid of latents. It belongs to the encoder alone: no decoder
-knows it. Source: amortized inference for an overfitted codec, Blard et al. 2024, "Overfitted image coding at reduced
-complexity".
+own features with the enlarged coarser ones and gives one grid of latents. The finest levels see no colours but how
+they differ from those at an eighth of the resolution, and nothing of the coarser features: what smooth areas look like
+is left to the coarse grids, where it takes few bits (docs/experiments.md section 24). The network belongs to the
+encoder alone: no decoder knows it. Source: amortized inference for an overfitted codec, Blard et al. 2024, "Overfitted
+image coding at reduced complexity".
 """
 
 import math
@@ -26,6 +28,8 @@ Plane = NDArray[np.float32]
 COLOURS = 3
 # Features of each level, finest first.
 WIDTHS = (12, 16, 24, 24, 24, 24, 24)
+# The finest level that sees colours; those before it see differences from its colours, enlarged.
+COARSE_LEVEL = 3
 # Levels on the way down with a second, residual convolution.
 DEEP_LEVELS = 4
 # Numbers that describe lambda to each layer; the base weights that stand for no number of their own.
@@ -70,12 +74,14 @@ class Convolution(NamedTuple):
 def layers() -> Iterator[Layer]:
     """All convolutions, in file order: down0, deep0, down1, …; then join, up and grid of each level, coarsest first."""
     for level, width in enumerate(WIDTHS):
-        yield Layer(f"down{level}", 3, WIDTHS[level - 1] if level else COLOURS, width)
+        seen = COLOURS if level in (0, COARSE_LEVEL) else 0
+        yield Layer(f"down{level}", 3, (WIDTHS[level - 1] if level else 0) + seen, width)
         if level < DEEP_LEVELS:
             yield Layer(f"deep{level}", 3, width, width)
     for level in reversed(range(LEVELS)):
         if level + 1 < LEVELS:
-            yield Layer(f"join{level}", 1, WIDTHS[level] + WIDTHS[level + 1], WIDTHS[level])
+            coarser = 0 if level == COARSE_LEVEL - 1 else WIDTHS[level + 1]
+            yield Layer(f"join{level}", 1, WIDTHS[level] + coarser, WIDTHS[level])
             yield Layer(f"up{level}", 3, WIDTHS[level], WIDTHS[level])
         yield Layer(f"grid{level}", 3, WIDTHS[level], 1)
 
@@ -96,17 +102,22 @@ def analyse(values: NDArray[np.float32], base_index: int, offset: float = 0.0) -
     def convolve(name: str, plane: Plane) -> Plane:
         return _convolve(plane, convolutions[name])
 
-    plane = colours_of(values)
+    plane, coarse = split(colours_of(values))
     down: list[Plane] = []
     for level in range(LEVELS):
-        plane = convolve(f"down{level}", halved(plane) if level else plane)
+        if level:
+            plane = halved(plane)
+        if level == COARSE_LEVEL:
+            plane = np.concatenate([plane, coarse])
+        plane = convolve(f"down{level}", plane)
         if level < DEEP_LEVELS:
             plane += convolve(f"deep{level}", plane)
         down.append(plane)
     latents = [convolve(f"grid{LEVELS - 1}", down.pop())[0]]
     for level in reversed(range(LEVELS - 1)):
         own = down.pop()
-        plane = convolve(f"join{level}", np.concatenate([own, _doubled(plane, own.shape)]))
+        joined = own if level == COARSE_LEVEL - 1 else np.concatenate([own, _doubled(plane, own.shape)])
+        plane = convolve(f"join{level}", joined)
         plane += convolve(f"up{level}", plane)
         latents.append(convolve(f"grid{level}", plane)[0])
     # Base weights beyond those that are trained are the last of these, for symbols twice as large from one to the next.
@@ -152,6 +163,17 @@ def colours_of(values: NDArray[np.float32]) -> Plane:
     if colours.shape[2] != COLOURS:
         colours = np.repeat(colours.mean(axis=2, keepdims=True), COLOURS, axis=2)
     return np.ascontiguousarray(np.moveaxis(colours, 2, 0)) - np.float32(0.5)
+
+
+def split(colours: Plane) -> tuple[Plane, Plane]:
+    """Differences of colours from those at COARSE_LEVEL, and these, each of shape (3, its rows, its columns)."""
+    planes = [colours]
+    for _ in range(COARSE_LEVEL):
+        planes.append(halved(planes[-1]))
+    coarse = enlarged = planes.pop()
+    for plane in reversed(planes):
+        enlarged = _interpolated(enlarged, plane.shape)
+    return colours - enlarged, coarse
 
 
 def _convolve(plane: Plane, convolution: Convolution) -> Plane:
@@ -202,6 +224,20 @@ def halved(plane: Plane) -> Plane:
     even = np.pad(plane, ((0, 0), (0, rows % 2), (0, columns % 2)), "edge")
     halved: Plane = even.reshape(channels, (rows + 1) // 2, 2, (columns + 1) // 2, 2).mean(axis=(2, 4))
     return halved
+
+
+def _interpolated(plane: Plane, shape: tuple[int, ...]) -> Plane:
+    """Bilinear upsampling to twice the size, cut to shape (channels, rows, columns); cells beyond an edge repeat it."""
+    for axis in (1, 2):
+        before, after = (np.take(plane, _shifted(plane.shape[axis], by), axis) for by in (-1, 1))
+        near = np.float32(0.75) * plane
+        pairs = np.stack([near + np.float32(0.25) * before, near + np.float32(0.25) * after], axis + 1)
+        plane = pairs.reshape(*pairs.shape[:axis], -1, *pairs.shape[axis + 2 :])
+    return plane[:, : shape[1], : shape[2]]
+
+
+def _shifted(length: int, by: int) -> NDArray[np.intp]:
+    return np.clip(np.arange(length) + by, 0, length - 1)
 
 
 def _doubled(plane: Plane, shape: tuple[int, ...]) -> Plane:

@@ -3,28 +3,26 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ...encoding.deadline import Deadline
-from ...encoding.progress import Report, begun
+from ...encoding.progress import begun
 from ...encoding.search import PROBE_SHARE, Goal, search
 from ...encoding.source_image import Encoded, SourceImage
 from ...format import file as file_format
 from ...format.chunks import CHUNK_PREVIEW, Chunk
 from ...imaging import metrics
 from ...options import EncodeOptions, budget_bytes
-from ...runtime.tensorflow import needs_keras
 from ..base import EncodeJob
-from . import instant, latent_coding
+from . import instant, latent_coding, tile_fits
 from .header import TILE_NONE
 from .model import FORMAT
 from .plan import (
     BITS_POWER,
-    EFFORT_STEPS,
     RD_LAMBDA_RANGE,
+    UNANALYSED_STEPS,
     PyramidPlan,
     make_plan,
     quality_rd_lambda,
@@ -35,7 +33,7 @@ from .structure import grid_sizes
 from .tiles import pack_streams
 
 if TYPE_CHECKING:
-    from .training.fit import Fitted
+    pass
 
 # Part of a time limit that is kept for measuring the PSNR: seconds a megapixel, on one slow core or several.
 PSNR_SECONDS = 3.0
@@ -43,13 +41,13 @@ PSNR_SECONDS = 3.0
 BUDGET_TARGET = 0.96
 BUDGET_TOLERANCE = 0.08
 # The search for a PSNR aims this far above it, in dB, and is content this near to that. The usual slope over
-# log(lambda), and what a full fit gains over one of a tenth of its steps, on photographs at 28 to 36 dB.
+# log(lambda).
 PSNR_MARGIN = 0.15
 PSNR_TOLERANCE = 0.3
 PSNR_SLOPE = -2.5
-PSNR_GAIN = 1.5
-# log of the ratio of sizes of a full fit and one of a tenth of its steps.
-BYTES_GAIN = -0.18
+# What a fit of twice as many steps gains on photographs at 28 to 36 dB: dB, and change of log(bytes).
+PSNR_GAIN = 0.15
+BYTES_GAIN = -0.07
 # Factor by which lambda rises from trial to trial while no file is small enough.
 EMERGENCY_FACTOR = 16.0
 # Larger images, whose tiles take a second to decode, carry a preview with this longer side, fitted in at most so
@@ -86,7 +84,19 @@ class _Work(NamedTuple):
         """The plan for lambda and a part of the schedule."""
         plan = make_plan(self.options, self.source.size, rd_lambda, share)
         known = self.is_instant or instant.knows(plan)
-        return instant.planned(plan) if self.analysed and known and instant.serves(self.source) else plan
+        if self.analysed and known and instant.serves(self.source):
+            return instant.planned(plan)
+        return plan if self.options.steps else replace(plan, steps=max(plan.steps, UNANALYSED_STEPS))
+
+    def gain(self, of_doubling: float, rd_lambda: float) -> float | None:
+        """What a full fit gains over a probe, from what twice as many steps do; None if a probe has as many steps.
+
+        Without a fit a probe takes no time.
+        """
+        if self.is_instant:
+            return 0.0
+        full, probe = (self.plan(rd_lambda, share).steps for share in (1.0, PROBE_SHARE))
+        return of_doubling * math.log2(full / probe) if probe < full else None
 
 
 def encode(job: EncodeJob) -> Encoded:
@@ -104,7 +114,7 @@ def fit_and_pack(job: EncodeJob) -> Trial:
     if is_instant(job.source, job.options):
         # The analysis network knows photographs, not everything.
         if has_collapsed(job.source, found) or job.source.is_failed_fit(found.file, found.rd_lambda):
-            return fit_and_pack(job._replace(options=replace(job.options, steps=EFFORT_STEPS[0])))
+            return fit_and_pack(job._replace(options=replace(job.options, steps=UNANALYSED_STEPS)))
         return found
     if has_collapsed(job.source, found) and not job.deadline.is_over:
         other = replace(job.options, seed=(job.options.seed + 1) % 2**31)
@@ -121,7 +131,7 @@ def is_instant(source: SourceImage, options: EncodeOptions) -> bool:
 def steps(job: EncodeJob) -> int:
     """Optimizer steps of a full fit of an image, for a quality."""
     rd_lambda = quality_rd_lambda(job.options, job.source.channels, job.source.pixels)
-    return make_plan(job.options, job.source.size, rd_lambda).steps
+    return _Work(job.source, job.options).plan(rd_lambda).steps
 
 
 def has_collapsed(source: SourceImage, trial: Trial) -> bool:
@@ -144,7 +154,8 @@ def _fit_and_pack(work: _Work, limit: Deadline) -> Trial:
     if options.psnr is not None:
         start = within(start)
         trial = _trials(work, _preview(work, start))
-        return search(trial, _psnr_goal(options.psnr, work.is_instant), start, RD_LAMBDA_RANGE, deadline)
+        goal = _psnr_goal(options.psnr, work.gain(PSNR_GAIN, start))
+        return search(trial, goal, start, RD_LAMBDA_RANGE, deadline)
     return _trials(work, _preview(work, start))(start, 1.0, deadline)
 
 
@@ -158,14 +169,14 @@ def _trials(work: _Work, chunks: Sequence[Chunk]) -> Callable[[float, float, Dea
     return trial
 
 
-def _psnr_goal(psnr_db: float, instantly: bool) -> Goal[Trial]:
+def _psnr_goal(psnr_db: float, gain: float | None) -> Goal[Trial]:
     return Goal(
         metric=lambda trial: min(trial.file.psnr_db, 200.0),  # a file without any error has an infinite one
         target=psnr_db + PSNR_MARGIN,
         met=lambda trial: trial.file.psnr_db >= psnr_db,
         tolerance=PSNR_TOLERANCE,
         slope=PSNR_SLOPE,
-        gain=0.0 if instantly else PSNR_GAIN,
+        gain=gain,
         cost=lambda trial: float(len(trial.file.data)) if trial.file.psnr_db >= psnr_db else -trial.file.psnr_db,
     )
 
@@ -188,7 +199,7 @@ def _within_budget(work: _Work, budget: int, deadline: Deadline) -> Trial:
         met=lambda trial: len(trial.file.data) <= budget,
         tolerance=BUDGET_TOLERANCE,
         slope=BITS_POWER,
-        gain=0.0 if work.is_instant else BYTES_GAIN,
+        gain=work.gain(BYTES_GAIN, start),
         cost=lambda trial: -trial.file.psnr_db if len(trial.file.data) <= budget else float(len(trial.file.data)),
     )
     trial = _trials(work, preview)
@@ -221,45 +232,8 @@ def _payload(work: _Work, plan: PyramidPlan, deadline: Deadline) -> bytes:
     if work.is_instant:
         streams = instant.streams(work.source, plan, boxes, begun(work.options.progress))
     else:
-        streams = _fit_tiles(work, plan, deadline, boxes)
+        streams = tile_fits.streams(work.source, work.options, plan, boxes, deadline)
     return pack_streams(plan.header, streams)
-
-
-def _fit_tiles(work: _Work, plan: PyramidPlan, deadline: Deadline, boxes: instant.Boxes) -> list[bytes]:
-    """Fit and code the tiles one after another: each fit uses all cores, and the memory is that of one tile.
-
-    Networks start from those of the tile before, which are nearer to what a tile needs than the base weights.
-    """
-    source, options = work.source, work.options
-    fit, header = _load_fit(), plan.header
-    streams: list[bytes] = []
-    networks = None
-    left_pixels = source.pixels
-    report = begun(options.progress)
-    for left, top, right, bottom in boxes:
-        pixels = (right - left) * (bottom - top)
-        fitted = fit(
-            source.samples[top:bottom, left:right],
-            scale=source.scale,
-            hidden=None if source.transparent is None else source.transparent[top:bottom, left:right],
-            preset=header.preset,
-            base_index=header.base_index,
-            rd_lambda=plan.rd_lambda,
-            steps=plan.steps,
-            networks=networks,
-            seed=options.seed,
-            deadline=deadline.part(pixels / left_pixels).at,
-            device=options.device,
-            report=report and partial(_report_of_all, report, len(streams), len(boxes)),
-        )
-        networks = fitted.networks
-        left_pixels -= pixels
-        streams.append(
-            latent_coding.encode(
-                header.preset, header.base_index, source.channels, fitted.weight_residuals, fitted.grids
-            )
-        )
-    return streams
 
 
 def _preview(work: _Work, rd_lambda: float) -> list[Chunk]:
@@ -278,19 +252,5 @@ def _preview(work: _Work, rd_lambda: float) -> list[Chunk]:
     return [Chunk(CHUNK_PREVIEW, file_format.pack(small.header(plan.header, len(payload)), payload))]
 
 
-def _report_of_all(
-    report: Report, done: int, tiles: int, step: int, steps: int, psnr_db: float, bits_per_pixel: float
-) -> None:
-    """Report a step of one tile as one of all tiles."""
-    report(done * steps + step, tiles * steps, psnr_db, bits_per_pixel)
-
-
 def _tile_boxes(source: SourceImage, plan: PyramidPlan) -> list[tuple[int, int, int, int]]:
     return list(source.tile_boxes(plan.header.tile_side or max(source.size)))
-
-
-def _load_fit() -> "Callable[..., Fitted]":
-    """Import the fit, and TensorFlow with it, when one is made."""
-    with needs_keras("fitting a pyramid"):
-        from .training.fit import fit
-    return fit

@@ -4,6 +4,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,16 @@ from ...runtime import threads
 from . import analysis, latent_coding, output_layers, structure
 from .analysis import COLOURS
 from .plan import ANALYSED_BASES, ANALYSED_STEPS, BASE_RD_LAMBDAS, TRAINED_RD_LAMBDAS, PyramidPlan
-from .structure import SYMBOL_MAX, Grid
+from .structure import SYMBOL_MAX
+from .weight_quantization import Tensors
 
 # Left, upper, right, lower edges in pixels.
 Boxes = Sequence[tuple[int, int, int, int]]
 
 # lambda is at most this far from that of its base weights, in powers of 4, where the analysis network was trained.
 _OFFSET_MAX = 0.5
+# Below it a fit begins with larger symbols than the network was trained for: at 1e-4 they do not pay, at 3e-5 they do.
+_FINE_RD_LAMBDA = 8e-5
 
 
 def serves(source: SourceImage) -> bool:
@@ -31,17 +35,19 @@ def serves(source: SourceImage) -> bool:
 
 
 def knows(plan: PyramidPlan) -> bool:
-    """Whether a fit gains by what the network finds: a short one, at a lambda of its training."""
-    return plan.steps <= ANALYSED_STEPS and plan.header.base_index < len(TRAINED_RD_LAMBDAS)
+    """Whether a fit gains by what the network finds: a short one (docs/experiments.md section 24)."""
+    return plan.steps <= ANALYSED_STEPS
 
 
 def planned(plan: PyramidPlan) -> PyramidPlan:
     """A plan with the base weights that were trained together with the analysis network.
 
-    Those for larger symbols than the trained ones would only take bits: the network is not as exact.
+    Those for larger symbols than the trained ones pay in a fit alone, and at low lambdas: the network is not as exact.
     """
-    base_index = min(plan.header.base_index, len(TRAINED_RD_LAMBDAS) - 1) + ANALYSED_BASES
-    return replace(plan, header=replace(plan.header, base_index=base_index))
+    base_index = plan.header.base_index
+    if plan.steps == 0 or plan.rd_lambda > _FINE_RD_LAMBDA:
+        base_index = min(base_index, len(TRAINED_RD_LAMBDAS) - 1)
+    return replace(plan, header=replace(plan.header, base_index=base_index + ANALYSED_BASES))
 
 
 def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report | None) -> list[bytes]:
@@ -58,15 +64,13 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
     # Imported here: programs that never encode need no pools.
     from concurrent.futures import ThreadPoolExecutor
 
-    header, channels = plan.header, source.channels
     progress = None if report is None else _Progress(len(boxes), report)
 
-    def coded(values: NDArray[np.float32], grids: list[Grid]) -> bytes:
-        found = output_layers.adapted(values, grids, header.preset, header.base_index, plan.rd_lambda)
-        stream = latent_coding.encode(header.preset, header.base_index, channels, found.weight_residuals, grids)
+    def coded(values: NDArray[np.float32], found: list[NDArray[np.float32]]) -> bytes:
+        tile = tile_of(values, found, plan)
         if progress is not None:
-            progress.add(values.shape, found.squared_error, len(stream))
-        return stream
+            progress.add(values.shape, tile.squared_error, len(tile.stream))
+        return tile.stream
 
     # The analysis of a tile uses all cores, coding it one: it goes on beside the next ones.
     with ThreadPoolExecutor(threads.cores()) as pool:
@@ -74,8 +78,9 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
         try:
             for left, top, right, bottom in boxes:
                 values = source.scale.to_normalized(source.samples[top:bottom, left:right])
-                grids = _symbols(latents(values, header.base_index, plan.rd_lambda))
-                tasks.append(pool.submit(coded, values, grids))
+                tasks.append(pool.submit(coded, values, latents(values, plan)))
+                if len(tasks) > threads.cores():
+                    tasks[-threads.cores() - 1].result()  # no more tiles than that are in memory
             return [task.result() for task in tasks]
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -84,30 +89,36 @@ def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report
             tasks.clear()  # an error holds this frame, and would be held by its task: a circle
 
 
-def _symbols(latents: Sequence[NDArray[np.float32]]) -> list[Grid]:
-    return [np.clip(np.rint(latent), -SYMBOL_MAX, SYMBOL_MAX).astype(np.int16) for latent in latents]
-
-
-def latents(values: NDArray[np.float32], base_index: int, rd_lambda: float) -> list[NDArray[np.float32]]:
+def latents(values: NDArray[np.float32], plan: PyramidPlan) -> list[NDArray[np.float32]]:
     """What the analysis network finds, finest grid first, in units of symbols.
 
     Args:
         values: normalized samples, shape (height, width, channels).
-        base_index: of the header, from ANALYSED_BASES on.
-        rd_lambda: lambda of the loss.
+        plan: from `planned`.
     """
-    index = base_index - ANALYSED_BASES
-    offset = math.log(rd_lambda / BASE_RD_LAMBDAS[index], 4)
+    index = plan.header.base_index - ANALYSED_BASES
+    offset = math.log(plan.rd_lambda / BASE_RD_LAMBDAS[index], 4)
     return analysis.analyse(values, index, min(max(offset, -_OFFSET_MAX), _OFFSET_MAX))
 
 
-def networks(
-    values: NDArray[np.float32], found: Sequence[NDArray[np.float32]], preset: int, base_index: int, rd_lambda: float
-) -> dict[str, NDArray[np.float32]]:
-    """Networks for an image and the latents found for it: base weights, but for what least squares give."""
-    adapted = output_layers.adapted(values, _symbols(found), preset, base_index, rd_lambda)
-    base = structure.base_weights(preset, base_index, values.shape[2])
-    return structure.as_floats(preset, latent_coding.apply(base, adapted.weight_residuals))
+class Tile(NamedTuple):
+    """A tile without a fit."""
+
+    networks: Tensors
+    """Base weights, but for what least squares give."""
+    squared_error: float
+    """Summed over normalized samples."""
+    stream: bytes
+
+
+def tile_of(values: NDArray[np.float32], found: Sequence[NDArray[np.float32]], plan: PyramidPlan) -> Tile:
+    """Round the latents found for a tile, find its last layers and code it; arguments as for `latents`."""
+    preset, base_index, channels = plan.header.preset, plan.header.base_index, values.shape[2]
+    grids = [np.clip(np.rint(latent), -SYMBOL_MAX, SYMBOL_MAX).astype(np.int16) for latent in found]
+    adapted = output_layers.adapted(values, grids, preset, base_index, plan.rd_lambda)
+    weights = latent_coding.apply(structure.base_weights(preset, base_index, channels), adapted.weight_residuals)
+    stream = latent_coding.encode(preset, base_index, channels, adapted.weight_residuals, grids)
+    return Tile(structure.as_floats(preset, weights), adapted.squared_error, stream)
 
 
 class _Progress:

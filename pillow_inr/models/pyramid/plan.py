@@ -4,23 +4,22 @@ import math
 from dataclasses import dataclass
 
 from ...options import DEFAULT_EFFORT, DEFAULT_QUALITY, EncodeOptions, image_rd_lambda
+from ...runtime import threads
 from .header import TILE_MAX, TILE_NONE, PyramidHeader
 
-# Seconds that effort 0..9 is to take for 768x512 pixels on four cores of 2024, compiling and TensorFlow's import aside.
-# They become numbers of steps by the cost of a step, so that a fit gives the same file on any load.
-EFFORT_SECONDS = (2, 5, 10, 20, 35, 60, 120, 240, 480, 900)
-# Cost of a step on those cores, for each megapixel.
-MILLISECONDS_PER_MEGAPIXEL_STEP = 165.0
-# Below this number of pixels the steps are those of this number, and take less time.
+# Optimizer steps of effort 0..9. Each effort takes about twice the core-seconds a megapixel of the one before, some 20
+# at the default effort; 0 fits nothing.
+EFFORT_STEPS = (0, 6, 12, 25, 50, 100, 200, 400, 800, 1_600)
+# Images of fewer pixels than this get more steps, with the square root of how many times smaller they are, up to a
+# factor: nobody notices what they take, and a step of an icon takes 8 ms however small it is.
 SMALL_PIXELS = 768 * 512
-# An icon, with sides of at most ICON_SIDE pixels, gets this share of those steps. A step takes 8 ms however small the
-# image is (docs/experiments.md section 16).
-ICON_SIDE = 64
-ICON_SHARE = 0.8
-# Fewest and most steps: fewer leave a photograph where the base weights began, more gain nothing.
-EFFORT_STEPS = (50, 10_000)
-# Large images are given at least this many steps, even beyond the effort's seconds: with fewer, JPEG is better.
-LARGE_STEPS = 150
+SMALL_FACTOR_MAX = 8.0
+# Fewest steps of a fit that does not begin with what the analysis network finds: fewer leave a photograph where the
+# base weights began.
+UNANALYSED_STEPS = 50
+# If only a time limit is given: most steps, and the core-seconds a megapixel that a step takes on a core of 2024.
+TIMED_STEPS_MAX = 10_000
+STEP_CORE_SECONDS = 0.7
 # Least steps of a part of a schedule: fewer do not tell how the whole will end.
 PART_STEPS = 60
 # The preset of new files, and lambda with which each set of its base weights is used. Four are trained, the others are
@@ -101,12 +100,10 @@ def within(rd_lambda: float) -> float:
 
 
 def _steps(options: EncodeOptions, size: tuple[int, int]) -> int:
-    """Steps that fit into the seconds of the effort; if only a time limit is given, as many as are of use."""
+    """Steps of the effort; if only a time limit is given, as many as fit into it, or as are of use."""
+    pixels = math.prod(size)
     if options.effort is None and options.time_limit is not None:
-        return EFFORT_STEPS[1]
-    seconds = EFFORT_SECONDS[DEFAULT_EFFORT if options.effort is None else options.effort]
-    small_steps = seconds * 1000 / (MILLISECONDS_PER_MEGAPIXEL_STEP * SMALL_PIXELS / 1e6)
-    if max(size) <= ICON_SIDE:
-        small_steps *= ICON_SHARE
-    steps = max(small_steps * min(1.0, SMALL_PIXELS / math.prod(size)), min(small_steps, LARGE_STEPS))
-    return round(min(max(steps, EFFORT_STEPS[0]), EFFORT_STEPS[1]))
+        steps = options.time_limit * threads.cores() / (STEP_CORE_SECONDS * pixels / 1e6)
+        return round(min(max(steps, 1), TIMED_STEPS_MAX))
+    effort = DEFAULT_EFFORT if options.effort is None else options.effort
+    return round(EFFORT_STEPS[effort] * min(max(1.0, math.sqrt(SMALL_PIXELS / pixels)), SMALL_FACTOR_MAX))

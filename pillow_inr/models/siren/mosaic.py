@@ -26,7 +26,7 @@ from .plan import (
 )
 
 # Width of a network at effort 0..9: the more time there is, the larger networks pay. Taper in hundredths.
-WIDTHS = (48, 48, 48, 48, 48, 56, 72, 96, 112, 128)
+WIDTHS = (48, 48, 48, 56, 72, 96, 112, 128, 128, 128)
 TAPER = 75
 # Pixels by which a part extends beyond each edge that it shares. A larger overlap hides edges better and costs rate.
 OVERLAP = 4
@@ -34,13 +34,13 @@ OVERLAP = 4
 LEAST_SIDE = 32
 # Bits that the networks take for each bit of the estimate, at effort 0..9: likewise, the more time there is, the more
 # weights pay.
-BITS_PER_ESTIMATE = (1.5, 1.5, 1.5, 1.5, 1.5, 1.5, 2.0, 2.0, 2.0, 2.0)
+BITS_PER_ESTIMATE = (1.5, 1.5, 1.5, 1.5, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0)
 # Bits that a network takes for each of its weights.
 BITS_PER_WEIGHT = 5.2
 # Milliseconds per step on four cores apart from those for weights.
 STEP_COST = 0.3
 # Effort where only a shape is asked for: some 20 seconds on two cores.
-SHAPE_EFFORT = 4
+SHAPE_EFFORT = 2
 # A width that was asked for may be more than the image needs: lambda then falls, to this part of its value at least.
 LEAST_LAMBDA = 1 / 16
 _BISECTIONS = 24

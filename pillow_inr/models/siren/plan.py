@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Target time in seconds of effort 0..9 on four cores of 2024, without compiling and TensorFlow's import. The cost of a
 # step turns it into a number of steps, so that the file does not depend on the machine's load.
-EFFORT_SECONDS = (1, 2, 4, 6, 10, 18, 32, 56, 115, 290)
+EFFORT_SECONDS = (1, 3, 9, 18, 36, 72, 144, 288, 576, 1_152)
 # Milliseconds per step on those cores: a constant part, and a part per thousand weights at a full batch.
 STEP_COST = 1.0
 WEIGHT_COST = 0.13

@@ -59,6 +59,24 @@ def test_a_line_tells_what_a_fit_has_reported(clock: Clock) -> None:
     assert terminal.lines == ["pillow_inr:  35% [#######.............] 0:15, 0:26 left, 28.31 dB, 0.312 bpp"]
 
 
+def test_until_the_speed_is_known_the_time_left_is_what_was_expected(clock: Clock) -> None:
+    terminal = Terminal()
+    line = Line(terminal, asked=False, redraws=True)
+    line.begin_fit(60.0)
+    clock.now += 4.0
+    line.draw()
+    assert terminal.lines == ["pillow_inr: preparing... 0:04, 0:56 left"]
+    line(0, 101, 30.0, 1.0)
+    clock.now += 10.0
+    line(1, 101, 30.0, 1.0)
+    line.draw()
+    assert terminal.lines == ["pillow_inr:   0% [....................] 0:14, 0:46 left, 30.00 dB, 1.000 bpp"]
+    clock.now += 1.0
+    line(3, 101, 30.0, 1.0)
+    line.draw()
+    assert "0:15, 0:49 left" in terminal.lines[0]
+
+
 def test_seconds_left_go_by_between_reports(clock: Clock) -> None:
     terminal = Terminal()
     line = Line(terminal, asked=False, redraws=True)

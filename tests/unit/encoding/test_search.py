@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -93,6 +93,12 @@ def test_a_good_guess_takes_one_probe_and_one_fit() -> None:
     codec = Codec(short=math.exp(0.14))
     search(codec, size_goal(20_000 / 0.96), 1e-3, BOUNDS, Deadline())
     assert [trial.share for trial in codec.trials] == [PROBE_SHARE, 1.0]
+
+
+def test_no_probe_is_made_that_would_take_as_long_as_a_fit() -> None:
+    codec = Codec()
+    search(codec, replace(size_goal(20_800), gain=None), 1e-3, BOUNDS, Deadline())
+    assert [trial.share for trial in codec.trials] == [1.0]
 
 
 def test_trials_share_the_time_and_none_follows_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

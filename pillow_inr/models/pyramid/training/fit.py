@@ -7,6 +7,7 @@ networks alone, on rounded latents. Knows no file.
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +20,8 @@ from ....imaging.metrics import is_failed_fit, psnr_db
 from ....imaging.samples import Samples, Scale
 from ....imaging.transparency import Mask
 from ....runtime.tensorflow import device_name
-from .. import instant, latent_coding, structure
+from .. import latent_coding, structure
 from ..latent_coding import WeightResidual, weight_residual_bits
-from ..plan import ANALYSED_BASES
 from ..weight_quantization import quantize_weights
 from . import initial_latents, schedule
 from .soap import Soap, Tensors
@@ -70,6 +70,7 @@ def fit(
     base_index: int,
     rd_lambda: float,
     steps: int,
+    latents: Sequence[NDArray[np.float32]] | None = None,
     networks: Tensors | None = None,
     seed: int = 0,
     hidden: Mask | None = None,
@@ -83,10 +84,11 @@ def fit(
         image: shape (height, width, channels).
         scale: turns samples into normalized ones, whose mean squared error is the distortion.
         preset: index into `structure.PRESETS`.
-        base_index: number of the base weights that the networks start from and are coded against; with those of the
-            analysis network the latents start from what it finds.
+        base_index: number of the base weights that the networks start from and are coded against.
         rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
         steps: optimizer steps, each a pass over the image, >= 1; fewer are made when the deadline comes first.
+        latents: that the analysis network found, finest grid first: to start from, with a schedule that keeps what is
+            good; by default filters or zeros.
         networks: to start from, such as those of a tile nearby; by default the base weights.
         seed: makes the noise repeatable.
         hidden: pixels where anything will do, shape (height, width).
@@ -101,21 +103,16 @@ def fit(
     height, width, channels = image.shape
     with shared_trainer(preset, channels, (width, height), device_name(device)) as trainer:
         values = scale.to_normalized(image)
-        first = _first_latents(values, base_index, rd_lambda, steps)
-        analysed = base_index >= ANALYSED_BASES
-        if networks is None and analysed:
-            networks = instant.networks(values, first, preset, base_index, rd_lambda)
-        beginning = schedule.ANALYSED if analysed else schedule.USUAL
+        beginning = schedule.USUAL if latents is None else schedule.ANALYSED
+        first = _first_latents(values, base_index, rd_lambda, steps) if latents is None else latents
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         if hidden is not None:
             values[hidden] = np.nan
         target = trainer.image(values)
         base = structure.base_weights(preset, base_index, channels)
-        latents = trainer.latents(first)
+        begun = trainer.latents(first)
         for learning_rate_factor in LEARNING_RATE_FACTORS:
-            run = _Run(
-                preset, trainer, target, latents, base, networks, beginning, rd_lambda, seed, learning_rate_factor
-            )
+            run = _Run(preset, trainer, target, begun, base, networks, beginning, rd_lambda, seed, learning_rate_factor)
             progress = StepSchedule(steps, deadline)
             run.train(progress, report)
             fitted = run.result()
@@ -129,8 +126,6 @@ def fit(
 def _first_latents(
     values: NDArray[np.float32], base_index: int, rd_lambda: float, steps: int
 ) -> list[NDArray[np.float32]]:
-    if base_index >= ANALYSED_BASES:
-        return instant.latents(values, base_index, rd_lambda)
     if steps < FILTERED_STEPS or rd_lambda < FILTERED_RD_LAMBDA:
         return initial_latents.analyse(values, base_index)
     height, width, _ = values.shape

@@ -54,8 +54,8 @@ class Beginning(NamedTuple):
 
 
 USUAL = Beginning(0.0, 0.2, 0.0)
-# Latents of the analysis network are good: the usual beginning would lose that (docs/experiments.md section 23).
-ANALYSED = Beginning(0.25, 0.15, 1.0)
+# Latents of the analysis network are good: the usual beginning would lose that (docs/experiments.md sections 23, 24).
+ANALYSED = Beginning(0.5, 0.1, 1.0)
 
 
 def latent_learning_rates(rd_lambda: float, at_1e3: float) -> list[float]:

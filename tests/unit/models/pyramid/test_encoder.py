@@ -17,6 +17,7 @@ from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.format.metadata import Metadata, read_psnr
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
 from pillow_inr.models.pyramid import plan as pyramid_plan
+from pillow_inr.models.pyramid import tile_fits
 from pillow_inr.models.pyramid.model import StoredPyramid
 from pillow_inr.models.siren import plan as siren_plan
 from pillow_inr.models.siren import simple as siren_simple
@@ -32,7 +33,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeFit:
     """The fit is a fake, and its random files count as no failure."""
     found = FakeFit()
     monkeypatch.setattr(SourceImage, "is_failed_fit", lambda *_: False)
-    monkeypatch.setattr(pyramid_encoder, "_load_fit", lambda: found.fit)
+    monkeypatch.setattr(tile_fits, "_load_fit", lambda: found.fit)
     monkeypatch.setattr(pyramid_encoder, "COLLAPSE_DB", -1000.0)
     return found
 
@@ -87,10 +88,30 @@ def test_quality_effort_and_seed_reach_the_fit(fake: FakeFit) -> None:
     call = fake.calls[0]
     assert call["rd_lambda"] == pytest.approx(5e-5 / 32)
     assert (call["seed"], call["device"], call["deadline"], call["report"]) == (9, "CPU:0", None, None)
-    assert call["steps"] == round(
-        20_000 / (pyramid_plan.MILLISECONDS_PER_MEGAPIXEL_STEP * pyramid_plan.SMALL_PIXELS / 1e6)
-    )
-    assert call["base_index"] == pyramid_plan.base_index_for(5e-5 / 32)
+    assert call["steps"] == round(pyramid_plan.SMALL_FACTOR_MAX * pyramid_plan.EFFORT_STEPS[3])
+    assert call["base_index"] == pyramid_plan.base_index_for(5e-5 / 32) + pyramid_plan.ANALYSED_BASES
+
+
+@pytest.mark.parametrize(
+    ("quality", "steps", "base_index"),
+    [(50, 25, 9), (50, 200, 9), (50, 201, 2), (88, 25, 10), (97, 25, 13), (97, 300, 6)],
+)
+def test_short_fits_begin_with_the_base_weights_of_the_analysis_network(
+    quality: int, steps: int, base_index: int, fake: FakeFit
+) -> None:
+    codec.encode(gradient(80, 70), pyramid(quality=quality, steps=steps))
+    (call,) = fake.calls
+    assert call["base_index"] == base_index
+    assert (call["latents"] is None) == (base_index < pyramid_plan.ANALYSED_BASES)
+
+
+def test_images_that_the_analysis_network_does_not_know_get_more_steps(fake: FakeFit) -> None:
+    bands = np.repeat(gradient(400, 300), 2, axis=2)
+    for effort, steps in ((0, 50), (1, 50), (5, 181)):
+        codec.encode(bands, EncodeOptions(model="pyramid", effort=effort))
+        assert (fake.calls[-1]["steps"], fake.calls[-1]["latents"]) == (steps, None)
+    codec.encode(bands, pyramid(steps=3))
+    assert fake.calls[-1]["steps"] == 3
 
 
 def _least_bytes(image: NDArray[Any]) -> int:
@@ -135,7 +156,7 @@ def test_a_time_limit_becomes_a_deadline(fake: FakeFit) -> None:
     start = time.perf_counter()
     codec.encode(gradient(20, 10), EncodeOptions(model="pyramid", time_limit=50))
     assert start + 49.9 <= fake.calls[0]["deadline"] <= time.perf_counter() + 50
-    assert fake.calls[0]["steps"] == pyramid_plan.EFFORT_STEPS[1]
+    assert fake.calls[0]["steps"] == pyramid_plan.TIMED_STEPS_MAX
 
 
 @pytest.fixture
@@ -152,7 +173,8 @@ def test_tiles(fake: FakeFit, small_tiles: None) -> None:
     assert (header.model.tile, header.model.tiles(header.size)) == (8, (3, 2))
     shapes_ = [call["shape"] for call in fake.calls]
     assert shapes_ == [(256, 256, 3), (256, 256, 3), (256, 8, 3), (44, 256, 3), (44, 256, 3), (44, 8, 3)]
-    assert reports == [(10 * tile + step, 60) for tile in range(6) for step in (1, 10)]
+    # The first one tells what is known before a fit.
+    assert reports == [(0, 60), *((10 * tile + step, 60) for tile in range(6) for step in (1, 10))]
     # The time is shared by pixels: the fakes take none of it.
     now = time.perf_counter()
     assert fake.calls[0]["deadline"] - now == pytest.approx(100 * 256 * 256 / (520 * 300), abs=3)

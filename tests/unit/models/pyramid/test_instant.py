@@ -15,8 +15,7 @@ import pillow_inr
 from pillow_inr import codec
 from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.format.metadata import Metadata
-from pillow_inr.models.pyramid import encoder as pyramid_encoder
-from pillow_inr.models.pyramid import instant
+from pillow_inr.models.pyramid import instant, tile_fits
 from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.options import EncodeOptions
 from pillow_inr.runtime import threads
@@ -38,7 +37,7 @@ def no_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise AssertionError("a fit was made")
 
-    monkeypatch.setattr(pyramid_encoder, "_load_fit", fail)
+    monkeypatch.setattr(tile_fits, "_load_fit", fail)
 
 
 def test_neither_tensorflow_nor_keras_is_imported() -> None:

@@ -7,12 +7,12 @@ from pillow_inr.models.pyramid import plan as pyramid_plan
 from pillow_inr.models.pyramid.plan import (
     ANALYSED_BASES,
     BASE_RD_LAMBDAS,
-    EFFORT_SECONDS,
     EFFORT_STEPS,
-    LARGE_STEPS,
     PRESET,
     RD_LAMBDA_RANGE,
+    STEP_CORE_SECONDS,
     TILE_LOG2,
+    TIMED_STEPS_MAX,
     base_index_for,
     make_plan,
     quality_rd_lambda,
@@ -24,41 +24,36 @@ from tests.support.container import BASE_WEIGHTS_COUNTS, TILE_NONE
 KODAK = (768, 512)
 
 
-def steps(size: tuple[int, int] = KODAK, milliseconds: float = 400, share: float = 1.0, **options: object) -> int:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyramid_plan, "MILLISECONDS_PER_MEGAPIXEL_STEP", milliseconds)
-        return make_plan(EncodeOptions(**options), size, 1e-3, share).steps  # type: ignore[arg-type]
+def steps(size: tuple[int, int] = KODAK, share: float = 1.0, **options: object) -> int:
+    return make_plan(EncodeOptions(**options), size, 1e-3, share).steps  # type: ignore[arg-type]
 
 
-def test_efforts_become_steps() -> None:
+def test_each_effort_takes_about_twice_the_steps_of_the_one_before() -> None:
     by_effort = [steps(effort=effort) for effort in range(10)]
-    assert by_effort == sorted(by_effort)
-    assert steps() == by_effort[5] == round(60_000 / (400 * math.prod(KODAK) / 1e6))
-    assert steps(milliseconds=800) == pytest.approx(steps() / 2, abs=1)
-    assert len(EFFORT_SECONDS) == 10
-    assert steps(effort=0, milliseconds=1e6) == EFFORT_STEPS[0]
-    assert steps(effort=9, milliseconds=0.1) == EFFORT_STEPS[1]
+    assert by_effort == list(EFFORT_STEPS)
+    assert by_effort[0] == 0
+    assert all(1.9 <= later / earlier <= 2.1 for earlier, later in itertools.pairwise(by_effort[1:]))
+    assert steps() == by_effort[3]
 
 
-def test_small_images_take_no_more_steps_than_usual_ones() -> None:
-    assert steps((65, 8)) == steps((300, 200)) == steps() > steps((1200, 1000))
+@pytest.mark.parametrize("effort", [1, 3, 9])
+def test_large_images_take_as_many_steps_as_usual_ones_and_small_ones_more(effort: int) -> None:
+    assert steps((40000, 30000), effort=effort) == steps((4000, 3000), effort=effort) == steps(effort=effort)
+    assert steps((384, 256), effort=effort) == 2 * steps(effort=effort)
+    assert steps((64, 64), effort=effort) == steps((1, 1), effort=effort) == 8 * steps(effort=effort)
 
 
-def test_icons_take_fewer_steps() -> None:
-    assert steps((64, 64)) == steps((8, 8)) == pytest.approx(pyramid_plan.ICON_SHARE * steps((65, 64)), abs=1)
-    assert steps((8, 8), steps=900) == 900
-
-
-def test_large_images_take_longer_rather_than_few_steps() -> None:
-    assert steps((4000, 3000)) == steps((40000, 30000)) == LARGE_STEPS
-    assert steps((4000, 3000), effort=0) == steps(effort=0) == EFFORT_STEPS[0]
-
-
-def test_given_steps_and_time_limits_replace_the_effort() -> None:
-    assert steps(steps=7, effort=9) == 7
-    assert steps(time_limit=3) == EFFORT_STEPS[1]
-    assert steps(time_limit=3, effort=5) == steps()
+def test_given_steps_replace_the_effort() -> None:
+    assert steps(steps=7, effort=9) == steps((8, 8), steps=7) == 7
     assert (steps(steps=1000, share=0.1), steps(steps=100, share=0.1), steps(steps=1, share=0.1)) == (100, 60, 1)
+
+
+def test_a_time_limit_alone_gives_as_many_steps_as_it_has_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pyramid_plan.threads, "cores", lambda: 4)
+    assert steps((4000, 3000), time_limit=60) == round(60 * 4 / (12 * STEP_CORE_SECONDS))
+    assert steps((4000, 3000), time_limit=0.01) == 1
+    assert steps((64, 64), time_limit=60) == TIMED_STEPS_MAX
+    assert steps(time_limit=3, effort=5) == steps(effort=5)
 
 
 def test_high_qualities_go_further() -> None:
