@@ -103,7 +103,7 @@ def fit(
     height, width, channels = image.shape
     with shared_trainer(preset, channels, (width, height), device_name(device)) as trainer:
         values = scale.to_normalized(image)
-        beginning = schedule.USUAL if latents is None else schedule.ANALYSED
+        beginning = schedule.USUAL if latents is None else schedule.analysed(steps)
         first = _first_latents(values, base_index, rd_lambda, steps) if latents is None else latents
         variance = float(values.var(axis=(0, 1), dtype=np.float64).mean())
         if hidden is not None:

@@ -56,6 +56,14 @@ class Beginning(NamedTuple):
 USUAL = Beginning(0.0, 0.2, 0.0)
 # Latents of the analysis network are good: the usual beginning would lose that (docs/experiments.md sections 23, 24).
 ANALYSED = Beginning(0.5, 0.1, 1.0)
+# In fewer steps than these a fit that begins at ANALYSED's position ends worse than what it began with.
+BRIEF_STEPS = 20
+BRIEF_POSITION = 0.7
+
+
+def analysed(steps: int) -> Beginning:
+    """How a fit of a number of optimizer steps begins with what the analysis network found."""
+    return ANALYSED._replace(position=BRIEF_POSITION) if steps < BRIEF_STEPS else ANALYSED
 
 
 def latent_learning_rates(rd_lambda: float, at_1e3: float) -> list[float]:
