@@ -128,7 +128,9 @@ class State:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("photographs", type=Path, nargs="+", help="folders of photographs of 192x192 or more")
+    parser.add_argument(
+        "photographs", type=Path, nargs="+", help=f"folders of photographs of {max(SIDES)}x{max(SIDES)} or more"
+    )
     parser.add_argument("--output", type=Path, default=Path("build/analysis"))
     parser.add_argument("--steps", type=int, default=60_000, help="of the whole training")
     parser.add_argument("--batch", type=int, default=1, help="crops of a step")

@@ -51,7 +51,9 @@ def test_a_short_fit_gains_on_what_the_analysis_network_finds(channels: int) -> 
         mse = np.square((pillow_inr.decode(data) - image.astype(float)) / 255).mean()
         return float(mse + 1e-3 * 8 * len(data) / (256 * 192))
 
-    assert loss(effort=0) > loss(steps=6) > loss(steps=25) / 0.99
+    without = loss(effort=0)
+    assert loss(steps=6) < without
+    assert loss(steps=25) < 0.97 * without
 
 
 def test_bright_and_flat_images_do_not_collapse() -> None:

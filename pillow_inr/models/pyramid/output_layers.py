@@ -42,9 +42,9 @@ class Adapted(NamedTuple):
 def adapted(
     values: NDArray[np.float32], grids: Sequence[Grid], preset: int, base_index: int, rd_lambda: float
 ) -> Adapted:
-    """Weight residuals of the last layers, or none: whichever has less distortion + lambda * rate.
+    """Weight residuals of the last convolution or of all last layers, or none: of least distortion + lambda * rate.
 
-    The windows find them, the whole image decides.
+    The windows find the layers and choose between them, the whole image decides whether they are used.
 
     Args:
         values: normalized samples, shape (height, width, channels).
@@ -58,7 +58,9 @@ def adapted(
     samples = _Samples(values, grids, structure.as_floats(preset, base), preset)
     # The error of the windows stands for that of the image.
     lambda_per_bit = rd_lambda * channels * samples.pixels / (height * width)
-    solved = samples.with_convolution(samples.with_output(samples.weights))
+    plain = samples.weights
+    layers = samples.with_convolution(plain), samples.with_convolution(samples.with_output(plain))
+    solved = min(layers, key=samples.squared_error)
     found = quantize_weights(preset, solved, base, lambda_per_bit, samples.squared_error, lambda _: 0.0)
 
     def measured(residuals: dict[str, WeightResidual]) -> Adapted:

@@ -56,7 +56,7 @@ def test_bits_that_cost_too_much_are_not_spent() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_most_of_the_convolution_that_made_an_image_is_found(channels: int) -> None:
+def test_the_convolution_that_made_an_image_is_found(channels: int) -> None:
     grids = symbols(photograph(96, 80))
     wanted = no_residuals(PRESET, channels)
     random = np.random.default_rng(0)
@@ -64,7 +64,7 @@ def test_most_of_the_convolution_that_made_an_image_is_found(channels: int) -> N
         wanted[name].symbols[:] = random.integers(-2000, 2000, wanted[name].symbols.shape)
     tensors = latent_coding.apply(structure.base_weights(PRESET, BASE_INDEX, channels), wanted)
     made = synthesis.synthesize(tensors, grids, (96, 80), channels, PRESET).clip(0, 1)
-    assert squared_error(made, grids, adapted(made, grids, 1e-9)) < 0.25 * squared_error(
+    assert squared_error(made, grids, adapted(made, grids, 1e-9)) < 0.05 * squared_error(
         made, grids, no_residuals(PRESET, channels)
     )
 
