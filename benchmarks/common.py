@@ -54,13 +54,9 @@ def psnr(reference: NDArray[np.uint8], decoded: NDArray[np.uint8]) -> float:
 
 def jpeg_of_size(image: Image.Image, size: int) -> bytes:
     """The JPEG (4:2:0, optimized) whose size is nearest to `size` bytes."""
-    best = b""
-    for quality in range(1, 96):
-        coded = compare.save(image, compare.JPEG, quality)
-        if best and abs(len(coded) - size) > abs(len(best) - size):
-            break
-        best = coded
-    return best
+    # All of them: sizes do not always grow with quality.
+    coded = (compare.save(image, compare.JPEG, quality) for quality in range(1, 96))
+    return min(coded, key=lambda data: abs(len(data) - size))
 
 
 def decoded(data: bytes) -> NDArray[np.uint8]:
