@@ -1,4 +1,7 @@
-"""What the fit of a tile gains by starting from the networks of the tile beside it: two tiles from each photograph."""
+"""What the fit of a tile gains by the networks of the tile beside it: two tiles from each photograph.
+
+Alone; started from those networks; and coded as differences from them, too, as encoders do.
+"""
 
 import argparse
 import math
@@ -26,7 +29,7 @@ def main() -> None:
     for path in image_paths(arguments.folder):
         first, second = _tiles(np.asarray(rgb_image(path)), arguments.side)
 
-        def fitted(tile: NDArray[np.uint8], before: Fitted | None = None) -> Fitted:
+        def fitted(tile: NDArray[np.uint8], start: Fitted | None = None, base: Fitted | None = None) -> Fitted:
             return fit(
                 tile,
                 scale=SCALE,
@@ -34,7 +37,8 @@ def main() -> None:
                 base_index=base_index_for(arguments.rd_lambda),
                 rd_lambda=arguments.rd_lambda,
                 steps=arguments.steps,
-                networks=None if before is None else before.networks,
+                base=None if base is None else base.tensors,
+                networks=None if start is None else start.networks,
             )
 
         def described(found: Fitted) -> str:
@@ -42,7 +46,10 @@ def main() -> None:
             loss = math.log(10 ** (-found.psnr_db / 10) + arguments.rd_lambda * rate)
             return f"log(loss) {loss:.3f}, {found.psnr_db:.2f} dB, {found.rate_bits / 8:.0f} bytes"
 
-        print(f"{path.name}: alone {described(fitted(second))}; chained {described(fitted(second, fitted(first)))}")
+        beside = fitted(first)
+        print(f"{path.name}: alone {described(fitted(second))}")
+        print(f"  started from the tile beside: {described(fitted(second, beside))}")
+        print(f"  and coded against it: {described(fitted(second, beside, beside))}", flush=True)
 
 
 def _tiles(photograph: NDArray[np.uint8], side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

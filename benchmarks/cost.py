@@ -94,7 +94,8 @@ def drawn_pyramid(size: tuple[int, int], tile: int = 0, samples: SampleFormat | 
         if part.size not in streams:
             rng = np.random.default_rng(0)
             grids = [np.rint(rng.laplace(size=shape)).astype(np.int32) for shape in structure.grid_sizes(part.size)]
-            streams[part.size] = latent_coding.encode(PRESET, 0, header.channels, unchanged, grids)
+            base = structure.base_weights(PRESET, 0, header.channels)
+            streams[part.size] = latent_coding.encode(PRESET, base, unchanged, grids)
     return _packed(header, tiles.pack_streams(header.model, [streams[part.size] for part in parts]))
 
 

@@ -122,9 +122,13 @@ class Instance:
             FormatError: no encoder writes such a stream.
             LimitError: it has more symbols.
         """
-        status = self._check("decode", int(min(budget, _BUDGET_MAX)), int(force_wide))
+        status = self._begin_decoding(budget, force_wide)
         while status == Status.MORE:  # between calls, Python sees to Ctrl-C
             status = self._check("resume")
+
+    def decode_tensors(self, budget: float) -> None:
+        """Decode the tensors alone; arguments and errors as for `decode`."""
+        self._begin_decoding(budget)
 
     def tensors(self) -> NDArray[np.int32]:
         """A copy of the integers of all tensors."""
@@ -161,6 +165,9 @@ class Instance:
     def is_narrow(self) -> bool:
         """Whether the last stream was decoded with products of 16-bit numbers."""
         return bool(self._view(self._bytes()).is_narrow)
+
+    def _begin_decoding(self, budget: float, force_wide: bool = False) -> Status:
+        return self._check("decode", int(min(budget, _BUDGET_MAX)), int(force_wide))
 
     def _check(self, name: str, *arguments: int) -> Status:
         """A call; returns OK or MORE."""

@@ -18,7 +18,7 @@ import pillow_inr
 from pillow_inr.errors import FormatError
 from pillow_inr.format.metadata import Metadata, psnr_chunk
 from pillow_inr.imaging.transparency import to_chunk
-from pillow_inr.models.pyramid import latent_coding
+from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.tiles import pack_streams
 from tests.support import container
 from tests.support.checks import VECTORS, with_checksum, with_chunks
@@ -52,7 +52,8 @@ def _pyramid() -> bytes:
     files = []
     for size, tile in (((5, 4), 8), ((2, 2), 0)):
         header = header_of(size, pixel_format=0, tile=tile)
-        payload = pack_streams(header.model, [latent_coding.encode(0, 0, 1, none, draw_grids(rng, size))])
+        stream = latent_coding.encode(0, structure.base_weights(0, 0, 1), none, draw_grids(rng, size))
+        payload = pack_streams(header.model, [stream])
         files.append(container.pack(replace(header, payload_bytes=len(payload)), payload))
     return with_preview(with_chunks(files[0], psnr_chunk(30)), files[1])
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pillow_inr.errors import FormatError
-from pillow_inr.models.pyramid import frequency_tables, latent_coding
+from pillow_inr.models.pyramid import frequency_tables, latent_coding, structure
 from pillow_inr.models.pyramid.model import StoredPyramid
 from tests.support import container, plain_file, plain_pyramid
 from tests.support.checks import any_number_of_symbols, check_pixels
@@ -104,7 +104,7 @@ def _outcomes(stream: bytes, size: tuple[int, int]) -> tuple[Any, Any]:
     """Tensors and grids from both decoders; None from one that refuses the stream."""
     try:
         with any_number_of_symbols():
-            decoded = latent_coding.decode(stream, 0, 0, 3, size)
+            decoded = latent_coding.decode(stream, 0, structure.base_weights(0, 0, 3), size)
         ours = {name: values.ravel().tolist() for name, values in decoded.tensors.items()}, decoded.grids
         ours = ours[0], [grid.tolist() for grid in ours[1]]
     except FormatError:

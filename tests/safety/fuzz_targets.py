@@ -23,7 +23,7 @@ from pillow_inr.format.info import file_info
 from pillow_inr.format.metadata import Metadata, read_psnr
 from pillow_inr.imaging.exif_tags import exif_tags
 from pillow_inr.imaging.transparency import Transparency, to_chunk
-from pillow_inr.models.pyramid import decoding, latent_coding
+from pillow_inr.models.pyramid import decoding, latent_coding, structure
 from pillow_inr.models.pyramid import synthesis as pyramid_synthesis
 from pillow_inr.models.pyramid.region import Region as PixelRegion
 from pillow_inr.models.pyramid.structure import Pyramid
@@ -192,7 +192,7 @@ def pyramid_payload(data: bytes) -> None:
     preset = networks >> 6 & 1
     base_index = networks % container.BASE_WEIGHTS_COUNTS[preset]
     stream = data[4 : 4 + (len(data) - 4 & ~3)]
-    given = stream, preset, base_index, channels, size
+    given = stream, preset, structure.base_weights(preset, base_index, channels), size
     found, expected = (_decoded(decode, given) for decode in (decoding.decode, latent_coding.decode))
     if expected is None or found is None:
         assert expected is found

@@ -136,7 +136,7 @@ def pyramid_streams() -> Iterator[bytes]:
             if level is not None:
                 for grid in grids[level:]:
                     grid[-1, -1] = 1
-            yield latent_coding.encode(0, 0, 3, zeros, grids)
+            yield latent_coding.encode(0, structure.base_weights(0, 0, 3), zeros, grids)
 
 
 class NothingWrongError(Exception):

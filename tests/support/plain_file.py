@@ -152,7 +152,7 @@ def pyramid_fields(reader: Reader, longer: int) -> dict[str, int]:
     tile = reader.byte("tile", 0, 12)
     if 0 < tile < 8 or (tile == 0 and longer > 4096):
         refuse("tile")
-    return {**fields, "tile": tile, "coding": reader.byte("coding", 0, 0)}
+    return {**fields, "tile": tile, "coding": reader.byte("coding", 0, 1 if tile else 0)}
 
 
 def read_chunks(data: bytes) -> list[tuple[int, bytes]]:

@@ -294,9 +294,16 @@ def decode_tiles(file: File, priors: list[bytes]) -> Decoded:
     places = [(top, left) for top in range(0, file.height, side) for left in range(0, file.width, side)]
     pyramids = []
     values: list[list[list[float]]] = [[[] for _ in range(file.width)] for _ in range(file.height)]
+    columns = -(-file.width // side)
     for (top, left), stream in zip(places, found, strict=True):
         size = min(side, file.width - left), min(side, file.height - top)
-        pyramids.append(decode_pyramid(stream, preset, base, *size))
+        i, j = top // side, left // side
+        given = base
+        if file.fields["coding"] and j % 16:
+            given = pyramids[i * columns + j - 1].tensors
+        elif file.fields["coding"] and i % 16:
+            given = pyramids[(i - 1) * columns + j].tensors
+        pyramids.append(decode_pyramid(stream, preset, given, *size))
         for y, row in enumerate(synthesize(pyramids[-1].tensors, preset, file.channels, pyramids[-1].grids)):
             values[top + y][left : left + size[0]] = row
     flat = [value for row in values for value in row]

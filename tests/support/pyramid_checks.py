@@ -10,9 +10,9 @@ from pillow_inr import codec
 from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.pyramid import encoder as pyramid_encoder
-from pillow_inr.models.pyramid import tile_fits
+from pillow_inr.models.pyramid import latent_coding, tile_fits
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
-from pillow_inr.models.pyramid.structure import grid_sizes, shapes
+from pillow_inr.models.pyramid.structure import Tensors, grid_sizes, shapes
 from pillow_inr.options import EncodeOptions
 
 
@@ -21,6 +21,7 @@ class Fitted(NamedTuple):
 
     weight_residuals: dict[str, WeightResidual]
     grids: list[NDArray[np.int32]]
+    tensors: Tensors
     psnr_db: float = 30.0
     rate_bits: float = 1000.0
     networks: object = None
@@ -50,7 +51,7 @@ class FakeFit:
         if report is not None:
             for step in (1, arguments["steps"]):
                 report(step, arguments["steps"], 30.0, 1.0)
-        return Fitted(weight_residuals, grids)
+        return Fitted(weight_residuals, grids, latent_coding.apply(arguments["base"], weight_residuals))
 
 
 def pyramid_file(image: NDArray[Any], metadata: Metadata | None = None) -> bytes:

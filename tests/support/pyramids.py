@@ -1,6 +1,7 @@
 """Random pyramids, which need no fit, and files of them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from pillow_inr.format.header import Header
 from pillow_inr.models.pyramid import latent_coding, structure
+from pillow_inr.models.pyramid.chain import Chain
 from pillow_inr.models.pyramid.context import Grid
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
 from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
@@ -39,18 +41,36 @@ def draw_stream(
     size: tuple[int, int],
     channels: int = 3,
     spread: float = SPREAD,
-    base_index: int = 0,
+    base: structure.Tensors | None = None,
     preset: int = 0,
 ) -> bytes:
-    """The stream of one pyramid."""
+    """The stream of one pyramid; its networks are differences from `base`, by default the first base weights."""
     residuals = draw_weight_residuals(rng, channels, preset=preset)
-    return latent_coding.encode(preset, base_index, channels, residuals, draw_grids(rng, size, spread))
+    base = base or structure.base_weights(preset, 0, channels)
+    return latent_coding.encode(preset, base, residuals, draw_grids(rng, size, spread))
 
 
 def header_of(size: tuple[int, int], **fields: Any) -> Header[Any]:
     """The header of a pyramid, RGB by default."""
-    given: dict[str, Any] = {"pixel_format": 2, "payload_bytes": 0, "chunks_bytes": 0, **fields}
-    return container.header(size=size, model=container.MODEL_PYRAMID, coding=container.CODING_PYRAMID, **given)
+    given: dict[str, Any] = {
+        "pixel_format": 2,
+        "payload_bytes": 0,
+        "chunks_bytes": 0,
+        "coding": container.CODING_PYRAMID,
+        **fields,
+    }
+    return container.header(size=size, model=container.MODEL_PYRAMID, **given)
+
+
+def joined(header: Header[Any], draw: Callable[[tuple[int, int], structure.Tensors], bytes]) -> bytes:
+    """A payload of streams, each drawn for the size of its tile and for what its networks are differences from."""
+    streams: list[bytes] = []
+    # An empty table of streams is enough to list the tiles.
+    table = bytes(4 * math.prod(header.model.tiles(header.size)) if header.model.tile else 0)
+    for tile in Tiles(replace(header, payload_bytes=len(table)), table).all():
+        base = Chain(header, streams.__getitem__).base(tile.number)
+        streams.append(draw(tile.size, base))
+    return pack_streams(header.model, streams)
 
 
 def with_preview(data: bytes, preview: bytes) -> bytes:
@@ -64,12 +84,9 @@ def draw_file(size: tuple[int, int], seed: int = 0, spread: float = SPREAD, **fi
     """A file of random symbols; tiled if the field `tile` is set."""
     rng = np.random.default_rng(seed)
     header = header_of(size, **fields)
-    # An empty table of streams is enough to list the tiles.
-    table = bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0)
-    empty = Tiles(replace(header, payload_bytes=len(table)), table)
-    model = header.model
-    streams = [
-        draw_stream(rng, tile.size, header.channels, spread, model.base_index, model.preset) for tile in empty.all()
-    ]
-    payload = pack_streams(header.model, streams)
+
+    def draw(size: tuple[int, int], base: structure.Tensors) -> bytes:
+        return draw_stream(rng, size, header.channels, spread, base, header.model.preset)
+
+    payload = joined(header, draw)
     return container.pack(replace(header, payload_bytes=len(payload)), payload)

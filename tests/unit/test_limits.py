@@ -83,13 +83,14 @@ def test_a_few_bytes_may_not_stand_for_millions_of_symbols(monkeypatch: pytest.M
     size = (1024, 512)
     unchanged = latent_coding.no_residuals(0, 3)
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes(size)]
-    assert not latent_coding.decode(latent_coding.encode(0, 0, 3, unchanged, grids), 0, 0, 3, size).grids[0].any()
+    base = structure.base_weights(0, 0, 3)
+    assert not latent_coding.decode(latent_coding.encode(0, base, unchanged, grids), 0, base, size).grids[0].any()
     grids[0][0, 0] = 1
-    stream = latent_coding.encode(0, 0, 3, unchanged, grids)
-    latent_coding.decode(stream, 0, 0, 3, size)
+    stream = latent_coding.encode(0, base, unchanged, grids)
+    latent_coding.decode(stream, 0, base, size)
     monkeypatch.setattr(limits, "SYMBOLS_PER_BYTE", 100)
     with pytest.raises(LimitError, match=r"pillow_inr\.limits\.SYMBOLS_PER_BYTE"):
-        latent_coding.decode(stream, 0, 0, 3, size)
+        latent_coding.decode(stream, 0, base, size)
 
 
 def test_metadata_above_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

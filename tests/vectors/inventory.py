@@ -266,6 +266,11 @@ def _pyramid() -> Iterator[tuple[str, Check]]:
         yield f"tile {tile}", lambda v, t=tile: v.file.fields["tile"] == t
     yield "several tiles across", lambda v: v.file.fields["tile"] > 0 and v.file.width > 2 ** v.file.fields["tile"]
     yield "several tiles down", lambda v: v.file.fields["tile"] > 0 and v.file.height > 2 ** v.file.fields["tile"]
+    for coding in (0, 1):
+        yield f"coding {coding}", lambda v, c=coding: v.file.fields["tile"] > 0 and v.file.fields["coding"] == c
+    for side in ("width", "height"):
+        yield f"networks after those of a tile, along the {side}", lambda v, s=side: _tiles_along(v, s) > 1
+    yield "networks after base weights again", lambda v: _tiles_along(v, "width") > 16
     yield "no differences of any tensor", _tensors(lambda e, d: not any(d), every=True)
     yield "no differences of one tensor", _tensors(lambda e, d: not any(d))
     for exponent in (0, 15):
@@ -323,6 +328,12 @@ def _presets(preset: int, priors: int) -> Iterator[tuple[str, Check]]:
 def _coded(tile: plain_pyramid.Pyramid) -> str:
     """A letter for each grid, finest first: C for one that is coded, N for one that is not."""
     return "".join("C" if _any(grid) else "N" for grid in tile.grids)
+
+
+def _tiles_along(vector: Vector, side: str) -> int:
+    """Tiles along a side of an image whose networks are chained; 0 of other images."""
+    fields = vector.file.fields
+    return fields["coding"] and -(-getattr(vector.file, side) // 2 ** fields["tile"])
 
 
 def _tiles(vector: Vector) -> list[plain_pyramid.Pyramid]:

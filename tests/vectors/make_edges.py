@@ -6,7 +6,6 @@ near a tie of rounding: its pixels are the same on every machine. `SHA256SUMS` l
 needs a line (`sha256sum`).
 """
 
-import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,13 +23,12 @@ from pillow_inr.format.metadata import Metadata, psnr_chunk
 from pillow_inr.imaging import transparency
 from pillow_inr.models.pyramid import latent_coding, structure
 from pillow_inr.models.pyramid.latent_coding import WeightResidual
-from pillow_inr.models.pyramid.tiles import Tiles, pack_streams
 from pillow_inr.models.siren import initialization
 from pillow_inr.models.siren.architecture import Architecture
 from pillow_inr.models.siren.weight_coding import CodedTensor, encode_tensors
 from tests.support import any_choice, coding0, container, plain_decoder, plain_pyramid
 from tests.support.container import Chunk, SampleFormat
-from tests.support.pyramids import draw_grids, draw_weight_residuals, header_of
+from tests.support.pyramids import draw_grids, draw_weight_residuals, header_of, joined
 from tests.vectors.inventory import BASE_WEIGHTS
 
 FOLDER = Path(__file__).parent
@@ -209,17 +207,15 @@ def drawn_pyramid(
 
     def draw(rng: np.random.Generator) -> bytes:
         header = header_of(size, **fields)
-        table = bytes(4 * math.prod(header.model.tiles(size)) if header.model.tile else 0)
-        empty = Tiles(replace(header, payload_bytes=len(table)), table)
-        streams = []
-        for tile in empty.all():
-            grids = [grid * (level in coded) for level, grid in enumerate(draw_grids(rng, tile.size, spread))]
+        preset = header.model.preset
+
+        def stream(size: tuple[int, int], base: structure.Tensors) -> bytes:
+            grids = [grid * (level in coded) for level, grid in enumerate(draw_grids(rng, size, spread))]
             if largest:
                 grids = [rng.choice(np.array([-4095, 4095, 0], np.int32), grid.shape) for grid in grids]
-            preset = header.model.preset
-            changes = weight_residuals(rng, preset, header.channels)
-            streams.append(latent_coding.encode(preset, header.model.base_index, header.channels, changes, grids))
-        return pack(header, pack_streams(header.model, streams), chunks)
+            return latent_coding.encode(preset, base, weight_residuals(rng, preset, header.channels), grids)
+
+        return pack(header, joined(header, stream), chunks)
 
     return draw
 
@@ -300,6 +296,11 @@ def pyramids() -> dict[str, Draw]:
         "tiles_10": drawn_pyramid((7, 5), tile=10),
         "tiles_11": drawn_pyramid((5, 7), tile=11, base_index=1),
         "tiles_12": drawn_pyramid((8, 5), tile=12, base_index=3),
+        "chained_across": drawn_pyramid(
+            (514, 2), tile=8, coding=1, base_index=2, **samples("uint16", 3, (0.0, 4095.0))
+        ),
+        "chained_down": drawn_pyramid((1, 514), tile=8, coding=1, preset=1, **samples("uint16", 1, (0.0, 999.0))),
+        "chained_anew": drawn_pyramid((4098, 1), tile=8, coding=1, **samples("float32", 0, (0.0, 1.0))),
         "tiles_down": drawn_pyramid((3, 257), tile=8, **samples("uint16", 2, (0.0, 65535.0))),
         "uint8_plane": drawn_pyramid((7, 5), **samples("uint8", 0, (10.0, 250.0))),
         "uint8_three": drawn_pyramid((5, 5), base_index=1, **samples("uint8", 3, (0.0, 9.0), (7.0, 7.0), (0.0, 255.0))),

@@ -13,6 +13,8 @@ TILE_WORK = 10**8
 # Bytes of a pixel while its grids are decoded; bytes of a tile's networks.
 _DECODING_BYTES = 20
 _TENSORS_BYTES = 1 << 16
+NETWORKS_BYTES = 8 << 20
+"""Memory for networks that those of other tiles are coded against."""
 # Bytes of a pixel in each thread that makes samples of a tile.
 _THREAD_BYTES = 4
 CACHED_BYTES = 6
@@ -26,6 +28,7 @@ _PART_BYTES = 24 << 20
 def evaluation_cost(
     image: Size,
     tile_side: int,
+    chain_side: int,
     channels: int,
     dtype: str,
     payload_bytes: int,
@@ -37,6 +40,7 @@ def evaluation_cost(
     Args:
         image: width and height of the image.
         tile_side: side of its tiles; at least its longer side if it has none.
+        chain_side: networks are coded against each other in squares of so many tiles a side; 0 if they are not.
         channels: samples per pixel.
         dtype: type of a sample.
         payload_bytes: length of the payload.
@@ -55,6 +59,11 @@ def evaluation_cost(
     cached = min(CACHED_BYTES * pixels + _TENSORS_BYTES * tiles, max(CACHE_BYTES, CACHED_BYTES * largest))
     threads = min(cores(), THREADS_MAX)
     fixed = fixed_bytes(payload_bytes, channels) + _PART_BYTES + (_DECODING_BYTES + threads * _THREAD_BYTES) * largest
+    if chain_side:
+        fixed += NETWORKS_BYTES
+        # In each square touched, of a row and a column of tiles the networks alone are decoded.
+        chains = (tile_columns // chain_side + 2) * (tile_rows // chain_side + 2)
+        tiles += 2 * (chain_side - 1) * chains
     return Cost(
         work_per_pixel * pixels + WAVEFRONT_WORK * wavefronts + TILE_WORK * tiles,
         fixed + cached + result_bytes(size, channels, dtype),

@@ -4,7 +4,6 @@ Both give the same symbols; samples differ by rounding errors of single precisio
 threads, so tiles may be decoded on all cores; NumPy's many short steps would wait for the interpreter's lock.
 """
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,6 @@ from .structure import Pyramid
 
 # Rows of a grid above and below those of a region that its samples may depend on, and more.
 _MARGIN = 16
-# Of flat base weights: those of the few files that a program opens at a time.
-_KEPT = 16
 
 
 def gains_by_threads() -> bool:
@@ -27,7 +24,7 @@ def gains_by_threads() -> bool:
     return kernel() is not None
 
 
-def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple[int, int]) -> Pyramid:
+def decode(data: bytes, preset: int, base: structure.Tensors, size: tuple[int, int]) -> Pyramid:
     """Decode a tile's stream, as `latent_coding.decode`. The kernel's grids are int16, those of NumPy int32.
 
     Raises:
@@ -37,14 +34,34 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
     if kernel() is None:
         from . import latent_coding
 
-        return latent_coding.decode(data, preset, base_index, channels, size)
+        return latent_coding.decode(data, preset, base, size)
     from ...kernel import instance
 
+    channels = structure.channels_of(base)
     with instance.borrowed() as decoder:
-        decoder.begin(preset, channels, size, data, _flat_base_weights(preset, base_index, channels))
+        decoder.begin(preset, channels, size, data, structure.flat(base))
         decoder.decode(symbol_budget(len(data)))
         grids = [_copy(grid) for grid in decoder.grids(structure.grid_sizes(size))]
         return Pyramid(structure.named(decoder.tensors(), preset, channels), grids)
+
+
+def decode_tensors(data: bytes, preset: int, base: structure.Tensors) -> structure.Tensors:
+    """Decode the networks alone of a tile's stream, as `latent_coding.decode_tensors`.
+
+    Raises:
+        FormatError: no encoder writes such a stream.
+    """
+    if kernel() is None:
+        from . import latent_coding
+
+        return latent_coding.decode_tensors(data, base)
+    from ...kernel import instance
+
+    channels = structure.channels_of(base)
+    with instance.borrowed() as decoder:
+        decoder.begin(preset, channels, (1, 1), data, structure.flat(base))
+        decoder.decode_tensors(symbol_budget(len(data)))
+        return structure.named(decoder.tensors(), preset, channels)
 
 
 def synthesize(
@@ -69,7 +86,7 @@ def synthesize(
     from ...kernel import instance
 
     with instance.borrowed() as decoder:
-        decoder.begin(preset, channels, size, b"", _flat(pyramid.tensors))
+        decoder.begin(preset, channels, size, b"", structure.flat(pyramid.tensors))
         for level, place in enumerate(decoder.grids(structure.grid_sizes(size))):
             grid = pyramid.grids[level]
             if grid.strides[0]:  # else all zeros, as the place is
@@ -93,12 +110,3 @@ def _synthesized_by_numpy(
 def _copy(grid: NDArray[np.int16]) -> structure.Grid:
     """A copy; one of zeros takes no memory."""
     return grid.copy() if grid.any() else np.broadcast_to(np.int16(0), grid.shape)
-
-
-def _flat(tensors: structure.Tensors) -> NDArray[np.int32]:
-    return np.concatenate([values.ravel() for values in tensors.values()]).astype(np.int32)
-
-
-@lru_cache(maxsize=_KEPT)
-def _flat_base_weights(preset: int, base_index: int, channels: int) -> NDArray[np.int32]:
-    return _flat(structure.base_weights(preset, base_index, channels))

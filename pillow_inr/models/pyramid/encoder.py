@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from ...format.chunks import CHUNK_PREVIEW, Chunk
 from ...imaging import metrics
 from ...options import EncodeOptions, budget_bytes
 from ..base import EncodeJob
-from . import instant, latent_coding, tile_fits
-from .header import TILE_NONE
+from . import instant, latent_coding, structure, tile_fits
+from .header import CODING_PYRAMID, TILE_NONE
 from .model import FORMAT
 from .plan import (
     BITS_POWER,
@@ -29,11 +29,7 @@ from .plan import (
     rd_lambda_for,
     within,
 )
-from .structure import grid_sizes
 from .tiles import pack_streams
-
-if TYPE_CHECKING:
-    pass
 
 # Part of a time limit that is kept for measuring the PSNR: seconds a megapixel, on one slow core or several.
 PSNR_SECONDS = 3.0
@@ -221,9 +217,10 @@ def _blank(source: SourceImage) -> Trial:
 def _blank_stream(channels: int, plan: PyramidPlan, box: tuple[int, int, int, int]) -> bytes:
     left, top, right, bottom = box
     header = plan.header
+    base = structure.base_weights(header.preset, header.base_index, channels)
     residuals = latent_coding.no_residuals(header.preset, channels)
-    grids = [np.zeros(shape, np.int32) for shape in grid_sizes((right - left, bottom - top))]
-    return latent_coding.encode(header.preset, header.base_index, channels, residuals, grids)
+    grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes((right - left, bottom - top))]
+    return latent_coding.encode(header.preset, base, residuals, grids)
 
 
 def _payload(work: _Work, plan: PyramidPlan, deadline: Deadline) -> bytes:
@@ -245,7 +242,9 @@ def _preview(work: _Work, rd_lambda: float) -> list[Chunk]:
     width, height = (math.ceil(side / shrink - 1e-9) for side in source.size)
     small = source.reduced((width, height))
     plan = work.plan(within(PREVIEW_RD_LAMBDA * rd_lambda))
-    plan = replace(plan, header=replace(plan.header, tile=TILE_NONE), steps=min(plan.steps, PREVIEW_STEPS))
+    plan = replace(
+        plan, header=replace(plan.header, tile=TILE_NONE, coding=CODING_PYRAMID), steps=min(plan.steps, PREVIEW_STEPS)
+    )
     quiet = replace(work.options, progress=False)
     payload = _payload(work._replace(source=small, options=quiet), plan, Deadline())
     return [Chunk(CHUNK_PREVIEW, file_format.pack(small.header(plan.header, len(payload)), payload))]

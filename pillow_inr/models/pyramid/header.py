@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from ...format.header import Box, Header, Size
 
 CODING_PYRAMID = 0
+"""Each tile's networks are differences from base weights."""
+CODING_CHAINED = 1
+"""Most tiles' networks are differences from those of the tile beside them."""
+# A chain of such tiles is bounded, so that a region needs the networks of few tiles beyond its own.
+CHAIN_SIDE = 16
 # Here, not beside their numbers in `structure`: opening a file tells that loading it takes a newer release.
 BASE_WEIGHTS_COUNTS = (4, 14)
 """Sets of base weights in the package's data, for each preset."""
@@ -44,12 +49,12 @@ class PyramidHeader:
     tile: int = TILE_NONE
     """TILE_NONE, or TILE_MIN..TILE_MAX, the binary logarithm of the side of square tiles."""
     coding: int = CODING_PYRAMID
-    """CODING_PYRAMID."""
+    """CODING_PYRAMID or, with tiles, CODING_CHAINED."""
 
     def __post_init__(self) -> None:
         check_field("preset", self.preset, 0, PRESET_COUNT - 1)
         check_field("prior", self.base_index, 0, BASE_WEIGHTS_COUNTS[self.preset] - 1)
-        check_field("coding", self.coding, CODING_PYRAMID, CODING_PYRAMID)
+        check_field("coding", self.coding, CODING_PYRAMID, CODING_PYRAMID if self.tile == TILE_NONE else CODING_CHAINED)
         if self.tile != TILE_NONE:
             check_field("tile", self.tile, TILE_MIN, TILE_MAX)
 
@@ -63,6 +68,17 @@ class PyramidHeader:
         if self.tile == TILE_NONE:
             return 1, 1
         return -(-size[0] >> self.tile), -(-size[1] >> self.tile)
+
+    def reference(self, row: int, column: int) -> tuple[int, int] | None:
+        """Row and column of the tile whose networks those of a tile are coded against; None: the base weights.
+
+        Within CHAIN_SIDE x CHAIN_SIDE tiles it is the tile to the left, in the first column that above.
+        """
+        if self.coding != CODING_CHAINED:
+            return None
+        if column % CHAIN_SIDE:
+            return row, column - 1
+        return (row - 1, column) if row % CHAIN_SIDE else None
 
     def pack(self) -> bytes:
         """Write the fields as bytes."""
@@ -85,7 +101,10 @@ class PyramidHeader:
         left, upper, right, lower = box
         edges = math.floor(left), math.floor(upper), math.ceil(right), math.ceil(lower)
         side = self.tile_side or max(header.size)
-        return evaluation_cost(header.size, side, header.channels, header.dtype, header.payload_bytes, edges, size)
+        chain = CHAIN_SIDE if self.coding == CODING_CHAINED else 0
+        return evaluation_cost(
+            header.size, side, chain, header.channels, header.dtype, header.payload_bytes, edges, size
+        )
 
     def opening_cost(self, header: "Header[PyramidHeader]", size: "Size") -> Cost:
         """Nothing: what a result takes depends on the file's preview, and is checked before a tile is decoded."""
@@ -102,7 +121,7 @@ def read(reader: FieldReader) -> PyramidHeader:
     preset, prior, tile, coding = (reader.byte(name) for name in ("preset", "prior", "tile", "coding"))
     _check_known("preset", preset, PRESET_COUNT)
     _check_known("prior", prior, BASE_WEIGHTS_COUNTS[preset])
-    _check_known("coding", coding, 1)
+    _check_known("coding", coding, 2)
     return PyramidHeader(preset=preset, base_index=prior, tile=tile, coding=coding)
 
 

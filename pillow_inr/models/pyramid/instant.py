@@ -15,6 +15,7 @@ from ...imaging import metrics
 from ...runtime import threads
 from . import analysis, latent_coding, output_layers, structure
 from .analysis import COLOURS
+from .header import CODING_PYRAMID
 from .plan import ANALYSED_BASES, ANALYSED_STEPS, BASE_RD_LAMBDAS, TRAINED_RD_LAMBDAS, PyramidPlan
 from .structure import SYMBOL_MAX
 from .weight_quantization import Tensors
@@ -42,12 +43,14 @@ def knows(plan: PyramidPlan) -> bool:
 def planned(plan: PyramidPlan) -> PyramidPlan:
     """A plan with the base weights that were trained together with the analysis network.
 
-    Those for larger symbols than the trained ones pay in a fit alone, and at low lambdas: the network is not as exact.
+    Tiles without a fit are coded side by side: none waits for another one's networks. Base weights for larger symbols
+    than the trained ones pay in a fit alone, and at low lambdas: the network is not as exact.
     """
-    base_index = plan.header.base_index
+    header, base_index = plan.header, plan.header.base_index
     if plan.steps == 0 or plan.rd_lambda > _FINE_RD_LAMBDA:
         base_index = min(base_index, len(TRAINED_RD_LAMBDAS) - 1)
-    return replace(plan, header=replace(plan.header, base_index=base_index + ANALYSED_BASES))
+    coding = header.coding if plan.steps else CODING_PYRAMID
+    return replace(plan, header=replace(header, base_index=base_index + ANALYSED_BASES, coding=coding))
 
 
 def streams(source: SourceImage, plan: PyramidPlan, boxes: Boxes, report: Report | None) -> list[bytes]:
@@ -116,8 +119,9 @@ def tile_of(values: NDArray[np.float32], found: Sequence[NDArray[np.float32]], p
     preset, base_index, channels = plan.header.preset, plan.header.base_index, values.shape[2]
     grids = [np.clip(np.rint(latent), -SYMBOL_MAX, SYMBOL_MAX).astype(np.int16) for latent in found]
     adapted = output_layers.adapted(values, grids, preset, base_index, plan.rd_lambda)
-    weights = latent_coding.apply(structure.base_weights(preset, base_index, channels), adapted.weight_residuals)
-    stream = latent_coding.encode(preset, base_index, channels, adapted.weight_residuals, grids)
+    base = structure.base_weights(preset, base_index, channels)
+    weights = latent_coding.apply(base, adapted.weight_residuals)
+    stream = latent_coding.encode(preset, base, adapted.weight_residuals, grids)
     return Tile(structure.as_floats(preset, weights), adapted.squared_error, stream)
 
 

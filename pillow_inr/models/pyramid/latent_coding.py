@@ -66,15 +66,12 @@ def apply(base_weights: Tensors, weight_residuals: Mapping[str, WeightResidual])
     return tensors
 
 
-def encode(
-    preset: int, base_index: int, channels: int, weight_residuals: Mapping[str, WeightResidual], grids: Sequence[Grid]
-) -> bytes:
+def encode(preset: int, base: Tensors, weight_residuals: Mapping[str, WeightResidual], grids: Sequence[Grid]) -> bytes:
     """Range-code a pyramid.
 
     Args:
         preset: index into `structure.PRESETS`.
-        base_index: number of the base weights.
-        channels: samples per pixel.
+        base: integers that the networks are differences from, as `structure.base_weights` lists them.
         weight_residuals: one for every tensor.
         grids: symbols of each latent grid, finest first, -4095..4095, of the sizes of `structure.grid_sizes`.
     Returns:
@@ -88,7 +85,6 @@ def encode(
         raise ValueError(f"symbols of grids must be in -{SYMBOL_MAX}..{SYMBOL_MAX}")
     if any(not 0 <= weight_residual.exponent < _EXPONENTS for weight_residual in weight_residuals.values()):
         raise ValueError(f"an exponent of differences must be in 0..{_EXPONENTS - 1}")
-    base = structure.base_weights(preset, base_index, channels)
     model = ContextModel(apply(base, weight_residuals), preset)
     encoder = Encoder()
     scale_index = _FIRST_SCALE
@@ -102,27 +98,21 @@ def encode(
     return encoder.to_bytes()
 
 
-def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple[int, int]) -> Pyramid:
+def decode(data: bytes, preset: int, base: Tensors, size: tuple[int, int]) -> Pyramid:
     """Decode the stream of `encode`.
 
     Args:
         data: a multiple of 4 bytes. Compare its checksum first: the coder turns damaged bytes into plausible symbols
             without complaint.
         preset: index into `structure.PRESETS`.
-        base_index: number of the base weights.
-        channels: samples per pixel.
+        base: integers that the networks are differences from.
         size: width and height of the pyramid in pixels.
     Raises:
         FormatError: a number is outside its range, or the stream does not fit its symbols.
         LimitError: the stream claims more symbols than its length allows.
     """
     decoder = Decoder(data)
-    base = structure.base_weights(preset, base_index, channels)
-    weight_residuals = {}
-    scale_index = _FIRST_SCALE
-    for name, values in base.items():
-        weight_residuals[name], scale_index = _decode_weight_residual(decoder, values.shape, scale_index)
-    tensors = apply(base, weight_residuals)
+    tensors = _decode_tensors(decoder, base)
     model = ContextModel(tensors, preset)
     coded = decoder.decode(uniform(2), LEVELS)[::-1]
     sizes = structure.grid_sizes(size)
@@ -138,6 +128,15 @@ def decode(data: bytes, preset: int, base_index: int, channels: int, size: tuple
             grids[level] = grid
     decoder.finish()
     return Pyramid(tensors, grids)
+
+
+def decode_tensors(data: bytes, base: Tensors) -> Tensors:
+    """The networks alone of the stream of `encode`; arguments as for `decode`.
+
+    Raises:
+        FormatError: a number is outside its range.
+    """
+    return _decode_tensors(Decoder(data), base)
 
 
 def grid_bits(tensors: Tensors, grids: Sequence[Grid], preset: int = 0) -> list[float]:
@@ -188,6 +187,14 @@ def _encode_weight_residual(encoder: Encoder, weight_residual: WeightResidual, p
     encoder.encode(scale_index - predicted, laplace(_DIFFERENCE_SCALE, _DIFFERENCE_MAGNITUDE))
     encoder.encode(weight_residual.symbols, laplace(scale_index, magnitude))
     return scale_index
+
+
+def _decode_tensors(decoder: Decoder, base: Tensors) -> dict[str, NDArray[np.int64]]:
+    weight_residuals = {}
+    scale_index = _FIRST_SCALE
+    for name, values in base.items():
+        weight_residuals[name], scale_index = _decode_weight_residual(decoder, values.shape, scale_index)
+    return apply(base, weight_residuals)
 
 
 def _decode_weight_residual(decoder: Decoder, shape: tuple[int, ...], predicted: int) -> tuple[WeightResidual, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...options import DEFAULT_EFFORT, DEFAULT_QUALITY, EncodeOptions, image_rd_lambda
 from ...runtime import threads
-from .header import TILE_MAX, TILE_NONE, PyramidHeader
+from .header import CODING_CHAINED, CODING_PYRAMID, TILE_MAX, TILE_NONE, PyramidHeader
 
 # Optimizer steps of effort 0..9. Each effort takes about twice the core-seconds a megapixel of the one before, some 20
 # at the default effort; 0 fits nothing.
@@ -69,7 +69,10 @@ def make_plan(options: EncodeOptions, size: tuple[int, int], rd_lambda: float, s
     steps = options.steps or _steps(options, size)
     return PyramidPlan(
         header=PyramidHeader(
-            preset=PRESET, base_index=base_index_for(rd_lambda), tile=TILE_NONE if whole else TILE_LOG2
+            preset=PRESET,
+            base_index=base_index_for(rd_lambda),
+            tile=TILE_NONE if whole else TILE_LOG2,
+            coding=CODING_PYRAMID if whole else CODING_CHAINED,
         ),
         steps=max(round(share * steps), min(steps, PART_STEPS)),
         rd_lambda=rd_lambda,

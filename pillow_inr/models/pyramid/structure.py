@@ -168,6 +168,16 @@ def named(integers: NDArray[np.int32], preset: int, channels: int) -> dict[str, 
     return {name: part.reshape(shape) for (name, shape), part in zip(sizes.items(), parts, strict=True)}
 
 
+def flat(tensors: Tensors) -> NDArray[np.int32]:
+    """The integers of all tensors, one behind another: undoes `named`."""
+    return np.concatenate([values.ravel() for values in tensors.values()]).astype(np.int32)
+
+
+def channels_of(tensors: Tensors) -> int:
+    """Samples per pixel that networks make."""
+    return len(tensors["s2b"])
+
+
 def as_floats(preset: int, tensors: Tensors) -> dict[str, NDArray[np.float32]]:
     """Values that the tensors' integers stand for."""
     return {

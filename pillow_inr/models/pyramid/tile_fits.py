@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ...imaging.metrics import psnr_db
 from ...options import EncodeOptions
 from ...runtime.tensorflow import needs_keras
 from ...runtime.threads import cores
-from . import instant, latent_coding
+from . import instant, latent_coding, structure
 from .plan import ANALYSED_BASES, STEP_CORE_SECONDS, PyramidPlan
 from .weight_quantization import Tensors
 
@@ -26,12 +26,22 @@ if TYPE_CHECKING:
 START_SECONDS = 8.0
 
 
+class _Networks(NamedTuple):
+    """Of a tile, for the tiles that are coded against it."""
+
+    tensors: structure.Tensors
+    """Integers in the file."""
+    start: Tensors | None
+    """Where fits start: the weights before they were rounded; None: at the integers."""
+
+
 def streams(
     source: SourceImage, options: EncodeOptions, plan: PyramidPlan, boxes: instant.Boxes, deadline: Deadline
 ) -> list[bytes]:
     """Fit and code the tiles of an image.
 
-    Networks start from those of the tile before, which are nearer to what a tile needs than the base weights.
+    Networks start from those of the tile that they are coded against, which are nearer to what a tile needs than the
+    base weights (docs/experiments.md section 25).
 
     Args:
         source: the image.
@@ -45,7 +55,10 @@ def streams(
     header, result = plan.header, list[bytes]()
     report = begun(options.progress, _expected_seconds(source, plan))
     analysed = header.base_index >= ANALYSED_BASES
-    fit = networks = latents = None
+    columns, _ = header.tiles(source.size)
+    networks = dict[tuple[int, int], _Networks]()
+    first = _Networks(structure.base_weights(header.preset, header.base_index, source.channels), None)
+    fit = latents = None
     left_pixels = source.pixels
     for left, top, right, bottom in boxes:
         samples = source.samples[top:bottom, left:right]
@@ -54,7 +67,10 @@ def streams(
             values = source.scale.to_normalized(samples)
             latents = instant.latents(values, plan)
             if not result:
-                networks = _first_networks(values, latents, plan, len(boxes), report)
+                first = first._replace(start=_first_networks(values, latents, plan, len(boxes), report))
+        place = divmod(len(result), columns)
+        reference = header.reference(*place)
+        base, start = first if reference is None else networks[reference]
         # Imported when there is something to show: TensorFlow takes some seconds.
         fit = fit or _load_fit()
         fitted = fit(
@@ -65,20 +81,17 @@ def streams(
             base_index=header.base_index,
             rd_lambda=plan.rd_lambda,
             steps=plan.steps,
+            base=base,
             latents=latents,
-            networks=networks,
+            networks=start,
             seed=options.seed,
             deadline=deadline.part(pixels / left_pixels).at,
             device=options.device,
             report=report and partial(_report_of_all, report, len(result), len(boxes)),
         )
-        networks = fitted.networks
+        networks[place] = _Networks(fitted.tensors, fitted.networks)
         left_pixels -= pixels
-        result.append(
-            latent_coding.encode(
-                header.preset, header.base_index, source.channels, fitted.weight_residuals, fitted.grids
-            )
-        )
+        result.append(latent_coding.encode(header.preset, base, fitted.weight_residuals, fitted.grids))
     return result
 
 

@@ -14,10 +14,11 @@ from ...errors import FormatError
 from ...format.header import Header
 from ...runtime import threads
 from . import decoding
+from .chain import Chain
 from .cost import CACHE_BYTES, CACHED_BYTES
 from .header import TILE_NONE, PyramidHeader
 from .region import Region
-from .structure import Pyramid
+from .structure import Pyramid, Tensors
 
 _ENTRY_BYTES = 4
 # Most samples of a part, which one thread holds; and most parts of a tile, if that makes them larger.
@@ -84,8 +85,9 @@ class Tiles:
         self._cache: OrderedDict[int, Pyramid] = OrderedDict()
         self._cached_bytes = 0
         self._busy: dict[int, Lock] = {}
+        self._chain = Chain(header, self._stream)
         self._process = os.getpid()
-        self._lock = Lock()
+        self._lock, self._chain_lock = Lock(), Lock()
 
     def overlapping(self, region: Region) -> Iterator[Tile]:
         """The complete tiles that overlap a region of the image, row by row."""
@@ -104,7 +106,20 @@ class Tiles:
 
     def stream(self, tile: Tile) -> bytes:
         """The bytes of a tile's pyramid."""
-        return self.payload[self.starts[tile.number] : self.ends[tile.number]]
+        return self._stream(tile.number)
+
+    def _stream(self, number: int) -> bytes:
+        return self.payload[self.starts[number] : self.ends[number]]
+
+    def base(self, tile: Tile) -> Tensors:
+        """The integers that the networks of a tile are differences from.
+
+        Raises:
+            FormatError: the stream of a tile before it does not fit the entropy model.
+        """
+        self._renew_locks()
+        with self._chain_lock:
+            return self._chain.base(tile.number)
 
     def decode_tile(self, tile: Tile) -> Pyramid:
         """Decode a tile's pyramid, or take the cached one.
@@ -112,8 +127,7 @@ class Tiles:
         Raises:
             FormatError: its stream does not fit the entropy models.
         """
-        if self._process != os.getpid():  # forked: another thread may have held the locks
-            self._lock, self._busy, self._process = Lock(), {}, os.getpid()
+        self._renew_locks()
         with self._lock:
             busy = self._busy.setdefault(tile.number, Lock())
         with busy:  # another thread may be decoding it
@@ -121,14 +135,17 @@ class Tiles:
                 if tile.number in self._cache:
                     self._cache.move_to_end(tile.number)
                     return self._cache[tile.number]
-            model, channels = self.header.model, self.header.channels
-            decoded = decoding.decode(self.stream(tile), model.preset, model.base_index, channels, tile.size)
+            decoded = decoding.decode(self.stream(tile), self.header.model.preset, self.base(tile), tile.size)
             with self._lock:
                 self._cache[tile.number] = decoded
                 self._cached_bytes += _held_bytes(decoded)
                 while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
                     self._cached_bytes -= _held_bytes(self._cache.popitem(last=False)[1])
         return decoded
+
+    def _renew_locks(self) -> None:
+        if self._process != os.getpid():  # forked: another thread may have held the locks
+            self._lock, self._chain_lock, self._busy, self._process = Lock(), Lock(), {}, os.getpid()
 
     def decode_ahead(self, region: Region) -> None:
         """Decode the tiles of a region, up to CACHE_BYTES, so that damage shows before memory for pixels is taken.

@@ -38,7 +38,7 @@ def check_equal(found: Pyramid, expected: Pyramid) -> None:
 def decoded_wide(stream: bytes, preset: int, channels: int, size: tuple[int, int]) -> Pyramid:
     """By the kernel in double precision."""
     with instance.borrowed() as decoder:
-        decoder.begin(preset, channels, size, stream, decoding._flat_base_weights(preset, 0, channels))
+        decoder.begin(preset, channels, size, stream, structure.flat(structure.base_weights(preset, 0, channels)))
         decoder.decode(symbol_budget(len(stream)), force_wide=True)
         assert not decoder.is_narrow()
         grids = [grid.copy() for grid in decoder.grids(structure.grid_sizes(size))]
@@ -50,8 +50,11 @@ def decoded_wide(stream: bytes, preset: int, channels: int, size: tuple[int, int
 @pytest.mark.parametrize("preset", range(len(structure.PRESETS)))
 def test_symbols_and_samples_are_those_of_numpy(size: tuple[int, int], channels: int, preset: int) -> None:
     stream = draw_stream(np.random.default_rng(3), size, channels, preset=preset)
-    expected = latent_coding.decode(stream, preset, 0, channels, size)
-    check_equal(decoding.decode(stream, preset, 0, channels, size), expected)
+    base = structure.base_weights(preset, 0, channels)
+    expected = latent_coding.decode(stream, preset, base, size)
+    check_equal(decoding.decode(stream, preset, base, size), expected)
+    tensors = decoding.decode_tensors(stream, preset, base)
+    assert all(np.array_equal(tensors[name], values) for name, values in expected.tensors.items())
     assert instance._idle[-1].is_narrow()
     check_equal(decoded_wide(stream, preset, channels, size), expected)
     whole = Region(0, size[1], 0, size[0])
@@ -89,8 +92,9 @@ def test_large_weights_and_symbols(seed: int, preset: int) -> None:
         for name, shape in structure.shapes(preset, 3).items()
     }
     grids = draw_grids(rng, size, spread=float(rng.choice([1.0, 30.0, 900.0])))
-    stream = latent_coding.encode(preset, 0, 3, residuals, grids)
-    check_equal(decoding.decode(stream, preset, 0, 3, size), latent_coding.decode(stream, preset, 0, 3, size))
+    base = structure.base_weights(preset, 0, 3)
+    stream = latent_coding.encode(preset, base, residuals, grids)
+    check_equal(decoding.decode(stream, preset, base, size), latent_coding.decode(stream, preset, base, size))
 
 
 def _answer(decode: object, *arguments: object) -> Pyramid | None:
@@ -109,7 +113,7 @@ def test_damaged_streams_get_the_same_answer(data: st.DataObject, preset: int) -
     for _ in range(data.draw(st.integers(1, 3))):
         stream[data.draw(st.integers(0, len(stream) - 1))] = data.draw(st.integers(0, 255))
     damaged = bytes(stream[: 4 * data.draw(st.integers(0, len(stream) // 4))])
-    arguments = (damaged, preset, 0, 3, size)
+    arguments = damaged, preset, structure.base_weights(preset, 0, 3), size
     found, expected = _answer(decoding.decode, *arguments), _answer(latent_coding.decode, *arguments)
     assert (found is None) == (expected is None)
     if found is not None and expected is not None:
@@ -120,17 +124,18 @@ def test_damaged_streams_get_the_same_answer(data: st.DataObject, preset: int) -
 def test_the_budget_counts_what_numpy_counts(preset: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The least budget that is enough is the same for both, without escapes and with them, whose table counts, too."""
     size = (11, 7)
+    base = structure.base_weights(preset, 0, 3)
     for spread in (0.3, 300.0):
         stream = draw_stream(np.random.default_rng(1), size, spread=spread, preset=preset)
         counted = len(stream) - 36
         refused = 1
         for step in reversed(range(20)):
             monkeypatch.setattr(limits, "SYMBOLS_PER_BYTE", (refused + (1 << step)) / counted)
-            if _answer(latent_coding.decode, stream, preset, 0, 3, size) is None:
+            if _answer(latent_coding.decode, stream, preset, base, size) is None:
                 refused += 1 << step
         for budget, enough in ((refused, False), (refused + 1, True)):
             with instance.borrowed() as decoder:
-                decoder.begin(preset, 3, size, stream, decoding._flat_base_weights(preset, 0, 3))
+                decoder.begin(preset, 3, size, stream, structure.flat(base))
                 if enough:
                     decoder.decode(budget)
                 else:
@@ -141,7 +146,8 @@ def test_the_budget_counts_what_numpy_counts(preset: int, monkeypatch: pytest.Mo
 def test_a_pyramid_of_nothing_takes_no_memory() -> None:
     residuals = latent_coding.no_residuals(1, 3)
     grids = [np.zeros(shape, np.int32) for shape in structure.grid_sizes((900, 700))]
-    pyramid = decoding.decode(latent_coding.encode(1, 0, 3, residuals, grids), 1, 0, 3, (900, 700))
+    base = structure.base_weights(1, 0, 3)
+    pyramid = decoding.decode(latent_coding.encode(1, base, residuals, grids), 1, base, (900, 700))
     assert not any(grid.strides[0] or grid.any() for grid in pyramid.grids)
     assert decoding.synthesize(pyramid, (900, 700), 3, 1, Region(690, 700, 880, 900)).shape == (10, 20, 3)
 
@@ -164,7 +170,7 @@ def test_a_pyramid_of_nothing_takes_no_memory() -> None:
 )
 def test_calls_that_make_no_sense_are_refused(name: str, arguments: tuple[int, ...]) -> None:
     with instance.borrowed() as decoder:
-        decoder.begin(0, 3, (8, 8), b"", decoding._flat_base_weights(0, 0, 3))
+        decoder.begin(0, 3, (8, 8), b"", structure.flat(structure.base_weights(0, 0, 3)))
         with pytest.raises(ValueError, match=name):
             decoder._check(name, *arguments)
 
@@ -173,7 +179,7 @@ def test_calls_that_make_no_sense_are_refused(name: str, arguments: tuple[int, .
 def test_addresses_outside_its_memory_are_not_followed(field: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even a kernel that a file has taken over gets at the memory of the process."""
     with instance.borrowed() as decoder:
-        decoder.begin(0, 3, (8, 8), b"", decoding._flat_base_weights(0, 0, 3))
+        decoder.begin(0, 3, (8, 8), b"", structure.flat(structure.base_weights(0, 0, 3)))
         view = instance._View.from_buffer_copy(decoder._view(decoder._bytes()))
         getattr(view, field)[0] = value
         monkeypatch.setattr(decoder, "_view", lambda memory: view)
@@ -186,26 +192,28 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instance, "MEMORY_MAX", 8 << 20)
     monkeypatch.setattr(instance, "_idle", [])
     with instance.borrowed() as decoder, pytest.raises(LimitError, match="8 MB"):
-        decoder.begin(0, 3, (4096, 4096), b"", decoding._flat_base_weights(0, 0, 3))
+        decoder.begin(0, 3, (4096, 4096), b"", structure.flat(structure.base_weights(0, 0, 3)))
 
 
 def test_large_instances_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instance, "_idle", [])
     for side, kept in ((4096, 0), (64, 1)):
         with instance.borrowed() as decoder:
-            decoder.begin(0, 3, (side, side), b"", decoding._flat_base_weights(0, 0, 3))
+            decoder.begin(0, 3, (side, side), b"", structure.flat(structure.base_weights(0, 0, 3)))
         assert len(instance._idle) == kept
 
 
 def test_threads_do_not_disturb_each_other() -> None:
     streams = [draw_stream(np.random.default_rng(seed), (60, 50), preset=seed & 1) for seed in range(4)]
-    expected = [latent_coding.decode(stream, seed & 1, 0, 3, (60, 50)) for seed, stream in enumerate(streams)]
+    bases = [structure.base_weights(preset, 0, 3) for preset in (0, 1)]
+    size = 60, 50
+    expected = [latent_coding.decode(stream, seed & 1, bases[seed & 1], size) for seed, stream in enumerate(streams)]
     failed = []
 
     def decode(seed: int) -> None:
         try:
             for _ in range(5):
-                check_equal(decoding.decode(streams[seed], seed & 1, 0, 3, (60, 50)), expected[seed])
+                check_equal(decoding.decode(streams[seed], seed & 1, bases[seed & 1], size), expected[seed])
         except BaseException as error:
             failed.append(error)
 
@@ -220,14 +228,14 @@ def test_threads_do_not_disturb_each_other() -> None:
 def test_a_pyramid_is_decoded_once() -> None:
     stream = draw_stream(np.random.default_rng(3), (8, 8))
     with instance.borrowed() as decoder:
-        decoder.begin(0, 3, (8, 8), stream, decoding._flat_base_weights(0, 0, 3))
+        decoder.begin(0, 3, (8, 8), stream, structure.flat(structure.base_weights(0, 0, 3)))
         decoder.decode(1 << 20)
         with pytest.raises(ValueError, match="decode"):
             decoder.decode(1 << 20)
         with pytest.raises(ValueError, match="resume"):
             decoder._check("resume")
         with pytest.raises(ValueError, match="expected"):
-            decoder.begin(0, 3, (8, 8), stream, decoding._flat_base_weights(0, 0, 4))
+            decoder.begin(0, 3, (8, 8), stream, structure.flat(structure.base_weights(0, 0, 4)))
 
 
 def test_a_large_tile_takes_several_calls() -> None:
@@ -237,10 +245,10 @@ def test_a_large_tile_takes_several_calls() -> None:
     for grid in grids:
         grid[::7, ::5] = 1
     residuals = latent_coding.no_residuals(1, 3)
-    stream = latent_coding.encode(1, 0, 3, residuals, grids)
+    stream = latent_coding.encode(1, structure.base_weights(1, 0, 3), residuals, grids)
     calls = 0
     with instance.borrowed() as decoder:
-        decoder.begin(1, 3, size, stream, decoding._flat_base_weights(1, 0, 3))
+        decoder.begin(1, 3, size, stream, structure.flat(structure.base_weights(1, 0, 3)))
         status = decoder._check("decode", 1 << 40, 0)
         while status == instance.Status.MORE:
             status, calls = decoder._check("resume"), calls + 1
@@ -252,7 +260,7 @@ def test_a_large_tile_takes_several_calls() -> None:
 @pytest.mark.parametrize("budget", [1e5, float("inf"), 1 << 70])
 def test_any_budget_may_be_set(budget: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SYMBOLS_PER_BYTE", budget)
-    decoding.decode(draw_stream(np.random.default_rng(3), (8, 8)), 0, 0, 3, (8, 8))
+    decoding.decode(draw_stream(np.random.default_rng(3), (8, 8)), 0, structure.base_weights(0, 0, 3), (8, 8))
 
 
 def test_a_trap_and_missing_memory_are_errors_of_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,6 +60,8 @@ class Fitted:
     """Estimated length of grids and weight residuals."""
     networks: Tensors
     """The networks before they were rounded: where the fit of a tile beside this one may start from."""
+    tensors: structure.Tensors
+    """Their integers in the file: what those of a tile beside this one may be coded against."""
 
 
 def fit(
@@ -70,6 +72,7 @@ def fit(
     base_index: int,
     rd_lambda: float,
     steps: int,
+    base: structure.Tensors | None = None,
     latents: Sequence[NDArray[np.float32]] | None = None,
     networks: Tensors | None = None,
     seed: int = 0,
@@ -84,12 +87,13 @@ def fit(
         image: shape (height, width, channels).
         scale: turns samples into normalized ones, whose mean squared error is the distortion.
         preset: index into `structure.PRESETS`.
-        base_index: number of the base weights that the networks start from and are coded against.
+        base_index: number of the base weights.
         rd_lambda: lambda, for a distortion that is the mean over samples in 0..1 and a rate in bits per pixel.
         steps: optimizer steps, each a pass over the image, >= 1; fewer are made when the deadline comes first.
+        base: integers that the networks are coded against, such as those of a tile nearby; by default the base weights.
         latents: that the analysis network found, finest grid first: to start from, with a schedule that keeps what is
             good; by default filters or zeros.
-        networks: to start from, such as those of a tile nearby; by default the base weights.
+        networks: to start from in place of `base`, such as the unrounded ones of a tile nearby.
         seed: makes the noise repeatable.
         hidden: pixels where anything will do, shape (height, width).
         deadline: reading of `time.perf_counter` at which the fit ends; the schedule shrinks to what fits before it.
@@ -109,7 +113,7 @@ def fit(
         if hidden is not None:
             values[hidden] = np.nan
         target = trainer.image(values)
-        base = structure.base_weights(preset, base_index, channels)
+        base = base or structure.base_weights(preset, base_index, channels)
         begun = trainer.latents(first)
         for learning_rate_factor in LEARNING_RATE_FACTORS:
             run = _Run(preset, trainer, target, begun, base, networks, beginning, rd_lambda, seed, learning_rate_factor)
@@ -141,7 +145,7 @@ class _Run:
         trainer: Trainer,
         image: Image,
         latents: Latents,
-        base: dict[str, NDArray[np.int64]],
+        base: structure.Tensors,
         networks: Tensors | None,
         beginning: schedule.Beginning,
         rd_lambda: float,
@@ -264,13 +268,15 @@ class _Run:
         weight_residuals = quantize_weights(
             self.preset, self.weights, self.base, self.lambda_per_bit, distortion, rate_cost, self.network_factors
         )
-        rounded = structure.as_floats(self.preset, latent_coding.apply(self.base, weight_residuals))
+        tensors = latent_coding.apply(self.base, weight_residuals)
+        rounded = structure.as_floats(self.preset, tensors)
         return Fitted(
             weight_residuals,
             [grid.astype(np.int32) for grid in symbols],
             psnr_db(self.trainer.squared_error(symbols, self.image, rounded) / self.samples),
             self.trainer.bits(symbols, self.image, rounded) + sum(map(weight_residual_bits, weight_residuals.values())),
             self.weights,
+            tensors,
         )
 
 
