@@ -79,7 +79,7 @@ class _Work(NamedTuple):
     def plan(self, rd_lambda: float, share: float = 1.0) -> PyramidPlan:
         """The plan for lambda and a part of the schedule."""
         plan = make_plan(self.options, self.source.size, rd_lambda, share)
-        if self.analysed and instant.knows(plan) and instant.serves(self.source):
+        if self.analysed and instant.serves(self.source) and instant.knows(self.source, plan):
             return instant.planned(plan)
         return plan if self.options.steps else replace(plan, steps=max(plan.steps, UNANALYSED_STEPS))
 

@@ -371,7 +371,7 @@ def test_header_of_a_pyramid_round_trip(
     [
         (11, container.PRESET_COUNT, "preset .*upgrade"),
         (12, container.BASE_WEIGHTS_COUNTS[0], "prior .*upgrade"),
-        (14, 1, "coding 1.*upgrade"),
+        (14, 2, "coding 2.*upgrade"),
     ],
 )
 def test_what_newer_releases_write_in_pyramids_is_named(position: int, value: int, match: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import pillow_inr
 from pillow_inr import codec
@@ -17,10 +17,12 @@ from pillow_inr.encoding.source_image import SourceImage
 from pillow_inr.format.metadata import Metadata
 from pillow_inr.models.pyramid import instant, tile_fits
 from pillow_inr.models.pyramid import plan as pyramid_plan
+from pillow_inr.models.pyramid.plan import EFFORT_STEPS
 from pillow_inr.options import EncodeOptions
 from pillow_inr.runtime import threads
 from tests.support import container
 from tests.support.checks import SAMPLES, psnr
+from tests.support.pyramid_checks import FakeFit
 
 
 def photograph(size: tuple[int, int] = (150, 110)) -> NDArray[np.uint8]:
@@ -161,3 +163,40 @@ def test_opaque_and_alpha() -> None:
     assert serves(np.dstack([grey, np.full_like(grey, 255)]))
     assert not serves(np.dstack([grey, np.full_like(grey, 254)]))
     assert not serves(np.repeat(grey, 5, axis=2))
+
+
+def drawing(size: tuple[int, int] = (150, 110)) -> NDArray[np.uint8]:
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    for line in range(0, size[1], 15):
+        draw.text((2, line), "The quick brown fox jumps over", fill=(20, 20, 30))
+    return np.asarray(image)
+
+
+@pytest.mark.parametrize(
+    ("image", "drawn"),
+    [
+        (photograph(), False),
+        (photograph()[..., :1], False),
+        (drawing(), True),
+        (np.zeros((3, 5, 3), np.uint8), True),
+        (np.zeros((5, 1, 3), np.uint8), False),
+        (np.zeros((1, 1, 1), np.uint8), False),
+        (np.repeat(photograph(), 2, axis=1), False),
+    ],
+    ids=["photograph", "grey", "drawing", "flat", "one column", "one pixel", "enlarged"],
+)
+def test_drawn_images_are_told_from_photographs(image: NDArray[np.uint8], drawn: bool) -> None:
+    assert instant.is_drawn(SourceImage.of(image, Metadata())) == drawn
+
+
+@pytest.mark.parametrize("effort", [2, 4])
+def test_short_fits_of_photographs_alone_begin_with_the_network(effort: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network makes fits of drawings worse; these get as many steps as fits without it need."""
+    for image, begins in ((np.tile(photograph((400, 400)), (2, 3, 1)), True), (drawing((1200, 800)), False)):
+        fits = FakeFit()
+        monkeypatch.setattr(tile_fits, "_load_fit", lambda fits=fits: fits.fit)
+        monkeypatch.setattr(SourceImage, "is_failed_fit", lambda *_: False)
+        pillow_inr.encode(image, model="pyramid", effort=effort)
+        assert (fits.calls[0]["latents"] is not None) == begins
+        assert fits.calls[0]["steps"] == (EFFORT_STEPS[effort] if begins else 50)
