@@ -65,11 +65,11 @@ def header_of(size: tuple[int, int], **fields: Any) -> Header[Any]:
 def joined(header: Header[Any], draw: Callable[[tuple[int, int], structure.Tensors], bytes]) -> bytes:
     """A payload of streams, each drawn for the size of its tile and for what its networks are differences from."""
     streams: list[bytes] = []
+    chain = Chain(header, streams.__getitem__)
     # An empty table of streams is enough to list the tiles.
     table = bytes(4 * math.prod(header.model.tiles(header.size)) if header.model.tile else 0)
     for tile in Tiles(replace(header, payload_bytes=len(table)), table).all():
-        base = Chain(header, streams.__getitem__).base(tile.number)
-        streams.append(draw(tile.size, base))
+        streams.append(draw(tile.size, chain.base(tile.number)))
     return pack_streams(header.model, streams)
 
 
